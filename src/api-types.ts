@@ -1,0 +1,233 @@
+/** Options and results of the public API: plain data. */
+import type { EventSink } from "./base/events.ts";
+import type { Digest } from "./base/digest.ts";
+import type { LayerCompression } from "./oci/media-types.ts";
+import type { ImageConfig, ImageFormat, Manifest } from "./oci/types.ts";
+import type { Isolation, NetworkMode } from "./sandbox/types.ts";
+
+/** An open store; close with `await using` or `Symbol.asyncDispose`. Its fields are for reading. */
+export interface Store extends AsyncDisposable {
+  readonly root: string;
+  readonly runRoot: string;
+  readonly driver: "overlay" | "copy";
+}
+
+export interface StoreOptions {
+  /** Default: /var/lib/cooper for root, else $XDG_DATA_HOME/cooper; COOPER_ROOT comes before both. */
+  root?: string;
+  /** Default: /run/cooper for root, else $XDG_RUNTIME_DIR/cooper. */
+  runRoot?: string;
+  driver?: "overlay" | "copy";
+}
+
+export type PullPolicy = "always" | "missing" | "never" | "newer";
+
+export interface FromOptions {
+  /** Default: made from the image's name: `debian-working-container`, `…-1`. */
+  name?: string;
+  pull?: PullPolicy;
+  platform?: string;
+  /** Settings that later runs in the container use. */
+  run?: RunSettings;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+/** How commands run; the same for `from` (kept with the container), `run` and `build`. */
+export interface RunSettings {
+  isolation?: Isolation;
+  network?: NetworkMode;
+  addHosts?: string[];
+  dns?: { servers?: string[]; search?: string[]; options?: string[] };
+  capAdd?: string[];
+  capDrop?: string[];
+  /** `unconfined` or the path of a profile; default Docker's. */
+  seccomp?: string;
+  noNewPrivileges?: boolean;
+  /** `nofile=1024:2048` as --ulimit has it. */
+  ulimits?: string[];
+  devices?: string[];
+  /** Bytes. */
+  shmSize?: number;
+  /** `host:container[:options]` as --volume has it. */
+  volumes?: string[];
+}
+
+export interface RunOptions extends RunSettings {
+  /** `KEY=value`; added to the config's. */
+  env?: string[];
+  user?: string;
+  workingDir?: string;
+  hostname?: string;
+  /** `type=bind|tmpfs,…` as --mount has it. */
+  mounts?: string[];
+  terminal?: boolean;
+  /** Leaves stdin, stdout and stderr to the command. */
+  inherit?: boolean;
+  stdin?: Uint8Array;
+  onStdout?: (chunk: Uint8Array) => void;
+  onStderr?: (chunk: Uint8Array) => void;
+  signal?: AbortSignal;
+}
+
+export interface CopyOptions {
+  /** `user[:group]`, names looked up in the container. Default 0:0. */
+  chown?: string;
+  chmod?: string;
+  /** Sources are relative to this directory and may not leave it; `.dockerignore` there is honoured. */
+  contextDir?: string;
+  ignoreFile?: string;
+  exclude?: string[];
+  /** Container or image whose files are copied instead of the host's. */
+  from?: string;
+  /** Keep owners of the sources. */
+  preserveOwnership?: boolean;
+  parents?: boolean;
+  /** For URLs. */
+  checksum?: string;
+  signal?: AbortSignal;
+}
+
+export interface CommitOptions {
+  format?: ImageFormat;
+  /** One layer for everything, the base included. */
+  squash?: boolean;
+  /** Remove the container after. */
+  remove?: boolean;
+  omitHistory?: boolean;
+  /** Seconds since 1970 for created, history and every file. */
+  timestamp?: number;
+  /** Annotations of the manifest, `key=value`. */
+  annotations?: string[];
+  /** Value of the label io.buildah.version; absent: none. */
+  identityLabel?: string;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface BuildOptions {
+  /** Directory of the context. */
+  context?: string;
+  /** Path of the Dockerfile, or `-` for stdin. Default: Containerfile, then Dockerfile, in the context. */
+  file?: string;
+  /** Names that the image gets. */
+  tags?: string[];
+  target?: string;
+  buildArgs?: Record<string, string>;
+  buildContexts?: Record<string, string>;
+  /** One layer for each instruction that changes files; otherwise one on top of the base. */
+  layers?: boolean;
+  squash?: boolean;
+  noCache?: boolean;
+  format?: ImageFormat;
+  platform?: string;
+  pull?: PullPolicy;
+  labels?: string[];
+  annotations?: string[];
+  ignoreFile?: string;
+  secrets?: { id: string; source: string; kind: "file" | "env" }[];
+  timestamp?: number;
+  /** Stages that may run at once. Default: the cores. */
+  jobs?: number;
+  identityLabel?: string;
+  run?: RunSettings;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface BuildResult {
+  imageId: string;
+  names: string[];
+  /** Digest of the manifest. */
+  digest: Digest;
+}
+
+export interface PullOptions {
+  /** Name in the store. Default: the one that the source carries. */
+  name?: string;
+  policy?: PullPolicy;
+  platform?: string;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface PushOptions {
+  compression?: LayerCompression;
+  compressionLevel?: number;
+  format?: ImageFormat;
+  platform?: string;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface PushResult {
+  /** Digest of the manifest as it was written. */
+  digest: Digest;
+}
+
+export interface ImportOptions {
+  name?: string;
+  /** Config fields of the new image, `ENV A=b` and the like as Dockerfile instructions. */
+  changes?: string[];
+  message?: string;
+  platform?: string;
+  format?: ImageFormat;
+  signal?: AbortSignal;
+}
+
+export interface ImageInfo {
+  /** 64 hexadecimal digits: the digest of the config. */
+  id: string;
+  /** Full names with tags: `localhost/hello:latest`. */
+  names: string[];
+  /** Digest of the manifest in the store. */
+  digest: Digest;
+  /** ISO 8601. */
+  created: string;
+  /** Bytes of the unpacked layers. */
+  size: number;
+  labels: Record<string, string>;
+}
+
+export interface ImageDetails extends ImageInfo {
+  config: ImageConfig;
+  manifest: Manifest;
+}
+
+export interface ContainerInfo {
+  id: string;
+  name: string;
+  /** Id and name of the base image; undefined for scratch. */
+  imageId: string | undefined;
+  imageName: string | undefined;
+  /** Where it is mounted, if it is. */
+  mountPoint: string | undefined;
+  created: string;
+}
+
+export interface ContainerDetails extends ContainerInfo {
+  config: ImageConfig;
+  annotations: Record<string, string>;
+  /** The base image's manifest digest, if any. */
+  baseDigest: Digest | undefined;
+  run: RunSettings;
+}
+
+export interface StoreInfo {
+  root: string;
+  runRoot: string;
+  driver: "overlay" | "copy";
+  rootless: boolean;
+  isolation: Isolation | undefined;
+  runtimes: { name: string; version: string }[];
+  /** Lines of the uid map: inside, outside, count. */
+  uidMap: [number, number, number][];
+  gidMap: [number, number, number][];
+  images: number;
+  containers: number;
+  layers: number;
+  kernel: string;
+  cores: number;
+  memoryBytes: number;
+  version: string;
+}

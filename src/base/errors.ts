@@ -1,0 +1,94 @@
+/** The one error class of Cooper and how foreign failures become it. */
+
+/** What went wrong, for programs: stable words that callers may switch on. */
+export type ErrorCode =
+  | "usage" // the caller asked for something malformed: a flag, an argument, an API option
+  | "invalid" // input from outside is malformed: a Dockerfile, an archive, a manifest, a config file
+  | "not-found" // a named thing does not exist
+  | "exists" // a name is taken
+  | "in-use" // a thing cannot be removed or changed because something depends on it
+  | "denied" // the host or a remote refuses for lack of permission
+  | "unsupported" // the host, or Cooper, cannot do this; the message says which
+  | "integrity" // bytes do not match their digest or size
+  | "run-failed" // a command in a container ended with a non-zero status
+  | "cancelled" // the caller's AbortSignal, or a signal to the process
+  | "system" // a system call or a helper program failed
+  | "internal"; // a defect of Cooper itself
+
+/** A place in a text file, one-based lines, for excerpts. */
+export interface Location {
+  file: string;
+  /** First line, counted from 1. */
+  line: number;
+  /** Last line, inclusive; the first line when absent. */
+  endLine?: number;
+}
+
+export interface ErrorDetail {
+  /** What the reader can do about it; a sentence without a full stop. */
+  hint?: string;
+  location?: Location;
+  cause?: unknown;
+  /** Exit status of the command that failed, for `run-failed`. */
+  exitCode?: number;
+}
+
+/**
+ * Every failure that Cooper reports. The message says what was being done, to what, and why it failed:
+ * sentence case, no final period. The CLI alone renders it.
+ */
+export class CooperError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly location: Location | undefined;
+  readonly exitCode: number | undefined;
+
+  constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.name = "CooperError";
+    this.code = code;
+    this.hint = detail.hint;
+    this.location = detail.location;
+    this.exitCode = detail.exitCode;
+  }
+}
+
+/** Text of any thrown value. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of a failed system call ("ENOENT"…), or undefined for anything else. */
+export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof CooperError) return errnoOf(error.cause);
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+}
+
+/**
+ * Adds what was being done to a failure that does not know it: `Cannot read /x: permission denied`.
+ * A CooperError keeps its code, hint, location and exit status.
+ */
+export function wrapError(doing: string, error: unknown, code: ErrorCode = "system"): CooperError {
+  if (error instanceof CooperError) {
+    return new CooperError(error.code, `${doing}: ${error.message}`, {
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      ...(error.location === undefined ? {} : { location: error.location }),
+      ...(error.exitCode === undefined ? {} : { exitCode: error.exitCode }),
+    });
+  }
+  return new CooperError(code, `${doing}: ${messageOf(error)}`, { cause: error });
+}
+
+/** The same error with a place in a file, unless it already has one. */
+export function locateError(error: unknown, location: Location): CooperError {
+  const wrapped = error instanceof CooperError ? error : new CooperError("internal", messageOf(error), { cause: error });
+  if (wrapped.location !== undefined) return wrapped;
+  return new CooperError(wrapped.code, wrapped.message, {
+    location,
+    cause: wrapped.cause ?? wrapped,
+    ...(wrapped.hint === undefined ? {} : { hint: wrapped.hint }),
+    ...(wrapped.exitCode === undefined ? {} : { exitCode: wrapped.exitCode }),
+  });
+}

@@ -1,0 +1,29 @@
+/** What happens during long work, as data. Producers know no renderer; the CLI (or a caller's own code) shows it. */
+import type { Location } from "./errors.ts";
+
+/** One Dockerfile step, as events name it. */
+export interface StepLabel {
+  /** Stage name, or its number as text. */
+  stage: string;
+  /** Number of the step within its build, from 1, and how many there are. */
+  index: number;
+  total: number;
+  /** The instruction as the user reads it: `RUN make`. */
+  text: string;
+  location?: Location;
+}
+
+export type BuildEvent =
+  | { type: "step-start"; step: StepLabel }
+  | { type: "step-done"; step: StepLabel; cached: boolean; milliseconds: number }
+  | { type: "output"; step?: StepLabel; stream: "stdout" | "stderr"; data: Uint8Array }
+  | { type: "commit-start"; name: string | undefined }
+  | { type: "commit-done"; name: string | undefined; imageId: string }
+  | { type: "blob"; action: "pull" | "push"; digest: string; done: number; total: number | undefined; skipped?: boolean }
+  | { type: "warning"; message: string; location?: Location };
+
+/** Receives events as they happen; must not throw. */
+export type EventSink = (event: BuildEvent) => void;
+
+/** For callers that do not care. */
+export const ignoreEvents: EventSink = () => {};
