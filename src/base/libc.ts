@@ -4,6 +4,7 @@
  * path-bytes.ts. Symbols are bound at their first use, so that a command pays for none that it does not call.
  */
 import { dlopen, type FFIFunction, FFIType, ptr, read } from "bun:ffi";
+import { closeSync } from "node:fs";
 import { constants } from "node:os";
 import { encodeName } from "./path-bytes.ts";
 
@@ -18,13 +19,17 @@ const LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64
 function bind(name: string, args: FFIType[], returns: FFIType): Call {
   const known = bound.get(name);
   if (known !== undefined) return known;
+  const call = bindAs(name, args, returns);
+  bound.set(name, call);
+  return call;
+}
+
+function bindAs(name: string, args: FFIType[], returns: FFIType): Call {
   let failure: unknown;
   for (const library of LIBRARIES) {
     try {
       const definition: FFIFunction = { args, returns };
-      const call = dlopen(library, { [name]: definition }).symbols[name] as unknown as Call;
-      bound.set(name, call);
-      return call;
+      return dlopen(library, { [name]: definition }).symbols[name] as unknown as Call;
     } catch (error) {
       failure = error;
     }
@@ -72,6 +77,8 @@ const text = (value: string | undefined): unknown => (value === undefined ? null
 
 // ---- namespaces and mounts ----
 
+const AT_FDCWD = -100;
+
 export const CLONE = { NEWNS: 0x20000, NEWUTS: 0x4000000, NEWIPC: 0x8000000, NEWUSER: 0x10000000, NEWPID: 0x20000000, NEWNET: 0x40000000, NEWCGROUP: 0x2000000 } as const;
 
 /** Flags of mount(2). */
@@ -104,6 +111,45 @@ export function unshare(flags: number): void {
 /** mount(2). */
 export function mount(source: string, target: string, type: string | undefined, flags: number, data?: string): void {
   invoke("mount", [pointer, pointer, pointer, u64, pointer], [cString(source), cString(target), text(type), flags, text(data)], target);
+}
+
+/** Numbers of the system calls that libc does not wrap; the same on every architecture (include/uapi/asm-generic/unistd.h). */
+const NUMBER = { move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432 } as const;
+const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, CMD_CREATE: 6 } as const;
+
+function systemCall(name: keyof typeof NUMBER, types: FFIType[], values: unknown[], path?: string): number {
+  const key = `syscall:${name}`;
+  const call = bound.get(key) ?? bindAs("syscall", [i64, ...types], i64);
+  bound.set(key, call);
+  const result = Number(call(NUMBER[name], ...values));
+  if (result === -1) throw new SystemCallError(name, errno(), path);
+  return result;
+}
+
+/**
+ * Mounts a file system whose options do not fit mount(2)'s one page, option by option (fsopen(2), Linux 5.2). An option
+ * without a value is a flag.
+ */
+export function mountWithOptions(type: string, target: string, options: [name: string, value?: string][]): void {
+  const fs = systemCall("fsopen", [pointer, u32], [cString(type), 0], target);
+  let fd = -1;
+  try {
+    const set = (command: number, key: string | undefined, value: string | undefined) =>
+      systemCall("fsconfig", [i32, u32, pointer, pointer, i32], [fs, command, text(key), text(value), 0], target);
+    for (const [key, value] of options) set(value === undefined ? FSCONFIG.SET_FLAG : FSCONFIG.SET_STRING, key, value);
+    set(FSCONFIG.CMD_CREATE, undefined, undefined);
+    fd = systemCall("fsmount", [i32, u32, u32], [fs, 0, 0], target);
+    const MOVE_MOUNT_F_EMPTY_PATH = 4;
+    systemCall(
+      "move_mount",
+      [i32, pointer, i32, pointer, u32],
+      [fd, cString(""), AT_FDCWD, cString(target), MOVE_MOUNT_F_EMPTY_PATH],
+      target,
+    );
+  } finally {
+    closeSync(fs);
+    if (fd !== -1) closeSync(fd);
+  }
 }
 
 /** umount2(2). */
@@ -144,7 +190,6 @@ export function splitDevice(device: bigint): { major: number; minor: number } {
   };
 }
 
-const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const timespecs = new BigInt64Array(4);
 

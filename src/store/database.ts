@@ -1,0 +1,77 @@
+/** The store's metadata: one SQLite database in WAL mode, one transaction per change. */
+import { Database } from "bun:sqlite";
+import { CooperError } from "../base/errors.ts";
+
+export type { Database } from "bun:sqlite";
+
+/**
+ * snapshots     directories layers/ID/diff that are complete and never written again
+ * blobs         files of blobs/ that are complete
+ * uses          who needs a snapshot (by id) or a blob (by digest): image:ID, container:ID, cache:KEY, or session:ID for
+ *               work in progress. What nobody uses is garbage
+ * layers        what a stack of snapshots (ids joined by commas, lowest first) packs to; `variant` names the options
+ *               of the packing that change its bytes (a timestamp)
+ * images        by id, the hexadecimal digest of the config; `manifest` is the manifest's digest
+ * image_layers  the stack behind each layer of an image: two images may reach one diff_id by different stacks
+ * layer_blobs   compressed blobs in blobs/ and the diff_id that they hold
+ * cache         the snapshot that a build step gave, by key; NULL when it changed no file
+ */
+const SCHEMA = `
+CREATE TABLE snapshots (id TEXT PRIMARY KEY, created INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blobs (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE uses (thing TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (thing, user)) WITHOUT ROWID;
+CREATE INDEX uses_user ON uses (user);
+CREATE TABLE layers (stack TEXT NOT NULL, variant TEXT NOT NULL, diff_id TEXT NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY (stack, variant)) WITHOUT ROWID;
+CREATE INDEX layers_diff_id ON layers (diff_id);
+CREATE TABLE images (id TEXT PRIMARY KEY, manifest TEXT NOT NULL, created TEXT NOT NULL, size INTEGER NOT NULL,
+  added INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE image_layers (image_id TEXT NOT NULL, position INTEGER NOT NULL, stack TEXT NOT NULL, diff_id TEXT NOT NULL,
+  PRIMARY KEY (image_id, position)) WITHOUT ROWID;
+CREATE TABLE names (name TEXT PRIMARY KEY, image_id TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX names_image ON names (image_id);
+CREATE TABLE layer_blobs (digest TEXT PRIMARY KEY, diff_id TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER NOT NULL)
+  WITHOUT ROWID;
+CREATE INDEX layer_blobs_diff_id ON layer_blobs (diff_id);
+CREATE TABLE containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image_id TEXT, created INTEGER NOT NULL,
+  state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE cache (key TEXT PRIMARY KEY, snapshot TEXT, used INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE file_digests (device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime TEXT NOT NULL,
+  ctime TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (device, inode)) WITHOUT ROWID;
+`;
+
+const VERSION = 1;
+/** Milliseconds that a statement waits for another process's transaction. */
+const BUSY_TIMEOUT = 30_000;
+
+/** Opens the database, making or refusing its schema. WAL with synchronous=NORMAL survives a kill at any moment. */
+export function openDatabase(path: string): Database {
+  const database = new Database(path, { create: true, strict: true });
+  database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
+  const version = schemaVersion(database);
+  if (version === 0) createSchema(database);
+  else if (version !== VERSION) {
+    database.close();
+    throw new CooperError("unsupported", `The store's database ${path} has version ${version}, this Cooper reads ${VERSION}`, {
+      hint: "use the Cooper that made it, or another --root",
+    });
+  }
+  database.run("PRAGMA synchronous = NORMAL");
+  return database;
+}
+
+function schemaVersion(database: Database): number {
+  return (database.query("PRAGMA user_version").get() as { user_version: number }).user_version;
+}
+
+function createSchema(database: Database): void {
+  database.run("PRAGMA journal_mode = WAL");
+  database
+    .transaction(() => {
+      // Another process may have made it while this one waited for the lock.
+      if (schemaVersion(database) !== 0) return;
+      for (const statement of SCHEMA.split(";")) if (statement.trim() !== "") database.run(statement);
+      database.run(`PRAGMA user_version = ${VERSION}`);
+    })
+    .immediate();
+}

@@ -1,0 +1,71 @@
+/** Applies a snapshot (a directory in overlayfs's format) to a plain tree, as overlayfs would show it. */
+import { type BigIntStats, lstatSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
+import { getXattr, link, mknod, setXattr } from "../base/libc.ts";
+import { fsPath, readNames } from "../base/path-bytes.ts";
+
+const OPAQUE = "user.overlay.opaque";
+const S_IFCHR = 0o020000;
+
+/** Whether an entry of a snapshot says that what lies below it is gone. */
+export function isWhiteout(stat: BigIntStats): boolean {
+  return stat.isCharacterDevice() && stat.rdev === 0n;
+}
+
+/** Makes a whiteout (mknod of 0:0 needs no privilege since Linux 5.8). */
+export function makeWhiteout(path: string): void {
+  mknod(path, S_IFCHR, 0);
+}
+
+/** Whether a directory of a snapshot hides the one below it. */
+export function isOpaque(path: string): boolean {
+  return getXattr(path, OPAQUE)?.toString() === "y";
+}
+
+/** Makes a directory of a snapshot hide the one below it. */
+export function makeOpaque(path: string): void {
+  setXattr(path, OPAQUE, Buffer.from("y"));
+}
+
+/** What lies at a path itself, or undefined. */
+export function lstatIfAny(path: string): BigIntStats | undefined {
+  return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
+}
+
+/** Deletes whatever lies at a path. */
+export function removeAny(path: string): void {
+  rmSync(fsPath(path), { recursive: true, force: true });
+}
+
+/** Applies `diff` to `tree`. Hard links of the diff stay hard links in the tree. */
+export function mergeDiff(diff: string, tree: string): void {
+  mergeDirectory(diff, tree, new Map());
+}
+
+function mergeDirectory(diff: string, tree: string, linked: Map<bigint, string>): void {
+  for (const name of readNames(diff)) {
+    const from = join(diff, name);
+    const to = join(tree, name);
+    const stat = lstatSync(fsPath(from), { bigint: true });
+    if (stat.isDirectory()) mergeChild(from, to, linked);
+    else replaceLeaf(from, to, stat, linked);
+  }
+}
+
+function mergeChild(from: string, to: string, linked: Map<bigint, string>): void {
+  const there = lstatIfAny(to);
+  if (there !== undefined && (!there.isDirectory() || isOpaque(from))) removeAny(to);
+  if (there === undefined || !there.isDirectory() || isOpaque(from)) mkdirSync(fsPath(to), { mode: 0o700 });
+  mergeDirectory(from, to, linked);
+  copyMetadata(from, to);
+}
+
+function replaceLeaf(from: string, to: string, stat: BigIntStats, linked: Map<bigint, string>): void {
+  removeAny(to);
+  if (isWhiteout(stat)) return;
+  const twin = stat.nlink > 1n ? linked.get(stat.ino) : undefined;
+  if (twin !== undefined) link(twin, to);
+  else copyNode(from, to);
+  if (stat.nlink > 1n && twin === undefined) linked.set(stat.ino, to);
+}

@@ -1,0 +1,114 @@
+/** The overlay driver: DIRECTORY/{upper,work,merged}; a freeze is a rename of `upper`. */
+import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { copyTree } from "../archive/copy-tree.ts";
+import { CooperError, errnoOf } from "../base/errors.ts";
+import { MNT, mount, mountWithOptions, umount } from "../base/libc.ts";
+import { isMountPoint } from "./mount-table.ts";
+import type { Snapshotter, WritableTree } from "./snapshotter.ts";
+
+/** mount(2) passes its options in one page. */
+const OPTION_LIMIT = 4095;
+/** OVL_MAX_STACK of the kernel. */
+const STACK_LIMIT = 500;
+
+const upper = (tree: WritableTree) => join(tree.directory, "upper");
+const work = (tree: WritableTree) => join(tree.directory, "work");
+const merged = (tree: WritableTree) => join(tree.directory, "merged");
+
+/** A tree on nothing needs no overlay, which wants at least one lower directory: `upper` itself is the root. */
+const isPlain = (tree: WritableTree) => tree.lowers.length === 0;
+
+/** Snapshots on overlayfs (Linux 5.11 or later, for `userxattr`). */
+export const overlay: Snapshotter = {
+  name: "overlay",
+
+  prepare(tree) {
+    mkdirSync(tree.directory, { recursive: true, mode: 0o700 });
+    mkdirSync(upper(tree), { mode: 0o755 });
+    // Nothing is ever written below the mount point: a tool that comes by without the mount must fail.
+    mkdirSync(merged(tree), { mode: 0 });
+  },
+
+  path: (tree) => (isPlain(tree) ? upper(tree) : merged(tree)),
+
+  isMounted: (tree) => !isPlain(tree) && isMountPoint(merged(tree)),
+
+  mount(tree) {
+    if (!isPlain(tree) && !isMountPoint(merged(tree))) mountOverlay(tree);
+    return overlay.path(tree);
+  },
+
+  unmount(tree) {
+    if (!overlay.isMounted(tree)) return;
+    try {
+      umount(merged(tree));
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY") throw error;
+      throw new CooperError("in-use", `Cannot unmount ${merged(tree)}: a process still uses it`, { cause: error });
+    }
+  },
+
+  freeze(tree, target) {
+    if (readdirSync(upper(tree)).length === 0) return false;
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    renameSync(upper(tree), target);
+    mkdirSync(upper(tree), { mode: 0o755 });
+    return true;
+  },
+
+  copyDiff(tree, target) {
+    if (readdirSync(upper(tree)).length === 0) return false;
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    copyTree(upper(tree), target, {});
+    return true;
+  },
+
+  remove(tree) {
+    if (overlay.isMounted(tree)) umount(merged(tree), MNT.DETACH);
+    rmSync(tree.directory, { recursive: true, force: true });
+  },
+};
+
+function mountOverlay(tree: WritableTree): void {
+  if (tree.lowers.length > STACK_LIMIT) {
+    throw new CooperError("unsupported", `Cannot mount ${tree.lowers.length} layers: overlayfs stacks ${STACK_LIMIT}`);
+  }
+  // `volatile` leaves a mark in the work directory that forbids a second mount: each mount gets a new one.
+  rmSync(work(tree), { recursive: true, force: true });
+  mkdirSync(work(tree), { mode: 0o700 });
+  // Paths relative to layers/ keep the options short and free of the characters that overlayfs splits at.
+  const base = dirname(dirname(tree.lowers[0]!));
+  const lowers = tree.lowers.map((lower) => relative(base, lower)).reverse();
+  const upperdir = relative(base, upper(tree));
+  const workdir = relative(base, work(tree));
+  const data = `lowerdir=${lowers.join(":")},upperdir=${upperdir},workdir=${workdir},userxattr,volatile`;
+  inDirectory(base, () => {
+    if (data.length <= OPTION_LIMIT) mount("overlay", merged(tree), "overlay", 0, data);
+    else mountLongStack(merged(tree), lowers, upperdir, workdir);
+  });
+}
+
+/** More lowers than a page has room for: one option each (`lowerdir+`, Linux 6.5). */
+function mountLongStack(target: string, lowers: string[], upperdir: string, workdir: string): void {
+  const stack = lowers.map((lower): [string, string] => ["lowerdir+", lower]);
+  mountWithOptions("overlay", target, [
+    ["source", "overlay"],
+    ...stack,
+    ["upperdir", upperdir],
+    ["workdir", workdir],
+    ["userxattr"],
+    ["volatile"],
+  ]);
+}
+
+/** The kernel resolves relative paths of an overlay from the caller's working directory. */
+function inDirectory(directory: string, action: () => void): void {
+  const back = process.cwd();
+  process.chdir(directory);
+  try {
+    action();
+  } finally {
+    process.chdir(back);
+  }
+}

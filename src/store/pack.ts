@@ -1,0 +1,48 @@
+/** Snapshots as layer tars: what a commit hashes and a push sends, byte for byte the same each time. */
+import { packLayer } from "../archive/pack-layer.ts";
+import { type Digest, Digester } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
+import { addLayer, findLayer } from "./records.ts";
+import { type StoreFiles, snapshotPath } from "./store.ts";
+
+/** A layer to pack: its snapshots, those of everything below (both lowest first), and what changes the bytes. */
+export interface LayerToPack {
+  stack: string[];
+  below: string[];
+  /** Seconds since 1970 that no file is newer than. */
+  timestamp?: number | undefined;
+}
+
+const variantOf = (layer: LayerToPack) => (layer.timestamp === undefined ? "" : `t${layer.timestamp}`);
+
+/** The tar of a layer, uncompressed. */
+export function layerTar(store: StoreFiles, layer: LayerToPack): Generator<Uint8Array, void> {
+  return packLayer({
+    diffs: layer.stack.map((id) => snapshotPath(store, id)),
+    below: layer.below.map((id) => snapshotPath(store, id)),
+    ...(layer.timestamp === undefined ? {} : { timestamp: layer.timestamp }),
+  });
+}
+
+/** The diff_id and size of a layer: remembered, or found by packing it into the hash (no tar is written). */
+export function measureLayer(store: StoreFiles, layer: LayerToPack): { diffId: Digest; size: number } {
+  const known = findLayer(store.db, layer.stack, variantOf(layer));
+  if (known !== undefined) return known;
+  const digester = new Digester();
+  for (const chunk of layerTar(store, layer)) digester.update(chunk);
+  const measured = { diffId: digester.digest(), size: digester.size };
+  addLayer(store.db, layer.stack, measured, variantOf(layer));
+  return measured;
+}
+
+/** The tar again, for sending: ends in an `integrity` error when the snapshot is not what was committed. */
+export function* verifiedLayerTar(store: StoreFiles, layer: LayerToPack, diffId: Digest): Generator<Uint8Array, void> {
+  const digester = new Digester();
+  for (const chunk of layerTar(store, layer)) {
+    digester.update(chunk);
+    yield chunk;
+  }
+  if (digester.digest() !== diffId) {
+    throw new CooperError("integrity", `The files of layer ${diffId} in ${store.root}/layers have changed since its commit`);
+  }
+}

@@ -1,0 +1,279 @@
+/** What the database keeps, as plain data, and the statements that read and write it. */
+import type { Digest } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
+import type { Database } from "./database.ts";
+
+/** A layer of an image in the store: what it is elsewhere, and the snapshots that it is here. */
+export interface StoredLayer {
+  diffId: Digest;
+  /** Snapshot ids, lowest first. */
+  stack: string[];
+}
+
+export interface ImageRecord {
+  /** Hexadecimal digest of the config. */
+  id: string;
+  /** Digest of the manifest. */
+  manifest: Digest;
+  /** ISO 8601, from the config. */
+  created: string;
+  /** Bytes of the uncompressed layers. */
+  size: number;
+}
+
+/** A working container; `state` belongs to floor 4. */
+export interface ContainerRecord {
+  id: string;
+  name: string;
+  imageId: string | undefined;
+  /** Milliseconds since 1970. */
+  created: number;
+  /** JSON. */
+  state: string;
+}
+
+const join = (stack: string[]) => stack.join(",");
+const split = (stack: string) => (stack === "" ? [] : stack.split(","));
+
+// ---- snapshots and layers ----
+
+export function addSnapshot(db: Database, id: string): void {
+  db.query("INSERT INTO snapshots VALUES (?, ?)").run(id, Date.now());
+}
+
+// ---- uses ----
+
+/** Who needs snapshots and blobs. */
+export type User = `image:${string}` | `container:${string}` | `cache:${string}` | `session:${string}`;
+
+export function addUses(db: Database, user: User, things: Iterable<string>): void {
+  const add = db.query("INSERT OR IGNORE INTO uses VALUES (?, ?)");
+  for (const thing of things) add.run(thing, user);
+}
+
+/** Ends all uses by one user; returns the things. */
+export function dropUses(db: Database, user: User): string[] {
+  const rows = db.query("DELETE FROM uses WHERE user = ? RETURNING thing").all(user) as { thing: string }[];
+  return rows.map((row) => row.thing);
+}
+
+/** Forgets a thing unless somebody uses it; true when its files may now be deleted. */
+export function forgetUnused(db: Database, thing: string): boolean {
+  const table = thing.startsWith("sha256:") ? "blobs WHERE digest" : "snapshots WHERE id";
+  return db.query(`DELETE FROM ${table} = ?1 AND NOT EXISTS (SELECT 1 FROM uses WHERE thing = ?1)`).run(thing).changes > 0;
+}
+
+/** Snapshots and blobs that nobody uses. */
+export function unusedThings(db: Database): string[] {
+  const rows = db
+    .query(
+      `SELECT id AS thing FROM snapshots WHERE NOT EXISTS (SELECT 1 FROM uses WHERE thing = id)
+       UNION ALL SELECT digest FROM blobs WHERE NOT EXISTS (SELECT 1 FROM uses WHERE thing = digest)`,
+    )
+    .all() as { thing: string }[];
+  return rows.map((row) => row.thing);
+}
+
+export function addBlobRecord(db: Database, digest: Digest): void {
+  db.query("INSERT OR IGNORE INTO blobs VALUES (?)").run(digest);
+}
+
+export function hasBlobRecord(db: Database, digest: Digest): boolean {
+  return db.query("SELECT 1 FROM blobs WHERE digest = ?").get(digest) !== null;
+}
+
+export function hasSnapshot(db: Database, id: string): boolean {
+  return db.query("SELECT 1 FROM snapshots WHERE id = ?").get(id) !== null;
+}
+
+/** What a stack is known to pack to with the given options. */
+export function findLayer(db: Database, stack: string[], variant = ""): { diffId: Digest; size: number } | undefined {
+  const row = db.query("SELECT diff_id, size FROM layers WHERE stack = ? AND variant = ?").get(join(stack), variant) as {
+    diff_id: Digest;
+    size: number;
+  } | null;
+  return row === null ? undefined : { diffId: row.diff_id, size: row.size };
+}
+
+export function addLayer(db: Database, stack: string[], layer: { diffId: Digest; size: number }, variant = ""): void {
+  db.query("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)").run(join(stack), variant, layer.diffId, layer.size);
+}
+
+/**
+ * A single snapshot with the content of a layer. Stacks of several are not offered: which whiteouts they pack to
+ * depends on what lies below them.
+ */
+export function findSnapshotOf(db: Database, diffId: Digest): { stack: string[]; size: number } | undefined {
+  const row = db
+    .query("SELECT stack, size FROM layers WHERE diff_id = ? AND variant = '' AND stack NOT LIKE '%,%' LIMIT 1")
+    .get(diffId) as { stack: string; size: number } | null;
+  return row === null ? undefined : { stack: split(row.stack), size: row.size };
+}
+
+// ---- layer blobs ----
+
+export interface LayerBlob {
+  digest: Digest;
+  diffId: Digest;
+  mediaType: string;
+  size: number;
+}
+
+export function addLayerBlob(db: Database, blob: LayerBlob): void {
+  db.query("INSERT OR REPLACE INTO layer_blobs VALUES (?, ?, ?, ?)").run(blob.digest, blob.diffId, blob.mediaType, blob.size);
+}
+
+export function findLayerBlob(db: Database, digest: Digest): LayerBlob | undefined {
+  const row = db.query("SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs WHERE digest = ?").get(digest);
+  return (row as LayerBlob | null) ?? undefined;
+}
+
+export function blobsOfLayer(db: Database, diffId: Digest): LayerBlob[] {
+  return db
+    .query("SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs WHERE diff_id = ?")
+    .all(diffId) as LayerBlob[];
+}
+
+// ---- images ----
+
+/** Adds an image with its layers, or renews the manifest of one that is there. */
+export function putImage(db: Database, image: ImageRecord, layers: StoredLayer[]): void {
+  db.query(
+    "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest",
+  ).run(image.id, image.manifest, image.created, image.size, Date.now());
+  const add = db.query("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)");
+  for (const [position, layer] of layers.entries()) add.run(image.id, position, join(layer.stack), layer.diffId);
+}
+
+const IMAGE = "SELECT id, manifest, created, size FROM images";
+
+export function findImage(db: Database, id: string): ImageRecord | undefined {
+  return (db.query(`${IMAGE} WHERE id = ?`).get(id) as ImageRecord | null) ?? undefined;
+}
+
+/** Images whose id starts with a prefix; two are enough to call it ambiguous. */
+export function findImagesByPrefix(db: Database, prefix: string): ImageRecord[] {
+  return db.query(`${IMAGE} WHERE id >= ? AND id < ? LIMIT 2`).all(prefix, `${prefix}g`) as ImageRecord[];
+}
+
+/** All images, newest first. */
+export function allImages(db: Database): ImageRecord[] {
+  return db.query(`${IMAGE} ORDER BY created DESC, added DESC`).all() as ImageRecord[];
+}
+
+export function imageLayers(db: Database, imageId: string): StoredLayer[] {
+  const rows = db.query("SELECT stack, diff_id FROM image_layers WHERE image_id = ? ORDER BY position").all(imageId) as {
+    stack: string;
+    diff_id: Digest;
+  }[];
+  return rows.map((row) => ({ diffId: row.diff_id, stack: split(row.stack) }));
+}
+
+export function deleteImage(db: Database, id: string): void {
+  db.query("DELETE FROM names WHERE image_id = ?").run(id);
+  db.query("DELETE FROM image_layers WHERE image_id = ?").run(id);
+  db.query("DELETE FROM images WHERE id = ?").run(id);
+}
+
+// ---- names ----
+
+/** Points a name at an image, away from whatever it named before. */
+export function setName(db: Database, name: string, imageId: string): void {
+  db.query("INSERT OR REPLACE INTO names VALUES (?, ?)").run(name, imageId);
+}
+
+export function findName(db: Database, name: string): string | undefined {
+  return (db.query("SELECT image_id FROM names WHERE name = ?").get(name) as { image_id: string } | null)?.image_id;
+}
+
+export function deleteName(db: Database, name: string): void {
+  db.query("DELETE FROM names WHERE name = ?").run(name);
+}
+
+export function namesOf(db: Database, imageId: string): string[] {
+  const rows = db.query("SELECT name FROM names WHERE image_id = ? ORDER BY name").all(imageId) as { name: string }[];
+  return rows.map((row) => row.name);
+}
+
+// ---- containers ----
+
+const CONTAINER = "SELECT id, name, image_id AS imageId, created, state FROM containers";
+
+function container(row: unknown): ContainerRecord | undefined {
+  if (row === null || row === undefined) return undefined;
+  const record = row as Omit<ContainerRecord, "imageId"> & { imageId: string | null };
+  return { ...record, imageId: record.imageId ?? undefined };
+}
+
+/** Throws `exists` when the name is taken. */
+export function addContainer(db: Database, record: ContainerRecord): void {
+  const { changes } = db
+    .query("INSERT OR IGNORE INTO containers VALUES (?, ?, ?, ?, ?)")
+    .run(record.id, record.name, record.imageId ?? null, record.created, record.state);
+  if (changes === 0) {
+    throw new CooperError("exists", `A container named "${record.name}" exists already`, {
+      hint: `remove it with: cooper rm ${record.name}`,
+    });
+  }
+}
+
+export function saveContainerState(db: Database, id: string, state: string): void {
+  db.query("UPDATE containers SET state = ? WHERE id = ?").run(state, id);
+}
+
+/** Throws `exists` when the name is taken. */
+export function renameContainer(db: Database, id: string, name: string): void {
+  const { changes } = db.query("UPDATE OR IGNORE containers SET name = ? WHERE id = ?").run(name, id);
+  if (changes === 0) throw new CooperError("exists", `A container named "${name}" exists already`);
+}
+
+export function findContainerByName(db: Database, name: string): ContainerRecord | undefined {
+  return container(db.query(`${CONTAINER} WHERE name = ?`).get(name));
+}
+
+export function findContainersByPrefix(db: Database, prefix: string): ContainerRecord[] {
+  return db.query(`${CONTAINER} WHERE id >= ? AND id < ? LIMIT 2`).all(prefix, `${prefix}g`).map((row) => container(row)!);
+}
+
+export function allContainers(db: Database): ContainerRecord[] {
+  return db.query(`${CONTAINER} ORDER BY created`).all().map((row) => container(row)!);
+}
+
+/** Containers made from an image. */
+export function containersOf(db: Database, imageId: string): ContainerRecord[] {
+  return db.query(`${CONTAINER} WHERE image_id = ?`).all(imageId).map((row) => container(row)!);
+}
+
+export function deleteContainer(db: Database, id: string): void {
+  db.query("DELETE FROM containers WHERE id = ?").run(id);
+}
+
+// ---- build cache ----
+
+/** What a step gave: a snapshot, or null when it changed no file; undefined when it is not known. */
+export function findCached(db: Database, key: Digest): string | null | undefined {
+  const row = db.query("SELECT snapshot FROM cache WHERE key = ?").get(key) as { snapshot: string | null } | null;
+  return row === null ? undefined : row.snapshot;
+}
+
+export function addCached(db: Database, key: Digest, snapshot: string | null): void {
+  db.query("INSERT OR REPLACE INTO cache VALUES (?, ?, ?)").run(key, snapshot, Date.now());
+  dropUses(db, `cache:${key}`);
+  if (snapshot !== null) addUses(db, `cache:${key}`, [snapshot]);
+}
+
+/** Empties the build cache. */
+export function clearCache(db: Database): void {
+  db.query("DELETE FROM cache").run();
+  db.query("DELETE FROM uses WHERE user >= 'cache:' AND user < 'cache;'").run();
+}
+
+// ---- counts ----
+
+export function counts(db: Database): { images: number; containers: number; layers: number } {
+  return db
+    .query(
+      "SELECT (SELECT count(*) FROM images) AS images, (SELECT count(*) FROM containers) AS containers, (SELECT count(*) FROM snapshots) AS layers",
+    )
+    .get() as { images: number; containers: number; layers: number };
+}

@@ -1,0 +1,39 @@
+/**
+ * Snapshots are what containers are made of: immutable directories in overlayfs's format (whiteouts are character
+ * devices 0:0, opaque directories carry user.overlay.opaque), stacked lowest first.
+ *
+ * Life of a writable tree: prepare → mount → (write) → unmount → freeze → mount … → remove. After freeze() the tree
+ * looks as before, but what was written since prepare (or the last freeze) is a snapshot of its own, never written
+ * again. Both drivers pass one suite (test/store/snapshotter-suite.ts).
+ */
+
+/** A writable tree on top of snapshots. Plain data, kept in the container's state. */
+export interface WritableTree {
+  /** The driver's own directory. */
+  directory: string;
+  /** Directories of the snapshots below, lowest first. */
+  lowers: string[];
+}
+
+export interface Snapshotter {
+  readonly name: "overlay" | "copy";
+  /** Makes the tree's directory. */
+  prepare(tree: WritableTree): void;
+  /** Makes the tree usable and returns its root. Idempotent. */
+  mount(tree: WritableTree): string;
+  /** Path that mount() gives, whether mounted or not. */
+  path(tree: WritableTree): string;
+  /** Whether mount() left something that unmount() must undo. */
+  isMounted(tree: WritableTree): boolean;
+  /** Idempotent. Throws `in-use` when processes still use it. */
+  unmount(tree: WritableTree): void;
+  /**
+   * Moves what was written into `target` (a path that does not exist, on the same file system) and says whether there
+   * was anything. The tree must not be mounted; the caller adds `target` to the lowers before it is mounted again.
+   */
+  freeze(tree: WritableTree, target: string): boolean;
+  /** Like freeze(), for a tree that stays in use: copies what was written, the tree keeps its own. */
+  copyDiff(tree: WritableTree, target: string): boolean;
+  /** Deletes the tree; mounted or not. */
+  remove(tree: WritableTree): void;
+}
