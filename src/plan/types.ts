@@ -3,7 +3,7 @@
  * execution only executes. Everything here is plain and serialisable.
  */
 import type { Location } from "../base/errors.ts";
-import type { Instruction } from "../dockerfile/instruction.ts";
+import type { EscapeToken, Instruction, Warning } from "../dockerfile/instruction.ts";
 import type { ContainerConfig } from "../oci/types.ts";
 
 /** Where a stage or a copy takes its files from. */
@@ -13,7 +13,7 @@ export type Origin =
   | { kind: "stage"; stage: number }
   /** The main build context, or one given with --build-context. */
   | { kind: "context"; name: string | undefined }
-  /** An image reference, expanded. */
+  /** An image reference, expanded, as written; no platform means the stage's or the build's. */
   | { kind: "image"; reference: string; platform: string | undefined };
 
 /** A stage before its base image is known. */
@@ -22,17 +22,25 @@ export interface StagePlan {
   /** Lower-case name after AS, if any. */
   name: string | undefined;
   base: Origin;
+  /** Of FROM --platform, normalised (os/arch[/variant]); a stage on a stage has the platform of its base. */
   platform: string | undefined;
+  /** Those after FROM. Empty when a --build-context of the stage's name replaces the stage. */
   instructions: Instruction[];
-  /** Names and values that global ARGs offer to this stage. */
+  /** The Dockerfile's escape character, for expansion. */
+  escape: EscapeToken;
+  /** Names and values that an `ARG name` of this stage takes over: ARGs before FROM, and TARGETPLATFORM and its kin. */
   globalArgs: Record<string, string>;
-  /** Stages that must be complete before this one can be; ONBUILD triggers may add more (Step.op.from). */
+  /** Stages that must be complete before this one can be; ONBUILD triggers of base images add more: withTriggers(). */
   needs: number[];
   location: Location;
 }
 
 export interface BuildPlan {
   stages: StagePlan[];
+  /** Names given by --build-context, normalised, for origins that are found later (ONBUILD). */
+  contexts: string[];
+  /** Warnings of the graph; those of single stages are in ResolvedStage. */
+  warnings: Warning[];
   /** Index of the stage that is the result. */
   target: number;
   /** Indexes of the stages that the target needs, itself included, in an order that respects `needs`. */
@@ -41,13 +49,23 @@ export interface BuildPlan {
 
 /** Source of a COPY or ADD. */
 export type CopySource =
+  /** A path or pattern below the origin's root: expanded, else as written ("../a" and "/a" are both "a"). */
   | { kind: "path"; pattern: string }
-  /** `<<EOF`: content and file name. */
+  /** `<<EOF`: content and file name. The content is a "name" (base/path-bytes.ts): encodeName() gives its bytes. Mode 0644. */
   | { kind: "inline"; name: string; content: string }
-  /** ADD http(s)://… */
-  | { kind: "url"; url: string }
-  /** ADD of a git repository. */
-  | { kind: "git"; url: string };
+  /** ADD http(s)://…; `name` is the file's name below a destination that ends in a slash. Mode 0600. */
+  | { kind: "url"; url: string; name: string }
+  /** ADD of a git repository: `url` as written; `remote` is what git takes. */
+  | {
+      kind: "git";
+      url: string;
+      remote: string;
+      ref: string | undefined;
+      subdir: string | undefined;
+      checksum: string | undefined;
+      keepGitDir: boolean;
+      submodules: boolean;
+    };
 
 export interface CopyOp {
   kind: "copy";
@@ -64,39 +82,76 @@ export interface CopyOp {
   link: boolean;
   parents: boolean;
   exclude: string[];
+  /** sha256:… of a URL source; that of a git source is in the source. */
   checksum: string | undefined;
   keepGitDir: boolean;
+  /** Whether local archives (true: remote ones too) are unpacked; undefined: local ones, and only with ADD. */
   unpack: boolean | undefined;
 }
 
+/** Targets are absolute. `mode`, `uid`, `gid` of a cache apply when it is made. */
 export type MountOp =
   | { type: "bind"; target: string; source: string; from: Origin; readOnly: boolean }
-  | { type: "cache"; target: string; id: string; sharing: "shared" | "private" | "locked"; from: Origin | undefined; source: string; mode: number; uid: number; gid: number; readOnly: boolean }
+  | {
+      type: "cache";
+      target: string;
+      id: string;
+      sharing: "shared" | "private" | "locked";
+      from: Origin | undefined;
+      source: string;
+      mode: number;
+      uid: number;
+      gid: number;
+      readOnly: boolean;
+    }
   | { type: "tmpfs"; target: string; size: number | undefined }
-  | { type: "secret"; target: string | undefined; id: string; env: string | undefined; required: boolean; mode: number; uid: number; gid: number }
-  | { type: "ssh"; target: string | undefined; id: string; required: boolean; mode: number; uid: number; gid: number };
+  | {
+      type: "secret";
+      target: string | undefined;
+      id: string;
+      env: string | undefined;
+      required: boolean;
+      mode: number;
+      uid: number;
+      gid: number;
+    }
+  | {
+      type: "ssh";
+      target: string | undefined;
+      id: string;
+      required: boolean;
+      mode: number;
+      uid: number;
+      gid: number;
+    };
 
 export interface RunOp {
   kind: "run";
   /** What is executed, the shell of SHELL included. */
   argv: string[];
-  /** ENV and the build args that the step sees, `KEY=value`; ENV wins. */
+  /** ENV and the declared build args, `KEY=value`, names unique; of two with one name the later instruction wins. */
   env: string[];
-  /** The build args among them, for the history line and the cache key. */
+  /** The build args declared so far, with the values that the step sees: `RUN |2 A=1 B=2 …` of the history. */
   args: string[];
+  /** HTTP_PROXY and its kin from undeclared build args: added to the environment, in no key and no history. */
+  proxyEnv: string[];
   /** As in the config: name or number, `user[:group]`; empty is root. */
   user: string;
   cwd: string;
   mounts: MountOp[];
   network: "default" | "none" | "host";
   security: "sandbox" | "insecure";
-  /** Files of heredocs that the shell reads, when the command is `RUN <<EOF` with another interpreter line. */
-  script: string | undefined;
+  /**
+   * The body of `RUN <<EOF` when it begins with `#!`: argv names the file /dev/pipes/NAME, which is to be there while
+   * the step runs, read-only, mode 0755. The content is a "name", like argv and env: encodeName() gives its bytes.
+   */
+  script: { name: string; content: string } | undefined;
 }
 
-/** WORKDIR: makes the directory, with the owner that BuildKit gives it. */
+/** WORKDIR: makes the directory and its parents, mode 0755, owned by `user` (looked up in the container); none for "/". */
 export interface MkdirOp {
   kind: "mkdir";
+  /** Absolute and clean. */
   path: string;
   user: string;
 }
@@ -117,17 +172,31 @@ export interface Step {
   author: string | undefined;
   /** A `# checkpoint` comment follows: the steps since the last one become a layer. */
   checkpoint: boolean;
-  /** Line of the image's history. */
-  createdBy: string;
+  /** Line of the image's history; undefined for ONBUILD, which leaves none. Only `config` ops make no layer. */
+  createdBy: string | undefined;
   /** The instruction as written (one line), for progress and errors. */
   text: string;
   location: Location;
 }
 
-/** What resolve() gives for one stage. */
+/** What a stage, or an image, hands to the stage that is built on it. */
+export interface StageState {
+  /** With OnBuild: the triggers that the next stage runs. */
+  config: ContainerConfig;
+  author: string | undefined;
+  /** ENV and ARG as the last step saw them; empty for an image. */
+  env: string[];
+  /** Declared build args; empty for an image. */
+  args: { name: string; value: string | undefined }[];
+}
+
+/** What resolveStage() gives for one stage. */
 export interface ResolvedStage {
+  /** Triggers of the base first. */
   steps: Step[];
+  /** For the stages built on this one; its config and author are the image's when this is the target. */
+  state: StageState;
   /** Build args declared in the stage or globally: given ones that no stage consumed are reported at the end. */
   usedArgs: string[];
-  warnings: { message: string; location: Location }[];
+  warnings: Warning[];
 }
