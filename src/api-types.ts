@@ -3,7 +3,10 @@ import type { EventSink } from "./base/events.ts";
 import type { Digest } from "./base/digest.ts";
 import type { LayerCompression } from "./oci/media-types.ts";
 import type { ImageConfig, ImageFormat, Manifest } from "./oci/types.ts";
-import type { Isolation, NetworkMode } from "./sandbox/types.ts";
+import type { RunSettings } from "./container/run-settings.ts";
+import type { Isolation } from "./sandbox/types.ts";
+
+export type { RunSettings } from "./container/run-settings.ts";
 
 /** An open store; close with `await using` or `Symbol.asyncDispose`. Its fields are for reading. */
 export interface Store extends AsyncDisposable {
@@ -31,26 +34,6 @@ export interface FromOptions {
   run?: RunSettings;
   onEvent?: EventSink;
   signal?: AbortSignal;
-}
-
-/** How commands run; the same for `from` (kept with the container), `run` and `build`. */
-export interface RunSettings {
-  isolation?: Isolation;
-  network?: NetworkMode;
-  addHosts?: string[];
-  dns?: { servers?: string[]; search?: string[]; options?: string[] };
-  capAdd?: string[];
-  capDrop?: string[];
-  /** `unconfined` or the path of a profile; default Docker's. */
-  seccomp?: string;
-  noNewPrivileges?: boolean;
-  /** `nofile=1024:2048` as --ulimit has it. */
-  ulimits?: string[];
-  devices?: string[];
-  /** Bytes. */
-  shmSize?: number;
-  /** `host:container[:options]` as --volume has it. */
-  volumes?: string[];
 }
 
 export interface RunOptions extends RunSettings {

@@ -1,0 +1,124 @@
+/** Users and groups by name, looked up in a root file system's own /etc/passwd and /etc/group, never the host's. */
+import { readFileSync } from "node:fs";
+import { resolveInRoot } from "../archive/rooted-path.ts";
+import { CooperError } from "../base/errors.ts";
+import { fsPath } from "../base/path-bytes.ts";
+import type { RunUser } from "../sandbox/types.ts";
+
+interface PasswdEntry {
+  name: string;
+  uid: number;
+  gid: number;
+  home: string;
+}
+
+interface GroupEntry {
+  name: string;
+  gid: number;
+  members: string[];
+}
+
+/** A user as a command in the container has it. */
+export interface ContainerUser extends RunUser {
+  /** From /etc/passwd; `/` for a user that it does not list. */
+  home: string;
+}
+
+/** Databases this large are no databases. */
+const MAX_BYTES = 16 << 20;
+
+function readLines(root: string, path: string): string[][] {
+  try {
+    const bytes = readFileSync(fsPath(resolveInRoot(root, path)));
+    if (bytes.length > MAX_BYTES) return [];
+    return bytes
+      .toString("utf8")
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("#"))
+      .map((line) => line.split(":"));
+  } catch {
+    return []; // No such file: names are unknown and numbers stand for themselves.
+  }
+}
+
+function readPasswd(root: string): PasswdEntry[] {
+  return readLines(root, "/etc/passwd").map((f) => ({
+    name: f[0] ?? "",
+    uid: Number(f[2]),
+    gid: Number(f[3]),
+    home: f[5] || "/",
+  }));
+}
+
+function readGroups(root: string): GroupEntry[] {
+  return readLines(root, "/etc/group").map((f) => ({
+    name: f[0] ?? "",
+    gid: Number(f[2]),
+    members: (f[3] ?? "").split(",").filter((member) => member !== ""),
+  }));
+}
+
+const MAX_ID = 2 ** 32 - 2;
+
+/** A decimal id, or undefined for anything else. */
+function parseId(text: string): number | undefined {
+  if (!/^[0-9]+$/.test(text)) return undefined;
+  const id = Number(text);
+  if (id > MAX_ID) throw new CooperError("invalid", `The id ${text} is too large`);
+  return id;
+}
+
+/**
+ * Who a command runs as: `user[:group]` by name or number, empty for root. As in Docker: a user without a group gets the
+ * group of /etc/passwd (0 when it is not listed) and, the supplementary groups that list it by name.
+ */
+export function lookupUser(root: string, text: string): ContainerUser {
+  const [userPart = "", groupPart] = splitOnce(text);
+  const entry = findUser(root, userPart === "" ? "0" : userPart);
+  const uid = entry?.uid ?? parseId(userPart === "" ? "0" : userPart);
+  if (uid === undefined) throw unknown("user", userPart, "/etc/passwd");
+  const home = entry?.home ?? "/";
+  if (groupPart !== undefined && groupPart !== "") {
+    return { uid, gid: lookupGroup(root, groupPart), additionalGids: [], home };
+  }
+  const additionalGids = entry === undefined ? [] : groupsOf(root, entry.name);
+  return { uid, gid: entry?.gid ?? 0, additionalGids, home };
+}
+
+/** Who owns copied files: `user[:group]`; as in BuildKit a user without a group owns with the group of /etc/passwd. */
+export function lookupOwner(root: string, text: string): { uid: number; gid: number } {
+  const { uid, gid } = lookupUser(root, text);
+  const [userPart = "", groupPart] = splitOnce(text);
+  // A bare number stands for the group as well, whatever /etc/passwd says of it.
+  if ((groupPart === undefined || groupPart === "") && parseId(userPart) !== undefined) return { uid, gid: uid };
+  return { uid, gid };
+}
+
+function splitOnce(text: string): string[] {
+  const at = text.indexOf(":");
+  return at === -1 ? [text] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function findUser(root: string, text: string): PasswdEntry | undefined {
+  const users = readPasswd(root);
+  const id = parseId(text);
+  return users.find((user) => user.name === text) ?? users.find((user) => user.uid === id);
+}
+
+function lookupGroup(root: string, text: string): number {
+  const gid = readGroups(root).find((group) => group.name === text)?.gid ?? parseId(text);
+  if (gid === undefined) throw unknown("group", text, "/etc/group");
+  return gid;
+}
+
+function groupsOf(root: string, user: string): number[] {
+  return readGroups(root)
+    .filter((group) => group.members.includes(user))
+    .map((group) => group.gid);
+}
+
+function unknown(kind: string, name: string, file: string): CooperError {
+  return new CooperError("not-found", `The container has no ${kind} "${name}" in ${file}`, {
+    hint: `create it in an earlier step, or give its number`,
+  });
+}
