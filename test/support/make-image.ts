@@ -1,7 +1,7 @@
 /** Writes OCI image layouts with plain code, so that tests have images without a builder. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Headers, pack } from "tar-stream";
+import { type Header, pack } from "tar-stream";
 import { type Digest, digestHex, digestOf } from "../../src/base/digest.ts";
 import { type LayerCompression, layerMediaType, MEDIA } from "../../src/oci/media-types.ts";
 import type {
@@ -91,7 +91,7 @@ export async function makeLayer(entries: LayerEntry[]): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-function headerOf(entry: LayerEntry): Headers {
+function headerOf(entry: LayerEntry): Partial<Header> & { name: string } {
   const type =
     entry.type ?? (entry.path.endsWith("/") ? "directory" : entry.target === undefined ? "file" : "symlink");
   return {
