@@ -1,0 +1,87 @@
+/** Starts an isolated command so that it cannot outlive this process, and ends it completely when asked to. */
+import { readFileSync } from "node:fs";
+import { CooperError } from "../base/errors.ts";
+import { findProgram, signalNumber } from "../base/process.ts";
+import type { RunIo } from "./types.ts";
+
+export interface Launch {
+  /** Program and arguments, run as the first process of a new PID and mount namespace with its own /proc. */
+  argv: string[];
+  env: Record<string, string>;
+  /** More options of unshare(1), such as `--net`. */
+  unshare?: string[];
+}
+
+/**
+ * Runs a program below `setpriv --pdeathsig KILL unshare --pid --fork --kill-child`: when we die, however, unshare is
+ * killed, with it the first process of the PID namespace, and with that the kernel kills every other. Returns the exit
+ * status as a shell has it, after all of them have ended. Errors: `unsupported` without util-linux, `cancelled`.
+ */
+export async function launch({ argv, env, unshare = [] }: Launch, io: RunIo): Promise<number> {
+  io.signal?.throwIfAborted();
+  const { stdin, stdout, stderr } = stdioOf(io);
+  const child = Bun.spawn([...wrapper(), ...unshare, "--", ...argv], { env, cwd: "/", stdin, stdout, stderr });
+  const onAbort = () => killNamespace(child.pid);
+  io.signal?.addEventListener("abort", onAbort, { once: true });
+  if (io.signal?.aborted) onAbort();
+  try {
+    await Promise.all([drain(child.stdout, io.onStdout), drain(child.stderr, io.onStderr), child.exited]);
+  } finally {
+    io.signal?.removeEventListener("abort", onAbort);
+    if (child.exitCode === null && child.signalCode === null) {
+      killNamespace(child.pid);
+      await child.exited;
+    }
+  }
+  if (io.signal?.aborted) throw new CooperError("cancelled", "The command was cancelled", { cause: io.signal.reason });
+  return child.exitCode ?? 128 + signalNumber(String(child.signalCode));
+}
+
+function wrapper(): string[] {
+  const setpriv = findProgram("setpriv");
+  const unshare = findProgram("unshare");
+  if (setpriv === undefined || unshare === undefined) {
+    throw new CooperError("unsupported", `Cannot isolate a command: there is no ${setpriv === undefined ? "setpriv" : "unshare"}`, {
+      hint: "Install util-linux",
+    });
+  }
+  const namespaces = ["--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"];
+  return [setpriv, "--pdeathsig", "KILL", "--", unshare, ...namespaces];
+}
+
+type Output = "inherit" | "pipe" | "ignore";
+
+function stdioOf(io: RunIo): { stdin: "inherit" | "ignore" | Uint8Array; stdout: Output; stderr: Output } {
+  if (io.inherit) return { stdin: "inherit", stdout: "inherit", stderr: "inherit" };
+  const output = (sink: unknown): Output => (sink === undefined ? "ignore" : "pipe");
+  return { stdin: io.stdin ?? "ignore", stdout: output(io.onStdout), stderr: output(io.onStderr) };
+}
+
+/**
+ * Kills the first process of the namespace rather than unshare: that one waits for it, and it for all others, so that
+ * nothing runs any more when unshare has ended.
+ */
+function killNamespace(unsharePid: number): void {
+  for (const pid of [...childrenOf(unsharePid), unsharePid]) {
+    try {
+      process.kill(pid, "SIGKILL");
+      // The child is enough, and unshare must wait for it; without one unshare has not forked yet.
+      return;
+    } catch {
+      // Ended meanwhile.
+    }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(/\s+/).filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+async function drain(stream: ReadableStream<Uint8Array> | number | undefined, sink: ((chunk: Uint8Array) => void) | undefined): Promise<void> {
+  if (stream === undefined || typeof stream === "number" || sink === undefined) return;
+  for await (const chunk of stream) sink(chunk);
+}

@@ -1,0 +1,33 @@
+/** A mount namespace of our own, so that no mount outlives this process, however it ends. */
+import { CooperError } from "../base/errors.ts";
+import { CLONE, MS, mount, unshare } from "../base/libc.ts";
+import { namespaceState } from "./user-namespace.ts";
+
+let entered = false;
+
+/**
+ * Gives this process (its main thread, and the threads and children made from now on) a mount namespace that follows
+ * the host's mounts and umounts but shows the host nothing of ours. Once per process; in a user namespace that we
+ * entered ourselves it is already so. Error: `denied` without CAP_SYS_ADMIN.
+ */
+export function privateMountNamespace(): void {
+  if (entered) return;
+  const state = namespaceState();
+  if (state.kind === "unprivileged") {
+    throw new CooperError("denied", `Cannot make a mount namespace as user ${state.uid} outside a user namespace`);
+  }
+  if (state.kind === "root") makePrivate();
+  entered = true;
+}
+
+function makePrivate(): void {
+  try {
+    unshare(CLONE.NEWNS);
+    mount("none", "/", undefined, MS.REC | MS.SLAVE);
+  } catch (error) {
+    throw new CooperError("denied", "Cannot make a private mount namespace: this host refuses mounts", {
+      cause: error,
+      hint: "In an outer container, give it CAP_SYS_ADMIN and a seccomp profile that allows mount and unshare",
+    });
+  }
+}

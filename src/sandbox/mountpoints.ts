@@ -1,0 +1,102 @@
+/**
+ * Mount points that a root file system lacks. A runtime would make them itself and leave them behind as empty files in
+ * the layer; we make them before the command runs and remove afterwards exactly what we made, as if it had never been.
+ */
+import { closeSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
+import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
+import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
+import { setTimes } from "../base/libc.ts";
+import { fsPath } from "../base/path-bytes.ts";
+
+/** A mount's target in the container and what it needs there. */
+export interface MountPoint {
+  target: string;
+  kind: "directory" | "file";
+  /** What lies below is not the root file system's any more: targets there need nothing from us. */
+  covers: boolean;
+}
+
+interface Made {
+  path: string;
+  kind: "directory" | "file";
+  inode: bigint;
+}
+
+/** What prepareMountPoints() made. */
+export interface MadeMountPoints {
+  /** In the order of their making, parents first. */
+  made: Made[];
+  /** Modification times of the directories around them: before we began, and after we had made all. */
+  parents: Map<string, { before: bigint; after: bigint }>;
+}
+
+/** Makes the mount points that are missing in a root. Error: `invalid` when a target cannot be one. */
+export function prepareMountPoints(root: string, points: readonly MountPoint[]): MadeMountPoints {
+  const result: MadeMountPoints = { made: [], parents: new Map() };
+  const covered: string[] = [];
+  try {
+    for (const { target, kind, covers } of points) {
+      if (!covered.some((directory) => target.startsWith(`${directory}/`))) makePoint(root, target, kind, result);
+      if (covers) covered.push(target.replace(/\/+$/, ""));
+    }
+  } catch (error) {
+    removeMountPoints(result);
+    throw error;
+  }
+  for (const [path, times] of result.parents) times.after = mtimeOf(path);
+  return result;
+}
+
+function makePoint(root: string, target: string, kind: Made["kind"], result: MadeMountPoints): void {
+  const path = resolveInRoot(root, target);
+  const stat = lstatOrNothing(path);
+  if (stat !== undefined) {
+    if (stat.isDirectory() === (kind === "directory")) return;
+    throw new CooperError("invalid", `Cannot mount at ${target}: it is ${kind === "file" ? "a directory" : "not a directory"} in the container`);
+  }
+  const top = resolveInRoot(root, "/");
+  const missing = [path];
+  for (let parent = parentOf(path); parent.length > top.length && lstatOrNothing(parent) === undefined; parent = parentOf(parent)) {
+    missing.push(parent);
+  }
+  for (const each of missing.reverse()) make(each, each === path ? kind : "directory", result);
+}
+
+const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
+const mtimeOf = (path: string): bigint => lstatSync(fsPath(path), { bigint: true }).mtimeNs;
+
+function make(path: string, kind: Made["kind"], { made, parents }: MadeMountPoints): void {
+  const parent = parentOf(path);
+  try {
+    const before = mtimeOf(parent);
+    if (kind === "directory") mkdirSync(fsPath(path), { mode: 0o755 });
+    else closeSync(openSync(fsPath(path), "wx", 0o644));
+    made.push({ path, kind, inode: lstatSync(fsPath(path), { bigint: true }).ino });
+    if (!parents.has(parent)) parents.set(parent, { before, after: before });
+  } catch (error) {
+    throw new CooperError("system", `Cannot make the mount point ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Removes what prepareMountPoints() made and the command left as it was: the same file, still empty. Directories around
+ * it in which nothing else changed get their times back.
+ */
+export function removeMountPoints({ made, parents }: MadeMountPoints): void {
+  const untouched = [...parents].filter(([path, { after }]) => lstatOrNothing(path) !== undefined && mtimeOf(path) === after);
+  for (const point of [...made].reverse()) remove(point);
+  for (const [path, { before }] of untouched) if (lstatOrNothing(path) !== undefined) setTimes(path, before);
+}
+
+function remove({ path, kind, inode }: Made): void {
+  try {
+    const stat = lstatSync(fsPath(path), { bigint: true });
+    if (stat.ino !== inode) return;
+    if (kind === "directory") rmdirSync(fsPath(path));
+    else if (stat.isFile() && stat.size === 0n) unlinkSync(fsPath(path));
+  } catch (error) {
+    // The command removed it, replaced it, or put something into it.
+    if (["ENOENT", "ENOTDIR", "ENOTEMPTY", "EEXIST"].includes(errnoOf(error) ?? "")) return;
+    throw new CooperError("system", `Cannot remove the mount point ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}

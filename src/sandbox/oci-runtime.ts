@@ -1,0 +1,101 @@
+/** Runs commands through crun or runc: one bundle per run, nothing left of it afterwards. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { CooperError } from "../base/errors.ts";
+import { coverCgroups } from "./cgroup-view.ts";
+import { launch } from "./launch.ts";
+import { openNetwork } from "./network.ts";
+import { type PreparedRun, prepareRun } from "./prepare-run.ts";
+import { runtimeSpec } from "./runtime-spec.ts";
+import type { SeccompFilter } from "./seccomp.ts";
+import { compileSeccomp } from "./seccomp-bpf.ts";
+import type { RunIo, RunResult, RunSpec, Sandbox } from "./types.ts";
+
+export interface OciRuntimeOptions {
+  isolation: "crun" | "runc";
+  /** Absolute path of the runtime. */
+  program: string;
+  runtimeDir: string;
+}
+
+/** A sandbox that runs every command through an OCI runtime. */
+export function ociSandbox(options: OciRuntimeOptions): Sandbox {
+  return { isolation: options.isolation, run: (spec, io) => runOci(options, spec, io) };
+}
+
+async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
+  io.signal?.throwIfAborted();
+  coverCgroups(options.isolation);
+  const network = await openNetwork(spec.network, options.runtimeDir);
+  try {
+    const prepared = prepareRun(spec, options.runtimeDir, network);
+    try {
+      writeConfig(options, spec, prepared, network.namespace);
+      return await start(options, prepared.directory, io);
+    } finally {
+      prepared.close();
+    }
+  } finally {
+    await network.close();
+  }
+}
+
+function writeConfig(options: OciRuntimeOptions, spec: RunSpec, prepared: PreparedRun, networkNamespace: string | undefined): void {
+  const { seccomp } = prepared;
+  const host = {
+    ...prepared,
+    ...(networkNamespace === undefined ? {} : { networkNamespace }),
+    ...(seccomp !== undefined && options.isolation === "crun" ? { seccompProgram: compiled(seccomp) } : {}),
+  };
+  writeFileSync(join(prepared.directory, "config.json"), JSON.stringify(runtimeSpec(spec, host)));
+}
+
+let lastCompiled: { key: string; program: Uint8Array } | undefined;
+
+/** Builds run many commands with one filter. */
+function compiled(filter: SeccompFilter): Uint8Array {
+  const key = JSON.stringify(filter);
+  if (lastCompiled?.key !== key) lastCompiled = { key, program: compileSeccomp(filter) };
+  return lastCompiled.program;
+}
+
+async function start({ isolation, program }: OciRuntimeOptions, directory: string, io: RunIo): Promise<RunResult> {
+  const log = join(directory, "log");
+  const common = [program, "--root", join(directory, "state"), "--log", log, "--log-format", "json"];
+  const flags = isolation === "crun" ? ["--cgroup-manager=disabled"] : ["--rootless=true"];
+  const id = basename(directory);
+  const env = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
+  const exitCode = await launch({ argv: [...common, ...flags, "run", "--bundle", directory, id], env }, io);
+  return exitCode === 0 ? { exitCode } : explainStatus(isolation, exitCode, log);
+}
+
+/**
+ * Tells a command that could not be started (126, 127) from a runtime that failed, by the runtime's log; what it says
+ * of the former is on stderr already.
+ */
+function explainStatus(runtime: string, exitCode: number, log: string): RunResult {
+  const message = firstError(log);
+  if (message === undefined) return { exitCode };
+  if (/executable file .*not found|exec.*no such file or directory/i.test(message)) return { exitCode: 127 };
+  if (/open executable|exec.*(permission denied|exec format error|is a directory|not permitted)/i.test(message)) return { exitCode: 126 };
+  throw new CooperError("run-failed", `${runtime} cannot run the command: ${message}`, { exitCode });
+}
+
+function firstError(log: string): string | undefined {
+  let text: string;
+  try {
+    text = readFileSync(log, "utf8");
+  } catch {
+    return undefined;
+  }
+  for (const line of text.split("\n")) {
+    if (line === "") continue;
+    try {
+      const entry = JSON.parse(line) as { level?: string; msg?: string };
+      if (entry.level === "error" || entry.level === "fatal") return entry.msg;
+    } catch {
+      return line;
+    }
+  }
+  return undefined;
+}

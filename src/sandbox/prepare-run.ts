@@ -1,0 +1,80 @@
+/** What every isolation needs before a command starts: files, mount points, limits and the seccomp filter. */
+import { chmodSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadContainersConf } from "./containers-conf.ts";
+import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
+import { hostsFile, resolvConf } from "./network-files.ts";
+import { clampRlimits, type Rlimit } from "./rlimits.ts";
+import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
+import { mountsOf } from "./runtime-spec.ts";
+import { defaultSeccomp, type SeccompFilter } from "./seccomp.ts";
+import { readSeccompProfile } from "./seccomp-file.ts";
+import type { RunSpec } from "./types.ts";
+import { namespaceState } from "./user-namespace.ts";
+
+/** Facts of the network that a command runs in, as network.ts provides them. */
+export interface NetworkFacts {
+  /** Where the host can be reached. */
+  hostAddress?: string;
+  /** A name server of the network's own. */
+  forwarder?: string;
+}
+
+export interface PreparedRun {
+  /** Private to the run. */
+  directory: string;
+  userNamespace: boolean;
+  files: { source: string; target: string }[];
+  rlimits: Rlimit[];
+  seccomp?: SeccompFilter;
+  /** Takes everything away again; call it once the command has ended. */
+  close(): void;
+}
+
+/** Prepares a run below the runtime directory. */
+export function prepareRun(spec: RunSpec, runtimeDir: string, network: NetworkFacts = {}): PreparedRun {
+  const userNamespace = namespaceState().kind === "mapped";
+  const rlimits = clampRlimits(spec.rlimits);
+  const seccomp = seccompOf(spec);
+  const directory = makeRunDirectory(runtimeDir);
+  try {
+    const files = writeFiles(spec, directory, network);
+    const made = prepareMountPoints(spec.rootfs, mountPoints(spec, files));
+    const close = () => {
+      removeMountPoints(made);
+      removeRunDirectory(directory);
+    };
+    return { directory, userNamespace, files, rlimits, close, ...(seccomp === undefined ? {} : { seccomp }) };
+  } catch (error) {
+    removeRunDirectory(directory);
+    throw error;
+  }
+}
+
+function seccompOf(spec: RunSpec): SeccompFilter | undefined {
+  if (spec.seccomp === "unconfined") return undefined;
+  if (spec.seccomp === "default") return defaultSeccomp(spec.capabilities);
+  return readSeccompProfile(spec.seccomp.profile, spec.capabilities);
+}
+
+function writeFiles(spec: RunSpec, directory: string, network: NetworkFacts): PreparedRun["files"] {
+  const conf = loadContainersConf();
+  const { baseHostsFile } = conf;
+  const base = baseHostsFile?.startsWith("/") ? { baseHosts: baseHostsFile } : {};
+  const texts: Record<string, string> = { "resolv.conf": resolvConf(spec, network.forwarder), hostname: `${spec.hostname}\n` };
+  if (!conf.noHosts && baseHostsFile !== "image") texts.hosts = hostsFile(spec, { ...base, ...network });
+  return Object.entries(texts).map(([name, text]) => {
+    const source = join(directory, name);
+    writeFileSync(source, text);
+    chmodSync(source, 0o644); // whatever the umask
+    return { source, target: `/etc/${name}` };
+  });
+}
+
+/** Mounts of these types hide the root file system at their targets. */
+function mountPoints(spec: RunSpec, files: PreparedRun["files"]): MountPoint[] {
+  return mountsOf(spec, { userNamespace: false, files }).map(({ destination, type, source }) => {
+    const isFile = type === "bind" && !statSync(source).isDirectory();
+    return { target: destination, kind: isFile ? "file" : "directory", covers: !isFile };
+  });
+}

@@ -1,0 +1,149 @@
+/** The runtime specification's config.json for a command (opencontainers/runtime-spec, config.md, config-linux.md). */
+import { statSync } from "node:fs";
+import { CooperError, messageOf } from "../base/errors.ts";
+import { splitDevice } from "../base/libc.ts";
+import type { Rlimit } from "./rlimits.ts";
+import type { SeccompFilter } from "./seccomp.ts";
+import type { RunMount, RunSpec } from "./types.ts";
+
+/** What the spec needs to know of the host and of this run. */
+export interface RuntimeHost {
+  /** Runs in a user namespace of ours: device nodes and sysfs come from the host. */
+  userNamespace: boolean;
+  /** Files to bind at their targets, such as /etc/resolv.conf. */
+  files: { source: string; target: string }[];
+  /** A network namespace to join for `private`. */
+  networkNamespace?: string;
+  seccomp?: SeccompFilter;
+  /** The same filter compiled, which crun takes instead (run.oci.seccomp_bpf_data in crun(1)). */
+  seccompProgram?: Uint8Array;
+  rlimits: Rlimit[];
+}
+
+interface Mount {
+  destination: string;
+  type: string;
+  source: string;
+  options: string[];
+}
+
+/** Paths of /proc and /sys that Docker hides. */
+export const MASKED_PATHS = [
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
+];
+
+/** Paths of /proc that Docker makes read-only. */
+export const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/** Builds config.json as an object; limits above 2^53 are raw JSON numbers. */
+export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
+  const root = spec.user.uid === 0;
+  const usable = root ? spec.capabilities : [];
+  return {
+    ociVersion: "1.0.2",
+    process: {
+      terminal: spec.terminal,
+      user: spec.user,
+      args: spec.argv,
+      env: spec.env,
+      cwd: spec.cwd,
+      capabilities: { bounding: spec.capabilities, effective: usable, permitted: usable, inheritable: [], ambient: [] },
+      rlimits: host.rlimits.map(({ name, soft, hard }) => ({ type: name, soft: limit(soft), hard: limit(hard) })),
+      noNewPrivileges: spec.noNewPrivileges,
+    },
+    root: { path: spec.rootfs, readonly: false },
+    hostname: spec.hostname,
+    mounts: mountsOf(spec, host),
+    ...(host.seccompProgram === undefined
+      ? {}
+      : { annotations: { "run.oci.seccomp_bpf_data": Buffer.from(host.seccompProgram).toString("base64") } }),
+    linux: {
+      namespaces: namespacesOf(spec, host),
+      devices: spec.devices.map(deviceOf),
+      maskedPaths: MASKED_PATHS,
+      readonlyPaths: READONLY_PATHS,
+      ...(host.seccomp === undefined ? {} : { seccomp: host.seccomp }),
+    },
+  };
+}
+
+function limit(value: number): unknown {
+  // -1 is 2^64 - 1 on the wire.
+  return value === -1 ? rawJson("18446744073709551615") : value;
+}
+
+const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
+
+function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: string }[] {
+  const namespaces: { type: string; path?: string }[] = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
+  if (host.networkNamespace !== undefined) namespaces.push({ type: "network", path: host.networkNamespace });
+  else if (spec.network !== "host") namespaces.push({ type: "network" });
+  return namespaces;
+}
+
+/** All mounts of a container in their order; a mount of the caller's replaces ours of the same target. */
+export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" | "files">): Mount[] {
+  const taken = new Set(spec.mounts.map(({ target }) => target));
+  const files = host.files.map(({ source, target }) => ({ destination: target, type: "bind", source, options: ["bind", "rprivate"] }));
+  const ours = [...systemMounts(spec, host.userNamespace), ...files].filter(({ destination }) => !taken.has(destination));
+  return [...ours, ...spec.mounts.map(userMount)];
+}
+
+function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
+  const plain = ["nosuid", "noexec", "nodev"];
+  // The kernel gives a new sysfs only to the owner of the network namespace.
+  const borrowed = userNamespace && spec.network === "host";
+  return [
+    { destination: "/proc", type: "proc", source: "proc", options: plain },
+    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+    {
+      destination: "/dev/pts",
+      type: "devpts",
+      source: "devpts",
+      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    },
+    borrowed
+      ? { destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "rprivate", ...plain, "ro"] }
+      : { destination: "/sys", type: "sysfs", source: "sysfs", options: [...plain, "ro"] },
+    { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: plain },
+    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: [...plain, "mode=1777", `size=${spec.shmSize}`] },
+  ];
+}
+
+function userMount(mount: RunMount): Mount {
+  if (mount.type === "bind") {
+    const options = ["rbind", "rprivate", ...(mount.readOnly ? ["ro"] : [])];
+    return { destination: mount.target, type: "bind", source: mount.source, options };
+  }
+  const options = ["nosuid", "nodev", `mode=${(mount.mode ?? 0o1777).toString(8)}`];
+  if (mount.size !== undefined) options.push(`size=${mount.size}`);
+  return { destination: mount.target, type: "tmpfs", source: "tmpfs", options };
+}
+
+function deviceOf(path: string): object {
+  const stat = statDevice(path);
+  const type = stat.isBlockDevice() ? "b" : "c";
+  const { major, minor } = splitDevice(BigInt(stat.rdev));
+  return { path, type, major, minor, fileMode: stat.mode & 0o777, uid: stat.uid, gid: stat.gid };
+}
+
+function statDevice(path: string) {
+  try {
+    const stat = statSync(path);
+    if (stat.isBlockDevice() || stat.isCharacterDevice()) return stat;
+  } catch (error) {
+    throw new CooperError("not-found", `Cannot give the device ${path} to the container: ${messageOf(error)}`, { cause: error });
+  }
+  throw new CooperError("usage", `Cannot give ${path} to the container: it is not a device`);
+}
