@@ -31,6 +31,8 @@ export interface ErrorDetail {
   cause?: unknown;
   /** Exit status of the command that failed, for `run-failed`. */
   exitCode?: number;
+  /** The last lines that the command wrote, for `run-failed`. */
+  output?: string;
 }
 
 /**
@@ -42,6 +44,7 @@ export class CooperError extends Error {
   readonly hint: string | undefined;
   readonly location: Location | undefined;
   readonly exitCode: number | undefined;
+  readonly output: string | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -50,6 +53,7 @@ export class CooperError extends Error {
     this.hint = detail.hint;
     this.location = detail.location;
     this.exitCode = detail.exitCode;
+    this.output = detail.output;
   }
 }
 
@@ -65,30 +69,29 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
+/** What an error knows beside its message, to be given to the one that takes its place. */
+function detailOf(error: CooperError): ErrorDetail {
+  return {
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(error.location === undefined ? {} : { location: error.location }),
+    ...(error.exitCode === undefined ? {} : { exitCode: error.exitCode }),
+    ...(error.output === undefined ? {} : { output: error.output }),
+  };
+}
+
 /**
- * Adds what was being done to a failure that does not know it: `Cannot read /x: permission denied`.
- * A CooperError keeps its code, hint, location and exit status.
+ * Adds what was being done to a failure that does not know it: `Cannot read /x: permission denied`. A CooperError keeps
+ * its code and all that it knows.
  */
 export function wrapError(doing: string, error: unknown, code: ErrorCode = "system"): CooperError {
-  if (error instanceof CooperError) {
-    return new CooperError(error.code, `${doing}: ${error.message}`, {
-      cause: error,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-      ...(error.location === undefined ? {} : { location: error.location }),
-      ...(error.exitCode === undefined ? {} : { exitCode: error.exitCode }),
-    });
-  }
-  return new CooperError(code, `${doing}: ${messageOf(error)}`, { cause: error });
+  const message = `${doing}: ${messageOf(error)}`;
+  if (!(error instanceof CooperError)) return new CooperError(code, message, { cause: error });
+  return new CooperError(error.code, message, { ...detailOf(error), cause: error });
 }
 
 /** The same error with a place in a file, unless it already has one. */
 export function locateError(error: unknown, location: Location): CooperError {
-  const wrapped = error instanceof CooperError ? error : new CooperError("internal", messageOf(error), { cause: error });
-  if (wrapped.location !== undefined) return wrapped;
-  return new CooperError(wrapped.code, wrapped.message, {
-    location,
-    cause: wrapped.cause ?? wrapped,
-    ...(wrapped.hint === undefined ? {} : { hint: wrapped.hint }),
-    ...(wrapped.exitCode === undefined ? {} : { exitCode: wrapped.exitCode }),
-  });
+  if (!(error instanceof CooperError)) return new CooperError("system", messageOf(error), { location, cause: error });
+  if (error.location !== undefined) return error;
+  return new CooperError(error.code, error.message, { ...detailOf(error), location, cause: error.cause ?? error });
 }
