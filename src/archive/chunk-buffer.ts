@@ -1,0 +1,66 @@
+/** Gathers the bytes of an archive into large chunks. */
+
+/** Most bytes of one chunk. */
+export const CHUNK = 1 << 20;
+
+const ZEROS = new Uint8Array(CHUNK);
+
+/**
+ * Bytes written go into the current chunk; full chunks wait in `take`. Each chunk is a buffer of its own, which the
+ * receiver may keep for as long as it likes but, since runs of zeros are shared, must not write into.
+ */
+export class ChunkBuffer {
+  #buffer = Buffer.allocUnsafeSlow(CHUNK);
+  #at = 0;
+  #full: Uint8Array[] = [];
+
+  /** Whether chunks wait. */
+  get ready(): boolean {
+    return this.#full.length > 0;
+  }
+
+  /** The chunks that are full, oldest first. */
+  take(): Uint8Array[] {
+    const full = this.#full;
+    this.#full = [];
+    return full;
+  }
+
+  /** Ends the current chunk, however full it is. */
+  flush(): void {
+    if (this.#at === 0) return;
+    this.#full.push(this.#buffer.subarray(0, this.#at));
+    this.#buffer = Buffer.allocUnsafeSlow(CHUNK);
+    this.#at = 0;
+  }
+
+  /** Free room of the current chunk, at least `least` bytes; `filled` says how many of them are used. */
+  room(least: number): Buffer {
+    if (CHUNK - this.#at < least) this.flush();
+    return this.#buffer.subarray(this.#at);
+  }
+
+  filled(bytes: number): void {
+    this.#at += bytes;
+    if (this.#at === CHUNK) this.flush();
+  }
+
+  /** Copies bytes, at most a chunk of them. */
+  write(bytes: Uint8Array): void {
+    this.room(bytes.length).set(bytes);
+    this.filled(bytes.length);
+  }
+
+  /** Zeros, at most `limit` of them; returns how many. Long runs cost no memory. */
+  zeros(limit: number): number {
+    if (limit < CHUNK) {
+      const count = Math.min(limit, CHUNK - this.#at);
+      this.#buffer.fill(0, this.#at, this.#at + count);
+      this.filled(count);
+      return count;
+    }
+    this.flush();
+    this.#full.push(ZEROS);
+    return CHUNK;
+  }
+}
