@@ -162,6 +162,33 @@ export function chroot(path: string): void {
   invoke("chroot", [pointer], [cString(path)], path);
 }
 
+/** pivot_root(2): `newRoot`, a mount, becomes the root, and the old one is mounted at `putOld` below it. */
+export function pivotRoot(newRoot: string, putOld: string): void {
+  // glibc has a wrapper, musl has none.
+  const number = process.arch === "arm64" ? 41 : 155;
+  invoke("syscall", [i64, pointer, pointer], [number, cString(newRoot), cString(putOld)], newRoot);
+}
+
+/** Brings the loopback interface of this network namespace up (netdevice(7), SIOCSIFFLAGS). */
+export function raiseLoopback(): void {
+  const AF_INET = 2;
+  const SOCK_DGRAM_CLOEXEC = 0o2000002;
+  const SIOCSIFFLAGS = 0x8914n;
+  const IFF_UP_RUNNING = 0x41;
+  const request = Buffer.alloc(40); // struct ifreq: name, then flags
+  request.write("lo");
+  request.writeInt16LE(IFF_UP_RUNNING, 16);
+  const fd = invoke("socket", [i32, i32, i32], [AF_INET, SOCK_DGRAM_CLOEXEC, 0]);
+  invokeIoctl(fd, SIOCSIFFLAGS, request);
+}
+
+function invokeIoctl(fd: number, operation: bigint, argument: Buffer): void {
+  // The third argument is a plain number elsewhere (FICLONE), and a symbol is bound with one signature.
+  const address = BigInt(ptr(argument));
+  const result = Number(bind("ioctl", [i32, u64, i64], i32)(fd, operation, address));
+  if (result === -1) throw new SystemCallError("ioctl", errno());
+}
+
 /** sethostname(2), for this UTS namespace. */
 export function sethostname(name: string): void {
   const bytes = Buffer.from(name);
@@ -306,8 +333,15 @@ export function execve(path: string, argv: string[], env: Record<string, string 
   const environment = stringArray(pairs);
   // Bun opens everything close-on-exec but may have marked stdio non-blocking; the new program expects plain files.
   for (const fd of [0, 1, 2]) setBlocking(fd);
+  resetSignals();
   invoke("execve", [pointer, pointer, pointer], [cString(path), ptr(args.array), ptr(environment.array)], path);
   throw new SystemCallError("execve", 0, path);
+}
+
+/** Ignored signals stay ignored in the new program: Bun ignores SIGPIPE, without which `yes | head` never ends. */
+function resetSignals(): void {
+  const SIG_DFL = 0n;
+  for (const signal of [constants.signals.SIGPIPE, constants.signals.SIGXFSZ]) bind("signal", [i32, i64], i64)(signal, SIG_DFL);
 }
 
 function setBlocking(fd: number): void {

@@ -3,6 +3,7 @@ import { readFileSync, statfsSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
 import { CLONE, MS, mount, unshare } from "../base/libc.ts";
 import { privateMountNamespace } from "./mount-namespace.ts";
+import { namespaceState } from "./user-namespace.ts";
 
 const CGROUP = "/sys/fs/cgroup";
 const CGROUP2_MAGIC = 0x63677270;
@@ -15,8 +16,9 @@ const CGROUP2_MAGIC = 0x63677270;
 export function coverCgroups(runtime: "crun" | "runc"): void {
   const type = fileSystemType();
   if (type === undefined) return;
-  // crun with its cgroup manager off only looks.
-  if (type === CGROUP2_MAGIC && (runtime === "crun" || isReadonly())) return;
+  // crun with its cgroup manager off only looks; but a user's delegated cgroups must not show in a borrowed /sys.
+  const looks = runtime === "crun" && namespaceState().kind === "root";
+  if (type === CGROUP2_MAGIC && (looks || isReadonly())) return;
   privateMountNamespace();
   const plain = MS.NOSUID | MS.NODEV | MS.NOEXEC;
   try {

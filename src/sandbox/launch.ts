@@ -10,6 +10,8 @@ export interface Launch {
   env: Record<string, string>;
   /** More options of unshare(1), such as `--net`. */
   unshare?: string[];
+  /** Options of nsenter(1) for namespaces to join first, such as `--net=/proc/1/ns/net`. */
+  enter?: string[];
 }
 
 /**
@@ -17,10 +19,10 @@ export interface Launch {
  * killed, with it the first process of the PID namespace, and with that the kernel kills every other. Returns the exit
  * status as a shell has it, after all of them have ended. Errors: `unsupported` without util-linux, `cancelled`.
  */
-export async function launch({ argv, env, unshare = [] }: Launch, io: RunIo): Promise<number> {
+export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io: RunIo): Promise<number> {
   io.signal?.throwIfAborted();
   const { stdin, stdout, stderr } = stdioOf(io);
-  const child = Bun.spawn([...wrapper(), ...unshare, "--", ...argv], { env, cwd: "/", stdin, stdout, stderr });
+  const child = Bun.spawn([...wrapper(enter), ...unshare, "--", ...argv], { env, cwd: "/", stdin, stdout, stderr });
   const onAbort = () => killNamespace(child.pid);
   io.signal?.addEventListener("abort", onAbort, { once: true });
   if (io.signal?.aborted) onAbort();
@@ -37,16 +39,16 @@ export async function launch({ argv, env, unshare = [] }: Launch, io: RunIo): Pr
   return child.exitCode ?? 128 + signalNumber(String(child.signalCode));
 }
 
-function wrapper(): string[] {
-  const setpriv = findProgram("setpriv");
-  const unshare = findProgram("unshare");
-  if (setpriv === undefined || unshare === undefined) {
-    throw new CooperError("unsupported", `Cannot isolate a command: there is no ${setpriv === undefined ? "setpriv" : "unshare"}`, {
-      hint: "Install util-linux",
-    });
-  }
+function wrapper(enter: string[]): string[] {
   const namespaces = ["--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"];
-  return [setpriv, "--pdeathsig", "KILL", "--", unshare, ...namespaces];
+  const nsenter = enter.length === 0 ? [] : [requireProgram("nsenter"), ...enter, "--"];
+  return [requireProgram("setpriv"), "--pdeathsig", "KILL", "--", ...nsenter, requireProgram("unshare"), ...namespaces];
+}
+
+function requireProgram(name: string): string {
+  const path = findProgram(name);
+  if (path !== undefined) return path;
+  throw new CooperError("unsupported", `Cannot isolate a command: there is no ${name}`, { hint: "Install util-linux" });
 }
 
 type Output = "inherit" | "pipe" | "ignore";

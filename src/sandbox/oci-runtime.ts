@@ -28,7 +28,7 @@ async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Pro
   coverCgroups(options.isolation);
   const network = await openNetwork(spec.network, options.runtimeDir);
   try {
-    const prepared = prepareRun(spec, options.runtimeDir, network);
+    const prepared = await prepareRun(spec, options.runtimeDir, network);
     try {
       writeConfig(options, spec, prepared, network.namespace);
       return await start(options, prepared.directory, io);

@@ -8,7 +8,6 @@ import { clampRlimits, type Rlimit } from "./rlimits.ts";
 import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
 import { mountsOf } from "./runtime-spec.ts";
 import { defaultSeccomp, type SeccompFilter } from "./seccomp.ts";
-import { readSeccompProfile } from "./seccomp-file.ts";
 import type { RunSpec } from "./types.ts";
 import { namespaceState } from "./user-namespace.ts";
 
@@ -32,10 +31,10 @@ export interface PreparedRun {
 }
 
 /** Prepares a run below the runtime directory. */
-export function prepareRun(spec: RunSpec, runtimeDir: string, network: NetworkFacts = {}): PreparedRun {
+export async function prepareRun(spec: RunSpec, runtimeDir: string, network: NetworkFacts = {}): Promise<PreparedRun> {
   const userNamespace = namespaceState().kind === "mapped";
   const rlimits = clampRlimits(spec.rlimits);
-  const seccomp = seccompOf(spec);
+  const seccomp = await seccompOf(spec);
   const directory = makeRunDirectory(runtimeDir);
   try {
     const files = writeFiles(spec, directory, network);
@@ -51,9 +50,11 @@ export function prepareRun(spec: RunSpec, runtimeDir: string, network: NetworkFa
   }
 }
 
-function seccompOf(spec: RunSpec): SeccompFilter | undefined {
+async function seccompOf(spec: RunSpec): Promise<SeccompFilter | undefined> {
   if (spec.seccomp === "unconfined") return undefined;
   if (spec.seccomp === "default") return defaultSeccomp(spec.capabilities);
+  // Loaded only for those who have a profile: its schemas cost milliseconds.
+  const { readSeccompProfile } = await import("./seccomp-file.ts");
   return readSeccompProfile(spec.seccomp.profile, spec.capabilities);
 }
 

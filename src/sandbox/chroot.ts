@@ -1,0 +1,75 @@
+/**
+ * The built-in isolation, for hosts without crun and runc: namespaces by util-linux, and inside them this same program
+ * as the first process, which mounts, drops privileges and executes the command (sandbox-init.ts).
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CooperError } from "../base/errors.ts";
+import { launch } from "./launch.ts";
+import { openNetwork } from "./network.ts";
+import { prepareRun } from "./prepare-run.ts";
+import { mountsOf } from "./runtime-spec.ts";
+import type { InitSpec } from "./sandbox-init.ts";
+import { compileSeccomp } from "./seccomp-bpf.ts";
+import type { RunIo, RunResult, RunSpec, Sandbox } from "./types.ts";
+
+export interface ChrootOptions {
+  runtimeDir: string;
+  /** How to start this program; the hidden command `__sandbox-init FILE` is appended. */
+  selfCommand: string[];
+}
+
+/** A sandbox without a runtime. */
+export function chrootSandbox(options: ChrootOptions): Sandbox {
+  return { isolation: "chroot", run: (spec, io) => runChroot(options, spec, io) };
+}
+
+async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
+  io.signal?.throwIfAborted();
+  const network = await openNetwork(spec.network, options.runtimeDir);
+  try {
+    const prepared = await prepareRun(spec, options.runtimeDir, network);
+    try {
+      const { userNamespace, files, rlimits, seccomp, directory } = prepared;
+      const init: InitSpec = {
+        run: spec,
+        mounts: mountsOf(spec, { userNamespace, files }),
+        rlimits,
+        userNamespace,
+        report: join(directory, "report"),
+        ...(network.namespace === undefined ? {} : { networkNamespace: network.namespace }),
+        ...(seccomp === undefined ? {} : { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") }),
+      };
+      return await start(options.selfCommand, init, directory, io);
+    } finally {
+      prepared.close();
+    }
+  } finally {
+    await network.close();
+  }
+}
+
+async function start(selfCommand: string[], init: InitSpec, directory: string, io: RunIo): Promise<RunResult> {
+  const file = join(directory, "init.json");
+  writeFileSync(file, JSON.stringify(init));
+  writeFileSync(init.report, "");
+  const network = init.networkNamespace;
+  // A namespace by path is joined before the others are made.
+  const enter = network === undefined ? [] : [`--net=${network}`];
+  const own = init.run.network === "host" || network !== undefined ? [] : ["--net"];
+  const exitCode = await launch(
+    {
+      argv: [...selfCommand, "__sandbox-init", file],
+      env: { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
+      unshare: ["--ipc", "--uts", ...own],
+      enter,
+    },
+    io,
+  );
+  const report = readFileSync(init.report, "utf8");
+  if (report === "") return { exitCode };
+  // Exits 126 and 127 are the command's fault and were said on its stderr; the rest is ours.
+  const { status, message } = JSON.parse(report) as { status: number; message: string };
+  if (status === 126 || status === 127) return { exitCode: status };
+  throw new CooperError("run-failed", `Cannot isolate the command: ${message}`, { exitCode: status });
+}

@@ -1,0 +1,119 @@
+/** First process of the built-in isolation: turns its namespaces into the container and executes the command. */
+import { openSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
+import {
+  becomeUser,
+  capset,
+  execve,
+  loadSeccompFilter,
+  prctl,
+  raiseLoopback,
+  sethostname,
+  setrlimit,
+} from "../base/libc.ts"; // biome-ignore format: one list
+import { CAPABILITY_NAMES, capabilityMask } from "./capabilities.ts";
+import { RLIMIT_NUMBERS, type Rlimit } from "./rlimits.ts";
+import { enterRoot, maskPaths, mountAll, populateDev, type SandboxMount } from "./sandbox-mounts.ts";
+import type { RunSpec } from "./types.ts";
+
+/** What chroot.ts hands over. */
+export interface InitSpec {
+  run: RunSpec;
+  mounts: SandboxMount[];
+  rlimits: Rlimit[];
+  userNamespace: boolean;
+  networkNamespace?: string;
+  /** Classic BPF in base64. */
+  seccompProgram?: string;
+  /** Existing empty file that takes the failure, if any: `{status, message}`. */
+  report: string;
+}
+
+/**
+ * Body of the hidden command `__sandbox-init FILE`. Must be the first process of new PID, mount, UTS and IPC namespaces
+ * with its own /proc. Becomes the command; on failure says why on stderr and in the report, and exits.
+ */
+export function runSandboxInit(specFile: string): never {
+  const init = JSON.parse(readFileSync(specFile, "utf8")) as InitSpec;
+  const report = openSync(init.report, "a");
+  try {
+    become(init);
+  } catch (error) {
+    const status = error instanceof CooperError ? (error.exitCode ?? 125) : 125;
+    writeSync(report, JSON.stringify({ status, message: messageOf(error) }));
+    if (status !== 125) writeSync(2, `${messageOf(error)}\n`);
+    process.exit(status);
+  }
+}
+
+function become({ run, mounts, rlimits, userNamespace, networkNamespace, seccompProgram }: InitSpec): never {
+  const terminal = run.terminal ? readlinkSync("/proc/self/fd/0") : undefined;
+  process.umask(0);
+  mountAll(run.rootfs, mounts);
+  populateDev(run.rootfs, run.devices, { bindNodes: userNamespace, ...(terminal?.startsWith("/dev/") ? { terminal } : {}) });
+  maskPaths(run.rootfs);
+  const last = Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"));
+  enterRoot(run.rootfs);
+  sethostname(run.hostname);
+  if (run.network !== "host" && networkNamespace === undefined) raiseLoopback();
+  for (const { name, soft, hard } of rlimits) setrlimit(RLIMIT_NUMBERS[name]!, limit(soft), limit(hard));
+  enterDirectory(run.cwd);
+  process.umask(0o022);
+  dropPrivileges(run, last, seccompProgram === undefined ? undefined : Buffer.from(seccompProgram, "base64"));
+  return execute(run);
+}
+
+const limit = (value: number): bigint => (value === -1 ? 0xffffffffffffffffn : BigInt(value));
+
+function enterDirectory(path: string): void {
+  try {
+    process.chdir(path);
+  } catch (error) {
+    throw new CooperError("run-failed", `Cannot enter the working directory ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+const PR_CAPBSET_DROP = 24;
+const PR_SET_NO_NEW_PRIVS = 38;
+
+/**
+ * The order matters: a filter without no_new_privs needs CAP_SYS_ADMIN, so it comes first; the bounding set needs
+ * CAP_SETPCAP, so it goes before the user does.
+ */
+function dropPrivileges(run: RunSpec, lastCapability: number, filter: Uint8Array | undefined): void {
+  if (run.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1);
+  else if (filter !== undefined) loadSeccompFilter(filter);
+  for (let number = 0; number <= lastCapability; number++) {
+    if (!run.capabilities.includes(CAPABILITY_NAMES[number] ?? "")) prctl(PR_CAPBSET_DROP, number);
+  }
+  becomeUser(run.user.uid, run.user.gid, run.user.additionalGids);
+  const usable = run.user.uid === 0 ? capabilityMask(run.capabilities) : 0n;
+  capset(usable, usable, 0n);
+  if (run.noNewPrivileges && filter !== undefined) loadSeccompFilter(filter);
+}
+
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** execvp(3) with the container's PATH; errors carry 127 when nothing was found and 126 when it cannot be executed. */
+function execute({ argv, env: pairs }: RunSpec): never {
+  const env = Object.fromEntries(pairs.map((pair) => splitPair(pair)));
+  const name = argv[0] ?? "";
+  const directories = (env.PATH ?? DEFAULT_PATH).split(":");
+  const candidates = name.includes("/") ? [name] : directories.map((directory) => `${directory || "."}/${name}`);
+  let refusal: unknown;
+  for (const path of candidates) {
+    try {
+      execve(path, argv, env);
+    } catch (error) {
+      if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) refusal ??= error;
+    }
+  }
+  if (refusal !== undefined) throw new CooperError("run-failed", `Cannot execute ${name}: ${messageOf(refusal)}`, { exitCode: 126 });
+  const where = name.includes("/") ? "there is no such file" : "it is not in the container's PATH";
+  throw new CooperError("run-failed", `Cannot execute ${name}: ${where}`, { exitCode: 127 });
+}
+
+function splitPair(pair: string): [string, string] {
+  const at = pair.indexOf("=");
+  return at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)];
+}

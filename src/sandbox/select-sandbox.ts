@@ -1,0 +1,92 @@
+/** Chooses how commands are isolated: crun, else runc, else the built-in chroot. */
+import { accessSync, constants } from "node:fs";
+import { basename } from "node:path";
+import { CooperError } from "../base/errors.ts";
+import { findProgram } from "../base/process.ts";
+import { chrootSandbox } from "./chroot.ts";
+import { loadContainersConf } from "./containers-conf.ts";
+import { ociSandbox } from "./oci-runtime.ts";
+import type { Isolation, Sandbox } from "./types.ts";
+
+export interface SandboxOptions {
+  /** crun, runc, chroot, or Buildah's names: oci, rootless, default. Absent: the best there is. */
+  isolation?: string;
+  /** Name or path of an OCI runtime (--runtime), before containers.conf's. */
+  runtime?: string;
+  /** Directory for the state of runs, of this user alone. */
+  runtimeDir: string;
+  /** How to start this program, for the chroot isolation. */
+  selfCommand: string[];
+}
+
+type RuntimeName = "crun" | "runc";
+
+/** The sandbox for an isolation. Errors: `usage` for an unknown name, `unsupported` when the runtime is not there. */
+export function selectSandbox(options: SandboxOptions): Sandbox {
+  const { isolation = "default", runtimeDir, selfCommand } = options;
+  const chroot = () => chrootSandbox({ runtimeDir, selfCommand });
+  const oci = (found: { name: RuntimeName; program: string }) =>
+    ociSandbox({ isolation: found.name, program: found.program, runtimeDir });
+  switch (isolation) {
+    case "chroot":
+      return chroot();
+    case "crun":
+    case "runc":
+      return oci(requireRuntime(isolation));
+    case "oci":
+    case "rootless":
+      return oci(chosenRuntime(options.runtime) ?? missing("neither crun nor runc is installed"));
+    case "default":
+    case "": {
+      const found = chosenRuntime(options.runtime);
+      return found === undefined ? chroot() : oci(found);
+    }
+    default:
+      throw new CooperError("usage", `There is no isolation ${JSON.stringify(isolation)}`, {
+        hint: "Isolations are default, oci, rootless, crun, runc and chroot",
+      });
+  }
+}
+
+/** The runtime that was asked for, by flag or containers.conf, else the first that there is. */
+function chosenRuntime(flag: string | undefined): { name: RuntimeName; program: string } | undefined {
+  if (flag !== undefined && flag !== "") return requireRuntime(flag);
+  const configured = loadContainersConf().runtime;
+  if (configured !== undefined) return requireRuntime(configured);
+  return findRuntime("crun") ?? findRuntime("runc");
+}
+
+function requireRuntime(name: string): { name: RuntimeName; program: string } {
+  return findRuntime(name) ?? missing(`there is no runtime ${name}`);
+}
+
+function missing(reason: string): never {
+  throw new CooperError("unsupported", `Cannot run commands: ${reason}`, { hint: "Install crun, or use --isolation chroot" });
+}
+
+function findRuntime(nameOrPath: string): { name: RuntimeName; program: string } | undefined {
+  const name = basename(nameOrPath);
+  // Their flags differ: what is neither by name is taken for runc's relative, as most runtimes are.
+  const kind: RuntimeName = name.startsWith("crun") ? "crun" : "runc";
+  const configured = loadContainersConf().runtimes[nameOrPath] ?? [];
+  const program = nameOrPath.includes("/") ? [nameOrPath].find(isExecutable) : (configured.find(isExecutable) ?? findProgram(nameOrPath));
+  return program === undefined ? undefined : { name: kind, program };
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What this host has, best first, for `cooper info`. */
+export function listRuntimes(): { isolation: Isolation; program?: string }[] {
+  const oci = (["crun", "runc"] as const).flatMap((name) => {
+    const found = findRuntime(name);
+    return found === undefined ? [] : [{ isolation: name, program: found.program }];
+  });
+  return [...oci, { isolation: "chroot" }];
+}
