@@ -94,8 +94,9 @@ export class Site implements AsyncDisposable {
     this.work = join(this.dir, "work");
     for (const name of ["home", "run", "work", "bin", "tmp"])
       mkdirSync(join(this.dir, name), { mode: 0o700 });
-    // `cooper` on the PATH, so that a test's script reads as a user's does.
-    const script = `#!/bin/sh\nexec '${treeFor(person)}/bin/cooper' --root '${this.root}' --runroot '${this.runRoot}' "$@"\n`;
+    // `cooper` on the PATH, so that a test's script reads as a user's does. COOPER_BIN: another one to be tested.
+    const program = process.env.COOPER_BIN ?? `${treeFor(person)}/bin/cooper`;
+    const script = `#!/bin/sh\nexec '${program}' --root '${this.root}' --runroot '${this.runRoot}' "$@"\n`;
     writeFileSync(join(this.dir, "bin/cooper"), script);
     chmodSync(join(this.dir, "bin/cooper"), 0o755);
     this.give(this.dir);

@@ -84,3 +84,11 @@ export async function eventually(
   }
   return true;
 }
+
+/** Ids of the running processes whose command line holds a word, such as `sleep 31415`. */
+export function processesRunning(words: string): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && pid !== process.pid && !isZombie(String(pid)))
+    .filter((pid) => read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim() === words);
+}
