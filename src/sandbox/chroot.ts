@@ -19,6 +19,8 @@ export interface ChrootOptions {
   selfCommand: string[];
 }
 
+export { runSandboxInit } from "./sandbox-init.ts";
+
 /** A sandbox without a runtime. */
 export function chrootSandbox(options: ChrootOptions): Sandbox {
   return { isolation: "chroot", run: (spec, io) => runChroot(options, spec, io) };

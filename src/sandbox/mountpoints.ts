@@ -2,7 +2,7 @@
  * Mount points that a root file system lacks. A runtime would make them itself and leave them behind as empty files in
  * the layer; we make them before the command runs and remove afterwards exactly what we made, as if it had never been.
  */
-import { closeSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
+import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
 import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
 import { setTimes } from "../base/libc.ts";
@@ -14,6 +14,8 @@ export interface MountPoint {
   kind: "directory" | "file";
   /** What lies below is not the root file system's any more: targets there need nothing from us. */
   covers: boolean;
+  /** Permissions of a directory that has to be made; runc gives them to what it mounts there. */
+  mode?: number;
 }
 
 interface Made {
@@ -35,8 +37,9 @@ export function prepareMountPoints(root: string, points: readonly MountPoint[]):
   const result: MadeMountPoints = { made: [], parents: new Map() };
   const covered: string[] = [];
   try {
-    for (const { target, kind, covers } of points) {
-      if (!covered.some((directory) => target.startsWith(`${directory}/`))) makePoint(root, target, kind, result);
+    for (const point of points) {
+      const { target, covers } = point;
+      if (!covered.some((directory) => target.startsWith(`${directory}/`))) makePoint(root, point, result);
       if (covers) covered.push(target.replace(/\/+$/, ""));
     }
   } catch (error) {
@@ -47,7 +50,7 @@ export function prepareMountPoints(root: string, points: readonly MountPoint[]):
   return result;
 }
 
-function makePoint(root: string, target: string, kind: Made["kind"], result: MadeMountPoints): void {
+function makePoint(root: string, { target, kind, mode = 0o755 }: MountPoint, result: MadeMountPoints): void {
   const path = resolveInRoot(root, target);
   const stat = lstatOrNothing(path);
   if (stat !== undefined) {
@@ -60,6 +63,7 @@ function makePoint(root: string, target: string, kind: Made["kind"], result: Mad
     missing.push(parent);
   }
   for (const each of missing.reverse()) make(each, each === path ? kind : "directory", result);
+  if (kind === "directory") chmodSync(fsPath(path), mode);
 }
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";

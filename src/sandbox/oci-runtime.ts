@@ -42,9 +42,11 @@ async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Pro
 
 function writeConfig(options: OciRuntimeOptions, spec: RunSpec, prepared: PreparedRun, networkNamespace: string | undefined): void {
   const { seccomp } = prepared;
+  const { columns, rows } = process.stdout;
   const host = {
     ...prepared,
     ...(networkNamespace === undefined ? {} : { networkNamespace }),
+    ...(spec.terminal && columns > 0 && rows > 0 ? { terminalSize: { width: columns, height: rows } } : {}),
     ...(seccomp !== undefined && options.isolation === "crun" ? { seccompProgram: compiled(seccomp) } : {}),
   };
   writeFileSync(join(prepared.directory, "config.json"), JSON.stringify(runtimeSpec(spec, host)));

@@ -72,10 +72,16 @@ function writeFiles(spec: RunSpec, directory: string, network: NetworkFacts): Pr
   });
 }
 
-/** Mounts of these types hide the root file system at their targets. */
+/** Where the mounts go, in their order. */
 function mountPoints(spec: RunSpec, files: PreparedRun["files"]): MountPoint[] {
-  return mountsOf(spec, { userNamespace: false, files }).map(({ destination, type, source }) => {
+  return mountsOf(spec, { userNamespace: false, files }).map(({ destination, type, source, options }) => {
     const isFile = type === "bind" && !statSync(source).isDirectory();
-    return { target: destination, kind: isFile ? "file" : "directory", covers: !isFile };
+    const mode = options.find((option) => option.startsWith("mode="))?.slice(5);
+    return {
+      target: destination,
+      kind: isFile ? "file" : "directory",
+      covers: !isFile,
+      ...(mode === undefined || type !== "tmpfs" ? {} : { mode: Number.parseInt(mode, 8) }),
+    };
   });
 }

@@ -4,9 +4,13 @@ import { join } from "node:path";
 import { CooperError, messageOf } from "../base/errors.ts";
 import { processStartTime } from "./keeper.ts";
 
-/** Makes a directory, mode 0700, below the runtime directory. */
+const cleaned = new Set<string>();
+
+/** Makes a directory, mode 0700, below the runtime directory; the first one of a process also cleans up there. */
 export function makeRunDirectory(runtimeDir: string): string {
   try {
+    if (!cleaned.has(runtimeDir)) cleanStaleState(runtimeDir);
+    cleaned.add(runtimeDir);
     mkdirSync(runtimeDir, { recursive: true, mode: 0o700 });
     return mkdtempSync(join(runtimeDir, `run-${process.pid}-${processStartTime(process.pid)}-`));
   } catch (error) {

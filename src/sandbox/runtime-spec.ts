@@ -18,6 +18,8 @@ export interface RuntimeHost {
   /** The same filter compiled, which crun takes instead (run.oci.seccomp_bpf_data in crun(1)). */
   seccompProgram?: Uint8Array;
   rlimits: Rlimit[];
+  /** Characters, for a new terminal. */
+  terminalSize?: { width: number; height: number };
 }
 
 interface Mount {
@@ -54,6 +56,7 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
     ociVersion: "1.0.2",
     process: {
       terminal: spec.terminal,
+      ...(host.terminalSize === undefined ? {} : { consoleSize: host.terminalSize }),
       user: spec.user,
       args: spec.argv,
       env: spec.env,
