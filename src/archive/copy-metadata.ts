@@ -1,0 +1,128 @@
+/** Owners, modes, times and extended attributes of copies. */
+import { chmodSync, fchmodSync, fchownSync, fstatSync, lchownSync, lstatSync } from "node:fs";
+import { errnoOf } from "../base/errors.ts";
+import { getXattr, listXattrs, removeXattr, setTimes, setXattr } from "../base/libc.ts";
+import { fsPath } from "../base/path-bytes.ts";
+import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";
+import type { WalkedEntry } from "./walk-sources.ts";
+import { isOverlayXattr, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
+
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
+/** What copies get instead of the source's own. */
+export interface MetadataOptions {
+  /** Owner of everything that is copied or made; absent, the source's, and 0:0 for directories made on the way. */
+  owner?: Owner | undefined;
+  /** --chmod. */
+  chmod?: ChmodSpec | undefined;
+  /** Modification time of everything that is copied or made, in nanoseconds since 1970. */
+  timestamp?: bigint | undefined;
+  /**
+   * Where copies keep their owners: in the inode (when absent), or, where this process may not give files away, in
+   * OWNER_XATTR. An OWNER_XATTR of the source counts as its owner and mode. "verbatim" makes nothing of it: it is
+   * copied like any other attribute, for copies of Cooper's own working trees.
+   */
+  ownership?: "inode" | "xattr" | "verbatim" | undefined;
+  /** Whether overlayfs's own attributes are copied too, as a copy of an upper directory needs; false when absent. */
+  overlayXattrs?: boolean | undefined;
+  /** Whether security.capability is copied; true when absent. BuildKit loses it on the way from a build context. */
+  capabilities?: boolean | undefined;
+}
+
+/** What a copy is to have. */
+export interface Metadata extends Owner {
+  /** Permission bits, among them setuid, setgid and sticky. */
+  mode: number;
+  mtimeNs: bigint;
+  xattrs: [name: string, value: Buffer][];
+}
+
+const CAPABILITY_XATTR = "security.capability";
+
+/** What the copy of an entry is to have. Owner and mode recorded in the source's OWNER_XATTR go before its inode's. */
+export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metadata {
+  const { stat, source } = entry;
+  const xattrs: [string, Buffer][] = [];
+  let recorded: (Owner & { mode: number }) | undefined;
+  for (const name of listXattrs(source)) {
+    if (!isCopied(name, options)) continue;
+    const value = getXattr(source, name);
+    if (value === undefined) continue;
+    if (name === OWNER_XATTR && options.ownership !== "verbatim") recorded = parseOwner(value.toString());
+    else xattrs.push([name, value]);
+  }
+  const { uid, gid } = options.owner ?? recorded ?? { uid: Number(stat.uid), gid: Number(stat.gid) };
+  const mode = recorded?.mode ?? Number(stat.mode) & 0o7777;
+  const isLink = stat.isSymbolicLink();
+  return {
+    uid,
+    gid,
+    mode: options.chmod === undefined || isLink ? mode : applyChmod(options.chmod, mode, stat.isDirectory()),
+    mtimeNs: options.timestamp ?? stat.mtimeNs,
+    xattrs,
+  };
+}
+
+function isCopied(name: string, options: MetadataOptions): boolean {
+  if (name === CAPABILITY_XATTR && options.capabilities === false) return false;
+  return isPortableXattr(name) || (options.overlayXattrs === true && isOverlayXattr(name));
+}
+
+function parseOwner(text: string): (Owner & { mode: number }) | undefined {
+  const parts = /^(\d+):(\d+):([0-7]+)/.exec(text);
+  if (parts === null) return undefined;
+  return { uid: Number(parts[1]), gid: Number(parts[2]), mode: Number.parseInt(parts[3]!, 8) & 0o7777 };
+}
+
+/** Gives an open, new file its metadata; `path` is where it is. */
+export function applyToFile(fd: number, path: string, metadata: Metadata, options: MetadataOptions): void {
+  const now = fstatSync(fd);
+  const give = options.ownership !== "xattr" && (now.uid !== metadata.uid || now.gid !== metadata.gid);
+  if (give) fchownSync(fd, metadata.uid, metadata.gid);
+  // After chown(2), which takes setuid and setgid away.
+  if (give || (now.mode & 0o7777) !== metadata.mode) fchmodSync(fd, metadata.mode);
+  if (options.ownership === "xattr") recordOwner(path, metadata, now);
+  copyXattrs(path, metadata);
+  setTimes(path, metadata.mtimeNs);
+}
+
+/** Gives a directory, device, fifo or symbolic link its metadata. */
+export function applyToPath(path: string, metadata: Metadata, options: MetadataOptions): void {
+  const name = fsPath(path);
+  const now = lstatSync(name);
+  const give = options.ownership !== "xattr" && (now.uid !== metadata.uid || now.gid !== metadata.gid);
+  if (give) lchownSync(name, metadata.uid, metadata.gid);
+  if (!now.isSymbolicLink()) {
+    if (give || (now.mode & 0o7777) !== metadata.mode) chmodSync(name, metadata.mode);
+    // Special files and links cannot carry attributes of users.
+    if (options.ownership === "xattr" && now.isDirectory()) recordOwner(path, metadata, now);
+  }
+  copyXattrs(path, metadata);
+  setTimes(path, metadata.mtimeNs);
+}
+
+/** Keeps the owner of a path beside it; none is kept for what is right already. */
+export function recordOwner(path: string, wanted: Owner & { mode: number }, actual: Owner): void {
+  if (wanted.uid !== actual.uid || wanted.gid !== actual.gid) {
+    const text = `${wanted.uid}:${wanted.gid}:${(wanted.mode & 0o7777).toString(8).padStart(4, "0")}`;
+    setXattr(path, OWNER_XATTR, Buffer.from(text));
+    return;
+  }
+  if (getXattr(path, OWNER_XATTR) !== undefined) removeXattr(path, OWNER_XATTR);
+}
+
+// What this process may not set, or the file system cannot hold, is left out, as BuildKit does.
+const TOLERATED = new Set(["EPERM", "EACCES", "EOPNOTSUPP", "EINVAL"]);
+
+function copyXattrs(path: string, metadata: Metadata): void {
+  for (const [name, value] of metadata.xattrs) {
+    try {
+      setXattr(path, name, value);
+    } catch (error) {
+      if (!TOLERATED.has(errnoOf(error) ?? "")) throw error;
+    }
+  }
+}

@@ -1,0 +1,177 @@
+/** Writes what walk-sources.ts finds below a target: BuildKit's rules for what replaces, merges with or refuses what. */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  openSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+} from "node:fs";
+import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
+import { mknod, setTimes } from "../base/libc.ts";
+import { fsPath, readLink, readNames } from "../base/path-bytes.ts";
+import { copyContent } from "./copy-content.ts";
+import { applyToFile, applyToPath, type MetadataOptions, metadataOf } from "./copy-metadata.ts";
+import { statHost } from "./source-view.ts";
+import type { WalkedEntry, WalkVisitor } from "./walk-sources.ts";
+
+export interface WriterOptions extends MetadataOptions {
+  /** What block devices become: BuildKit makes character devices of them. "block" when absent. */
+  blockDevices?: "block" | "character" | undefined;
+  /** COPY --link: whatever is in the way goes, as under a layer of its own. */
+  replace?: boolean | undefined;
+}
+
+/** What was written: files, links and special files (directories do not count), and the bytes of content. */
+export interface CopyCount {
+  copied: number;
+  bytes: number;
+}
+
+/**
+ * A visitor that copies to `target`, a host path whose parent exists and has no symbolic links left in it. An existing
+ * directory at the top keeps everything but its modification time; directories below it get the metadata of theirs.
+ * Hard links among the files of one walk stay hard links. `shown` makes host paths fit for error messages.
+ */
+export function treeWriter(
+  target: string,
+  options: WriterOptions,
+  count: CopyCount,
+  shown: (path: string) => string,
+): WalkVisitor {
+  const base = target === "/" ? "" : target;
+  const linked = new Map<string, string>();
+  const created: boolean[] = [];
+  const at = (entry: WalkedEntry) => (entry.path === "" ? target : `${base}/${entry.path}`);
+
+  function enter(entry: WalkedEntry): void {
+    created.push(attempt(entry, () => makeDirectory(at(entry), options, shown)));
+  }
+
+  function leave(entry: WalkedEntry, wanted: boolean): void {
+    const path = at(entry);
+    const isNew = created.pop()!;
+    attempt(entry, () => {
+      if (isNew || (wanted && entry.path !== "")) applyToPath(path, metadataOf(entry, options), options);
+      else if (wanted) setTimes(path, options.timestamp ?? entry.stat.mtimeNs);
+      else chmodSync(fsPath(path), Number(entry.stat.mode) & 0o7777);
+    });
+  }
+
+  function file(entry: WalkedEntry): void {
+    // A socket is alive or nothing; only BuildKit's rules make something of it.
+    if (entry.stat.isSocket() && options.ownership === "verbatim") return;
+    attempt(entry, () => writeEntry(entry, at(entry)));
+    count.copied++;
+  }
+
+  function writeEntry(entry: WalkedEntry, path: string): void {
+    const { stat, source } = entry;
+    if (stat.isFile() || stat.isSocket()) {
+      writeFile(entry, path);
+      return;
+    }
+    if (stat.isSymbolicLink()) {
+      const link = fsPath(readLink(source));
+      overwrite(path, () => symlinkSync(link, fsPath(path)));
+    } else {
+      const kind =
+        stat.isBlockDevice() && options.blockDevices === "character" ? constants.S_IFCHR : undefined;
+      const type = kind ?? Number(stat.mode) & constants.S_IFMT;
+      overwrite(path, () => mknod(path, type | 0o600, stat.rdev));
+    }
+    applyToPath(path, metadataOf(entry, options), options);
+  }
+
+  function writeFile(entry: WalkedEntry, path: string): void {
+    const { stat, source } = entry;
+    const key = stat.nlink > 1n ? `${stat.dev}:${stat.ino}` : undefined;
+    const first = key === undefined ? undefined : linked.get(key);
+    if (first !== undefined) {
+      overwrite(path, () => linkSync(fsPath(first), fsPath(path)));
+      return;
+    }
+    if (key !== undefined) linked.set(key, path);
+    const metadata = metadataOf(entry, options);
+    // A socket becomes an empty file, as in BuildKit.
+    const input = stat.isSocket()
+      ? undefined
+      : openSync(fsPath(source), constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      const output = overwrite(path, () => openSync(fsPath(path), NEW_FILE, metadata.mode & 0o777));
+      try {
+        if (input !== undefined) count.bytes += copyContent(output, input, stat);
+        applyToFile(output, path, metadata, options);
+      } finally {
+        closeSync(output);
+      }
+    } finally {
+      if (input !== undefined) closeSync(input);
+    }
+  }
+
+  function overwrite<T>(path: string, make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+    }
+    clear(path, options, shown);
+    return make();
+  }
+
+  function attempt<T>(entry: WalkedEntry, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof CooperError) throw error;
+      const code = errnoOf(error);
+      const denied = code === "EPERM" || code === "EACCES";
+      throw wrapError(
+        `Cannot copy ${entry.source} to ${shown(at(entry))}`,
+        error,
+        denied ? "denied" : "system",
+      );
+    }
+  }
+
+  return { enter, leave, file };
+}
+
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** Makes a directory unless there is one; true when it was made. */
+function makeDirectory(path: string, options: WriterOptions, shown: (path: string) => string): boolean {
+  try {
+    mkdirSync(fsPath(path), 0o700);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
+  if (statHost(path)?.isDirectory() === true) return false;
+  if (options.replace !== true)
+    throw new CooperError("invalid", `Cannot copy a directory to ${shown(path)}: a file is there`);
+  unlinkSync(fsPath(path));
+  mkdirSync(fsPath(path), 0o700);
+  return true;
+}
+
+/** Takes away what a file is to replace. */
+function clear(path: string, options: WriterOptions, shown: (path: string) => string): void {
+  if (statHost(path)?.isDirectory() === true && options.replace !== true)
+    throw new CooperError("invalid", `Cannot copy a file to ${shown(path)}: a directory is there`);
+  removeTree(path);
+}
+
+/** Removes a path and everything below it, following no link. */
+export function removeTree(path: string): void {
+  if (statHost(path)?.isDirectory() !== true) {
+    unlinkSync(fsPath(path));
+    return;
+  }
+  for (const name of readNames(path)) removeTree(`${path}/${name}`);
+  rmdirSync(fsPath(path));
+}

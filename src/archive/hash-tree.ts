@@ -1,0 +1,201 @@
+/**
+ * Content digests of what a COPY, ADD or bind mount takes in, for cache keys. Covered are names, types, modes, owners (as
+ * far as the copy keeps them), link targets, device numbers, extended attributes, which names are hard links of each
+ * other, and contents; not covered are modification times, and of a directory whose contents are copied its own metadata,
+ * which is not copied either.
+ */
+import { closeSync, constants, openSync, readSync } from "node:fs";
+import { type Digest, Digester, digestOf } from "../base/digest.ts";
+import { encodeName, fsPath, readLink } from "../base/path-bytes.ts";
+import { wrapError } from "../base/errors.ts";
+import { PatternList } from "../dockerfile/pattern-list.ts";
+import { sharedBuffer } from "./copy-content.ts";
+import { type MetadataOptions, metadataOf } from "./copy-metadata.ts";
+import type { SourceRequest } from "./copy-tree.ts";
+import { matchSources, notFound, type SourceMatch } from "./match-sources.ts";
+import { type SourceView, viewOf } from "./source-view.ts";
+import { type WalkedEntry, walkSource } from "./walk-sources.ts";
+
+/** What identifies a file's content without reading it. */
+export interface StatKey {
+  device: bigint;
+  inode: bigint;
+  size: bigint;
+  mtimeNs: bigint;
+  ctimeNs: bigint;
+}
+
+/**
+ * Remembers content digests from one run to the next. Git's rule is the cache's own business: a file changed within the
+ * clock's resolution of when it was read may change again without its times telling, so `put` must drop, or `get` not
+ * answer, keys whose mtime or ctime is not safely before the moment of reading.
+ */
+export interface StatCache {
+  get(key: StatKey): Digest | undefined;
+  put(key: StatKey, digest: Digest): void;
+}
+
+/** The copy's options that decide what it keeps of a source. */
+export type HashOptions = Pick<MetadataOptions, "owner" | "chmod" | "capabilities">;
+
+/** A file whose content is part of a digest. */
+export interface ContentReference {
+  source: string;
+  size: number;
+  key: StatKey;
+}
+
+/**
+ * What a digest is made of, before contents are read: `records` in order, the content of `contents[i]` standing behind
+ * `records[contentAfter[i]]`. Contents can be digested in any order, or in parallel, and then folded in.
+ */
+export interface HashPlan {
+  records: string[];
+  contents: ContentReference[];
+  contentAfter: number[];
+}
+
+/** Digest of everything that copyFiles would copy. Throws what copyFiles throws for missing sources and bad patterns. */
+export function hashSources(request: SourceRequest, options: HashOptions = {}, cache?: StatCache): Digest {
+  const plan = planHash(request, options);
+  return foldHash(
+    plan,
+    plan.contents.map((content) => digestContent(content, cache)),
+  );
+}
+
+/** First half of hashSources: looks at everything, reads no content. */
+export function planHash(request: SourceRequest, options: HashOptions): HashPlan {
+  const view = viewOf(request.sourceRoot, request.ignore);
+  const label = request.label ?? request.sourceRoot;
+  const exclude = request.exclude === undefined ? undefined : new PatternList(request.exclude);
+  const plan: HashPlan = { records: [], contents: [], contentAfter: [] };
+  for (const match of matchSources(view, request.sources, { ...request, label })) {
+    const wanted = planMatch(plan, view, match, exclude, options);
+    if (wanted === 0 && match.required) throw notFound(view, match.pattern, match.pattern, { label });
+  }
+  return plan;
+}
+
+/** Second half of hashSources: `digests` are those of `plan.contents`, in order. */
+export function foldHash(plan: HashPlan, digests: readonly Digest[]): Digest {
+  const hash = new Digester();
+  let next = 0;
+  for (const [index, record] of plan.records.entries()) {
+    hash.update(encodeName(record));
+    if (plan.contentAfter[next] === index) hash.update(Buffer.from(`${digests[next++]}\n`));
+  }
+  return hash.digest();
+}
+
+function planMatch(
+  plan: HashPlan,
+  view: SourceView,
+  match: SourceMatch,
+  exclude: PatternList | undefined,
+  options: HashOptions,
+): number {
+  const linked = new Map<string, string>();
+  const isTree = match.stat.isDirectory();
+  // A file may get its name from the source; a tree does not.
+  plan.records.push(record(isTree ? ["tree"] : ["single", match.name]));
+  return walkSource(
+    view,
+    match,
+    { exclude, avoid: undefined },
+    {
+      enter(entry, wanted) {
+        if (entry.path === "") return;
+        plan.records.push(record([wanted ? "directory" : "parent", entry.path, ...describe(entry, options)]));
+      },
+      leave() {},
+      file(entry) {
+        planFile(plan, entry, linked, options);
+      },
+    },
+  );
+}
+
+function planFile(
+  plan: HashPlan,
+  entry: WalkedEntry,
+  linked: Map<string, string>,
+  options: HashOptions,
+): void {
+  const { stat, path, source } = entry;
+  const key = `${stat.dev}:${stat.ino}`;
+  const first = stat.isFile() && stat.nlink > 1n ? linked.get(key) : undefined;
+  if (first !== undefined) {
+    plan.records.push(record(["link", path, first]));
+    return;
+  }
+  const rest = describe(entry, options);
+  if (stat.isSymbolicLink()) {
+    plan.records.push(record(["symlink", path, readLink(source), ...rest]));
+    return;
+  }
+  if (!stat.isFile()) {
+    const kind = (Number(stat.mode) & constants.S_IFMT).toString(8);
+    plan.records.push(record(["special", path, kind, String(stat.rdev), ...rest]));
+    return;
+  }
+  if (stat.nlink > 1n) linked.set(key, path);
+  plan.contentAfter.push(plan.records.length);
+  plan.records.push(record(["file", path, ...rest]));
+  plan.contents.push({
+    source,
+    size: Number(stat.size),
+    key: {
+      device: stat.dev,
+      inode: stat.ino,
+      size: stat.size,
+      mtimeNs: stat.mtimeNs,
+      ctimeNs: stat.ctimeNs,
+    },
+  });
+}
+
+/** Fields that cannot run into each other, whatever bytes names have: each with its length. */
+function record(fields: string[]): string {
+  return `${fields.map((field) => `${field.length}:${field}`).join(",")}\n`;
+}
+
+function describe(entry: WalkedEntry, options: HashOptions): string[] {
+  const { mode, uid, gid, xattrs } = metadataOf(entry, options);
+  const fields = [(entry.stat.isSymbolicLink() ? 0 : mode).toString(8)];
+  fields.push(options.owner === undefined ? `${uid}:${gid}` : "");
+  for (const [name, value] of xattrs.sort(([a], [b]) => (a < b ? -1 : 1)))
+    fields.push(name, value.toString("hex"));
+  return fields;
+}
+
+const EMPTY = digestOf("");
+
+/** Digest of a file's content, from the cache when it knows it. Memory is bounded by one buffer. */
+export function digestContent(content: ContentReference, cache?: StatCache): Digest {
+  if (content.size === 0) return EMPTY;
+  const known = cache?.get(content.key);
+  if (known !== undefined) return known;
+  const digest = digestFile(content.source);
+  cache?.put(content.key, digest);
+  return digest;
+}
+
+function digestFile(path: string): Digest {
+  try {
+    const fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      const buffer = sharedBuffer();
+      const hash = new Digester();
+      for (;;) {
+        const read = readSync(fd, buffer, 0, buffer.length, null);
+        if (read === 0) return hash.digest();
+        hash.update(buffer.subarray(0, read));
+      }
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw wrapError(`Cannot read ${path}`, error);
+  }
+}

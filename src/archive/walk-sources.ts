@@ -1,0 +1,107 @@
+/**
+ * Walks what a COPY or ADD takes from one source, entry by entry. Copying and hashing both do so through this module,
+ * so that a cache key covers exactly what would be copied.
+ */
+import type { BigIntStats } from "node:fs";
+import type { PatternList, PatternState } from "../dockerfile/pattern-list.ts";
+import type { SourceMatch } from "./match-sources.ts";
+import { hostPath, listView, type SourceView } from "./source-view.ts";
+
+export interface WalkedEntry {
+  /** Host path. */
+  source: string;
+  /** Path relative to what is copied; "" is that itself. */
+  path: string;
+  stat: BigIntStats;
+}
+
+export interface WalkVisitor {
+  /**
+   * A directory, before its entries. `wanted` is false for one that only leads to something wanted (--parents): it is
+   * made when it is missing. Called late for these, when the first wanted thing below them is met.
+   */
+  enter(entry: WalkedEntry, wanted: boolean): void;
+  /** The same directory after its entries; not called for one that was never entered. */
+  leave(entry: WalkedEntry, wanted: boolean): void;
+  /** Anything else. */
+  file(entry: WalkedEntry): void;
+}
+
+export interface WalkOptions {
+  /** COPY --exclude: judges paths relative to what is copied, never what is copied itself. */
+  exclude: PatternList | undefined;
+  /** A directory that is not entered: the destination, should it lie inside the source. */
+  avoid: { dev: bigint; ino: bigint } | undefined;
+}
+
+interface Frame {
+  entry: WalkedEntry;
+  wanted: boolean;
+  entered: boolean;
+}
+
+/** Walks a source depth first, by the bytes of names. Returns how many wanted entries there were. */
+export function walkSource(
+  view: SourceView,
+  match: SourceMatch,
+  options: WalkOptions,
+  visitor: WalkVisitor,
+): number {
+  const top: WalkedEntry = { source: hostPath(view, match.path), path: "", stat: match.stat };
+  if (!match.stat.isDirectory()) {
+    visitor.file(top);
+    return 1;
+  }
+  const { include } = match;
+  const { exclude, avoid } = options;
+  const frames: Frame[] = [];
+  // The top itself is wanted without being judged; with --parents it is no part of what the source names.
+  let wantedCount = include === undefined ? 1 : 0;
+  const enterAll = () => {
+    for (const frame of frames) {
+      if (frame.entered) continue;
+      visitor.enter(frame.entry, frame.wanted);
+      frame.entered = true;
+    }
+  };
+  const directory = (
+    entry: WalkedEntry,
+    wanted: boolean,
+    inView: string,
+    includeState: PatternState | undefined,
+    excludeState: PatternState | undefined,
+  ) => {
+    const frame: Frame = { entry, wanted, entered: false };
+    frames.push(frame);
+    if (wanted) enterAll();
+    const skip = inView === "" ? 0 : inView.length + 1;
+    for (const { path: childInView, stat } of listView(view, inView)) {
+      const name = childInView.slice(skip);
+      const path = entry.path === "" ? name : `${entry.path}/${name}`;
+      const child: WalkedEntry = {
+        source: `${entry.source === "/" ? "" : entry.source}/${name}`,
+        path,
+        stat,
+      };
+      const childInclude = include?.step(path, includeState);
+      const childExclude = exclude?.step(path, excludeState);
+      const excluded = childExclude?.matched === true;
+      const childWanted = !excluded && childInclude?.matched !== false;
+      if (childWanted) wantedCount++;
+      if (!stat.isDirectory()) {
+        if (!childWanted) continue;
+        enterAll();
+        visitor.file(child);
+        continue;
+      }
+      if (excluded && !exclude!.hasExceptions) continue;
+      if (childInclude?.matched === false && !include!.mayMatchBelow(path)) continue;
+      if (stat.ino === avoid?.ino && stat.dev === avoid.dev) continue;
+      directory(child, childWanted, childInView, childInclude, childExclude);
+    }
+    frames.pop();
+    if (frame.entered) visitor.leave(entry, wanted);
+  };
+  directory(top, true, match.path, undefined, undefined);
+  return wantedCount;
+}

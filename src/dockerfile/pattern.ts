@@ -1,0 +1,128 @@
+/**
+ * Path patterns in the syntax of Go's path.Match, in which Dockerfiles name the sources of COPY and ADD: `*` and `?`
+ * stop at slashes, `[a-z]` and `[^a]` are classes, `\` takes the next character literally. `**` means no more than `*`.
+ */
+import { CooperError } from "../base/errors.ts";
+
+/** Inclusive ranges of code points, and whether the class stands for everything else. */
+export interface CharacterClass {
+  negated: boolean;
+  ranges: [number, number][];
+}
+
+export type PatternToken =
+  | { kind: "star" }
+  | { kind: "any" }
+  | { kind: "literal"; char: string }
+  | { kind: "class"; class: CharacterClass };
+
+/** Why a pattern is malformed, as the end of a sentence. */
+class Malformed extends Error {}
+
+/** Whether a text has a wildcard that no backslash takes away. */
+export function hasWildcards(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === "\\") at++;
+    else if (text[at] === "*" || text[at] === "?" || text[at] === "[") return true;
+  }
+  return false;
+}
+
+/** Compiles a pattern to a test of whole names. Throws `invalid` where Go says "syntax error in pattern". */
+export function compilePattern(pattern: string): (name: string) => boolean {
+  const source = tokenize(pattern).map(tokenSource).join("");
+  const expression = new RegExp(`^${source}$`, "su");
+  return (name) => expression.test(name);
+}
+
+/** Checks a pattern. Throws `invalid`. */
+export function checkPattern(pattern: string): void {
+  tokenize(pattern);
+}
+
+function tokenize(pattern: string): PatternToken[] {
+  const chars = Array.from(pattern);
+  const tokens: PatternToken[] = [];
+  try {
+    for (let at = 0; at < chars.length; ) at = readToken(chars, at, tokens);
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    throw new CooperError("invalid", `Pattern "${pattern}" is malformed: ${error.message}`);
+  }
+  return tokens;
+}
+
+function readToken(chars: string[], at: number, tokens: PatternToken[]): number {
+  const char = chars[at]!;
+  if (char === "[") return readClass(chars, at + 1, tokens);
+  if (char === "\\") {
+    if (at + 1 === chars.length) throw new Malformed("nothing follows the last backslash");
+    tokens.push({ kind: "literal", char: chars[at + 1]! });
+    return at + 2;
+  }
+  if (char === "*") tokens.push({ kind: "star" });
+  else if (char === "?") tokens.push({ kind: "any" });
+  else tokens.push({ kind: "literal", char });
+  return at + 1;
+}
+
+function readClass(chars: string[], start: number, tokens: PatternToken[]): number {
+  let at = start;
+  const negated = chars[at] === "^";
+  if (negated) at++;
+  const ranges: [number, number][] = [];
+  const member = (): number => {
+    if (chars[at] === undefined) throw new Malformed("a bracket is not closed");
+    if (chars[at] === "-" || chars[at] === "]")
+      throw new Malformed(`"${chars[at]}" in brackets needs a backslash`);
+    if (chars[at] === "\\") at++;
+    const char = chars[at++];
+    if (char === undefined || at === chars.length) throw new Malformed("a bracket is not closed");
+    return char.codePointAt(0)!;
+  };
+  while (chars[at] !== "]" || ranges.length === 0) {
+    const low = member();
+    let high = low;
+    if (chars[at] === "-") {
+      at++;
+      high = member();
+    }
+    ranges.push([low, high]);
+  }
+  tokens.push({ kind: "class", class: { negated, ranges } });
+  return at + 1;
+}
+
+function tokenSource(token: PatternToken): string {
+  if (token.kind === "star") return "[^/]*";
+  if (token.kind === "any") return "[^/]";
+  if (token.kind === "literal") return literalSource(token.char);
+  return classSource(token.class);
+}
+
+/** One character as a regular expression (with the flag u) that matches it and nothing else. */
+export function literalSource(char: string): string {
+  return /^[A-Za-z0-9_/]$/.test(char) ? char : `\\u{${char.codePointAt(0)!.toString(16)}}`;
+}
+
+/** A class as a regular expression (with the flag u). A range whose ends are the wrong way round matches nothing. */
+export function classSource({ negated, ranges }: CharacterClass): string {
+  const members = ranges
+    .filter(([low, high]) => low <= high)
+    .map(([low, high]) => `\\u{${low.toString(16)}}-\\u{${high.toString(16)}}`);
+  return `[${negated ? "^" : ""}${members.join("")}]`;
+}
+
+/** The shortest equal path, by text alone: Go's path.Clean. The empty text becomes ".". */
+export function cleanPath(path: string): string {
+  const rooted = path.startsWith("/");
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part !== "..") parts.push(part);
+    else if (parts.length > 0 && parts.at(-1) !== "..") parts.pop();
+    else if (!rooted) parts.push("..");
+  }
+  const joined = parts.join("/");
+  return rooted ? `/${joined}` : joined || ".";
+}
