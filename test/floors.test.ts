@@ -70,7 +70,13 @@ describe("the checker bites", () => {
       title: "cli past the API",
       file: "cli/a.ts",
       code: `import { x } from "../store/x.ts";`,
-      says: "may see api and base only",
+      says: "may see index.ts",
+    },
+    {
+      title: "cli behind the API",
+      file: "cli/a.ts",
+      code: `import { x } from "../api/x.ts";`,
+      says: "may see index.ts",
     },
     { title: "an unknown folder", file: "utils/a.ts", code: "export const x = 1;", says: "no known part" },
     {

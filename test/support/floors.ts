@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
-/** Parts of src/ by floor: a folder, or a file at the top (index.ts and api-types.ts are one part, `api`). */
+/** Parts of src/ by floor: its folders; index.ts and api-types.ts at the top belong to `api`. */
 const FLOORS: Record<string, number> = {
   base: 0,
   oci: 1,
@@ -20,7 +20,7 @@ const FLOORS: Record<string, number> = {
 };
 
 /** What is above the public API sees nothing else of the house. */
-const ONLY: Record<string, string[]> = { cli: ["api", "base"] };
+const ONLY: Record<string, string[]> = { cli: ["index.ts", "api-types.ts", "base/"] };
 
 /** Where each third-party library, and each module of Bun, may be imported: files, or folders with a slash. */
 const HOMES: Record<string, string[]> = {
@@ -29,7 +29,8 @@ const HOMES: Record<string, string[]> = {
   "dockerfile-ast": ["dockerfile/parse.ts"],
   "dockerfile-utils": ["dockerfile/lint.ts"],
   "@balena/dockerignore": ["dockerfile/"],
-  "tar-stream": ["archive/"],
+  // The tar code is our own; what it wrote is checked by somebody else's.
+  "tar-stream": ["transport/validate-layer.ts"],
   "tar-fs": ["archive/"],
   valibot: ["oci/", "transport/", "sandbox/"],
   "fs-extra": ["store/", "transport/"],
@@ -70,10 +71,11 @@ function judge(file: string, specifier: string): string | undefined {
   const to = partOf(target);
   if (from === to) return undefined;
   const allowed = ONLY[from];
-  if (allowed !== undefined)
-    return allowed.includes(to)
+  if (allowed !== undefined) {
+    return isAt(target, allowed)
       ? undefined
-      : `imports ${target}; ${from} may see ${allowed.join(" and ")} only`;
+      : `imports ${target}; ${from} may see ${allowed.join(", ")} only`;
+  }
   const [here, there] = [FLOORS[from] ?? 0, FLOORS[to] ?? Number.POSITIVE_INFINITY];
   if (there > here) return `imports ${target}, which is above (floor ${there}, from ${here})`;
   if (there === here) return `imports ${target}, which is on the same floor (${here})`;
@@ -89,8 +91,13 @@ function judgeLibrary(file: string, specifier: string): string | undefined {
         .join("/");
   const homes = HOMES[library];
   if (homes === undefined) return `imports ${specifier}, a library without a home (see HOMES)`;
-  if (homes.some((home) => (home.endsWith("/") ? file.startsWith(home) : file === home))) return undefined;
+  if (isAt(file, homes)) return undefined;
   return `imports ${specifier}, whose home is ${homes.join(", ")}`;
+}
+
+/** Whether a file is one of these files, or in one of these folders (with a slash). */
+function isAt(file: string, places: string[]): boolean {
+  return places.some((place) => (place.endsWith("/") ? file.startsWith(place) : file === place));
 }
 
 /** Every module that a source text names, type imports included, and whether it imports by a computed name. */
