@@ -1,0 +1,94 @@
+/** From `build`'s command line to the API's options. */
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { CooperError } from "../base/errors.ts";
+import type { BuildOptions } from "../index.ts";
+
+/** Where the context and the Dockerfile are, by Buildah's rules; the file is absolute, `-`, or left to be found. */
+export function buildPlaces(
+  argument: string | undefined,
+  files: string[],
+): { context: string; file?: string } {
+  if (files.length > 1) throw new CooperError("unsupported", "Several --file flags are not supported yet");
+  const [file] = files;
+  if (file !== undefined && /^(https?|git):\/\//.test(file)) {
+    throw new CooperError("unsupported", `A Dockerfile from a URL is not supported yet: ${file}`);
+  }
+  // Without a context, it is where the Dockerfile is.
+  const context = argument ?? (file === undefined || file === "-" ? "." : dirname(file));
+  refuseRemote(context);
+  if (file === undefined || file === "-") return { context, ...(file === undefined ? {} : { file }) };
+  const here = resolve(file);
+  return { context, file: existsSync(here) ? here : resolve(context, file) };
+}
+
+function refuseRemote(context: string): void {
+  if (context !== "-" && !/^(https?|git|ssh):\/\/|^git@|^github\.com\//.test(context)) return;
+  throw new CooperError("unsupported", `The build context ${JSON.stringify(context)} is not supported yet`, {
+    hint: "give a directory",
+  });
+}
+
+/** `KEY=value`; `KEY` takes this process's value and is left out where there is none. */
+export function buildArguments(entries: string[]): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const entry of entries) {
+    const at = entry.indexOf("=");
+    const key = at === -1 ? entry : entry.slice(0, at);
+    if (key === "")
+      throw new CooperError(
+        "usage",
+        `Cannot read the build argument ${JSON.stringify(entry)}: it has no name`,
+      );
+    const value = at === -1 ? process.env[key] : entry.slice(at + 1);
+    if (value !== undefined) values[key] = value;
+  }
+  return values;
+}
+
+/** `NAME=place`. */
+export function buildContexts(entries: string[]): Record<string, string> {
+  const contexts: Record<string, string> = {};
+  for (const entry of entries) {
+    const at = entry.indexOf("=");
+    if (at < 1 || at === entry.length - 1) {
+      throw new CooperError("usage", `Cannot read the build context ${JSON.stringify(entry)}`, {
+        hint: "write it as NAME=PLACE",
+      });
+    }
+    contexts[entry.slice(0, at)] = entry.slice(at + 1);
+  }
+  return contexts;
+}
+
+/** `id=ID[,src=PATH]`, `id=ID,env=VARIABLE`, `type=file|env`. */
+export function parseSecret(text: string): NonNullable<BuildOptions["secrets"]>[number] {
+  const fields = new Map(
+    text.split(",").map((part): [string, string] => {
+      const at = part.indexOf("=");
+      return at === -1 ? [part, ""] : [part.slice(0, at), part.slice(at + 1)];
+    }),
+  );
+  const unknown = [...fields.keys()].find((key) => !["id", "src", "source", "env", "type"].includes(key));
+  const id = fields.get("id");
+  if (unknown !== undefined || !id)
+    throw badSecret(unknown === undefined ? "it has no id" : `it has an unknown key ${unknown}`);
+  const type = fields.get("type");
+  const source = fields.get("src") ?? fields.get("source");
+  const variable = fields.get("env");
+  if (type !== undefined && type !== "file" && type !== "env")
+    throw badSecret("its type is neither file nor env");
+  if (variable !== undefined && (source !== undefined || type === "file"))
+    throw badSecret("it names both a file and a variable");
+  if (variable !== undefined || type === "env") return { id, source: variable ?? source ?? id, kind: "env" };
+  if (source !== undefined) return { id, source, kind: "file" };
+  // Neither: a variable of that name where there is one, else a file.
+  return process.env[id] === undefined ? { id, source: id, kind: "file" } : { id, source: id, kind: "env" };
+}
+
+/** The text of the flag may hold anything; it is not repeated. */
+function badSecret(why: string): CooperError {
+  return new CooperError("usage", `Cannot read --secret: ${why}`, {
+    hint: "write it as id=NAME,src=PATH or id=NAME,env=VARIABLE",
+  });
+}

@@ -1,0 +1,57 @@
+/** Every command by each of its names; a command's module is loaded only when it is asked for. */
+import type { Command } from "./command.ts";
+
+type Load = () => Promise<{ command: Command }>;
+
+/** In the order of the help. The bundler follows these literal imports. */
+const MODULES = {
+  add: () => import("./commands/add.ts"),
+  build: () => import("./commands/build.ts"),
+  commit: () => import("./commands/commit.ts"),
+  config: () => import("./commands/config.ts"),
+  containers: () => import("./commands/containers.ts"),
+  copy: () => import("./commands/copy.ts"),
+  from: () => import("./commands/from.ts"),
+  images: () => import("./commands/images.ts"),
+  import: () => import("./commands/import.ts"),
+  info: () => import("./commands/info.ts"),
+  inspect: () => import("./commands/inspect.ts"),
+  mount: () => import("./commands/mount.ts"),
+  pull: () => import("./commands/pull.ts"),
+  push: () => import("./commands/push.ts"),
+  rename: () => import("./commands/rename.ts"),
+  rm: () => import("./commands/rm.ts"),
+  rmi: () => import("./commands/rmi.ts"),
+  run: () => import("./commands/run.ts"),
+  tag: () => import("./commands/tag.ts"),
+  umount: () => import("./commands/umount.ts"),
+  unshare: () => import("./commands/unshare.ts"),
+  version: () => import("./commands/version.ts"),
+} satisfies Record<string, Load>;
+
+/** A test holds this table to the aliases in the commands' own. */
+export const ALIASES: Record<string, keyof typeof MODULES> = {
+  bud: "build",
+  "build-using-dockerfile": "build",
+  delete: "rm",
+  list: "containers",
+  ls: "containers",
+  ps: "containers",
+  unmount: "umount",
+};
+
+export const COMMAND_NAMES: readonly string[] = Object.keys(MODULES);
+
+/** Commands of Buildah that Cooper does not have yet. */
+export const UNSUPPORTED_COMMANDS = ["login", "logout", "manifest", "mkcw", "prune", "source"];
+
+/** The command of that name or alias, or undefined. */
+export async function loadCommand(name: string): Promise<Command | undefined> {
+  const known = Object.hasOwn(ALIASES, name) ? ALIASES[name]! : name;
+  if (!Object.hasOwn(MODULES, known)) return undefined;
+  return (await MODULES[known as keyof typeof MODULES]()).command;
+}
+
+export async function loadAllCommands(): Promise<Command[]> {
+  return Promise.all(Object.values<Load>(MODULES).map(async (load) => (await load()).command));
+}

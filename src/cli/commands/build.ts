@@ -1,0 +1,221 @@
+import { closeSync, openSync } from "node:fs";
+import { CooperError, wrapError } from "../../base/errors.ts";
+import type { BuildOptions, BuildResult } from "../../index.ts";
+import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../build-options.ts";
+import { type CommandContext, defineCommand, type FlagTable, onStore } from "../command.ts";
+import { writeIdFile } from "../id-file.ts";
+import {
+  FORMAT_FLAG,
+  formatOf,
+  MADE_IMAGE_FLAGS,
+  PLATFORM_FLAGS,
+  PULL_FLAGS,
+  platformOf,
+  pullPolicyOf,
+  UNSUPPORTED_REGISTRY_FLAGS,
+} from "../image-flags.ts";
+import { writeAll, writeErr, writeOut } from "../output.ts";
+import { showsWarnings } from "../progress.ts";
+import { plainRenderer } from "../render-build.ts";
+import {
+  HOST_FLAGS,
+  RUN_FLAGS,
+  runSettings,
+  UNSUPPORTED_HOST_FLAGS,
+  UNSUPPORTED_RUN_FLAGS,
+} from "../run-flags.ts";
+import { VERSION } from "../version.ts";
+
+const FLAGS = {
+  ...RUN_FLAGS,
+  ...HOST_FLAGS,
+  ...PLATFORM_FLAGS,
+  ...PULL_FLAGS,
+  ...MADE_IMAGE_FLAGS,
+  annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
+  "build-arg": {
+    type: "list",
+    placeholder: "key[=value]",
+    help: "value of an ARG; without one, the host's variable",
+  },
+  "build-context": {
+    type: "list",
+    placeholder: "name=place",
+    help: "another context, for FROM and COPY --from",
+  },
+  compress: { type: "bool", help: "no effect, as in Buildah: of old Docker" },
+  "disable-content-trust": { type: "bool", help: "no effect, as in Buildah: of Docker" },
+  file: { type: "commaList", short: "f", placeholder: "file", help: "the Dockerfile; - is standard input" },
+  "force-rm": {
+    type: "bool",
+    help: "working containers are removed after a failed build, as they always are",
+  },
+  format: FORMAT_FLAG,
+  ignorefile: { type: "string", placeholder: "file", help: "in place of .containerignore and .dockerignore" },
+  jobs: {
+    type: "int",
+    placeholder: "number",
+    help: "stages that run at once; 0 for as many as there are processors",
+  },
+  label: { type: "list", placeholder: "key=value", help: "label of the image" },
+  layers: {
+    type: "bool",
+    help: "a layer for each instruction that changes files; otherwise one on top of the base, with the same cache",
+    env: ["COOPER_LAYERS", "BUILDAH_LAYERS"],
+  },
+  logfile: {
+    type: "string",
+    placeholder: "file",
+    help: "write what would be shown on standard error to a file",
+  },
+  "no-cache": { type: "bool", help: "run every step anew" },
+  rm: {
+    type: "bool",
+    default: true,
+    help: "remove working containers after the build",
+    fixed: "working containers of a build are always removed",
+  },
+  runtime: { type: "string", placeholder: "name", help: "the OCI runtime: crun or runc" },
+  secret: {
+    type: "list",
+    placeholder: "id=name,src=file|env=variable",
+    help: "secret for RUN --mount=type=secret",
+  },
+  "skip-unused-stages": {
+    type: "bool",
+    default: true,
+    help: "do not run stages that the target does not need",
+    fixed: "stages that the target does not need are never run",
+  },
+  tag: { type: "list", short: "t", placeholder: "name", help: "name of the image" },
+  target: { type: "string", placeholder: "stage", help: "the stage to build" },
+} as const satisfies FlagTable;
+
+/** buildah-build(1) */
+export const command = defineCommand({
+  name: "build",
+  aliases: ["bud", "build-using-dockerfile"],
+  summary: "Build an image from a Dockerfile",
+  usage: "[CONTEXT]",
+  args: { max: 1 },
+  flags: FLAGS,
+  unsupported: [
+    ...UNSUPPORTED_REGISTRY_FLAGS,
+    ...UNSUPPORTED_RUN_FLAGS,
+    ...UNSUPPORTED_HOST_FLAGS,
+    "all-platforms",
+    "cache-from",
+    "cache-to",
+    "cache-ttl",
+    "cpp-flag",
+    "cw",
+    "env",
+    "from",
+    "hooks-dir",
+    "inherit-annotations",
+    "inherit-labels",
+    "layer-label",
+    "logsplit",
+    "manifest",
+    "metadata-file",
+    "no-hostname",
+    "no-hosts",
+    "omit-history",
+    "os-feature",
+    "os-version",
+    "output",
+    "retry",
+    "rewrite-timestamp",
+    "runtime-flag",
+    "sbom",
+    "sign-by",
+    "source-date-epoch",
+    "ssh",
+    "stdin",
+    "unsetannotation",
+    "unsetenv",
+    "unsetlabel",
+  ],
+  details: [
+    "CONTEXT is a directory; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output.",
+  ],
+  examples: [
+    "cooper build -t localhost/app .",
+    "cooper bud --layers --build-arg VERSION=2 -f Dockerfile.dev .",
+    "id=$(cooper bud -q .)",
+  ],
+  namespace: onStore,
+  async run(context) {
+    const { flags, api, store } = context;
+    const log = openLog(flags.logfile);
+    const renderer = plainRenderer((data) => writeAll(log ?? 2, data), {
+      warnings: showsWarnings(context.globals.logLevel),
+    });
+    const options = buildOptions(context);
+    let result: BuildResult;
+    try {
+      const { build } = await api();
+      result = await build(await store(), flags.quiet ? options : { ...options, onEvent: renderer.onEvent });
+    } catch (error) {
+      // Otherwise it has been seen already.
+      if (flags.quiet && error instanceof CooperError && error.output !== undefined)
+        writeErr(withNewline(error.output));
+      throw error;
+    } finally {
+      renderer.end();
+      if (log !== undefined) closeSync(log);
+    }
+    if (!flags.quiet) for (const name of result.names) writeErr(`Successfully tagged ${name}\n`);
+    if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${result.imageId}`);
+    writeOut(`${result.imageId}\n`);
+    return 0;
+  },
+});
+
+function openLog(path: string | undefined): number | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return openSync(path, "w");
+  } catch (error) {
+    throw wrapError(`Cannot write the log ${path}`, error);
+  }
+}
+
+function withNewline(text: string): string {
+  return text.endsWith("\n") ? text : `${text}\n`;
+}
+
+function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAGS>): BuildOptions {
+  const options: BuildOptions = {
+    ...buildPlaces(args[0], flags.file),
+    run: runSettings(flags),
+    signal,
+    layers: flags.layers,
+  };
+  const format = formatOf(flags.format);
+  const platform = platformOf(flags);
+  const pull = pullPolicyOf(flags);
+  if (format !== undefined) options.format = format;
+  if (platform !== undefined) options.platform = platform;
+  if (pull !== undefined) options.pull = pull;
+  if (flags.tag.length > 0) options.tags = flags.tag;
+  if (flags.target !== undefined) options.target = flags.target;
+  if (flags["build-arg"].length > 0) options.buildArgs = buildArguments(flags["build-arg"]);
+  if (flags["build-context"].length > 0) options.buildContexts = buildContexts(flags["build-context"]);
+  if (flags.squash) options.squash = true;
+  if (flags["no-cache"]) options.noCache = true;
+  if (flags.label.length > 0) options.labels = flags.label;
+  if (flags.annotation.length > 0) options.annotations = flags.annotation;
+  if (flags.ignorefile !== undefined) options.ignoreFile = flags.ignorefile;
+  if (flags.secret.length > 0) options.secrets = flags.secret.map(parseSecret);
+  if (flags.timestamp !== undefined) options.timestamp = flags.timestamp;
+  if (flags["identity-label"]) options.identityLabel = VERSION;
+  // 0 is "no limit" in Buildah; the API's default is the number of processors.
+  if (given.has("jobs") && flags.jobs !== 0) options.jobs = checkJobs(flags.jobs);
+  return options;
+}
+
+function checkJobs(jobs: number | undefined): number {
+  if (jobs === undefined || jobs < 1) throw new CooperError("usage", "--jobs must not be negative");
+  return jobs;
+}

@@ -1,0 +1,100 @@
+import type { CommitOptions, Container, Store } from "../../index.ts";
+import { type CommandContext, defineCommand, onContainer } from "../command.ts";
+import { writeIdFile } from "../id-file.ts";
+import { FORMAT_FLAG, formatOf, MADE_IMAGE_FLAGS, UNSUPPORTED_REGISTRY_FLAGS } from "../image-flags.ts";
+import { writeOut } from "../output.ts";
+import { progressSink, showsWarnings } from "../progress.ts";
+import { VERSION } from "../version.ts";
+
+/** buildah-commit(1) */
+export const command = defineCommand({
+  name: "commit",
+  summary: "Make an image of a working container",
+  usage: "CONTAINER [IMAGE]",
+  args: { min: 1, max: 2, missing: "A container must be named" },
+  flags: {
+    ...MADE_IMAGE_FLAGS,
+    annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
+    format: { ...FORMAT_FLAG, short: "f" },
+    "omit-history": { type: "bool", help: "leave the history out of the image" },
+    rm: { type: "bool", help: "remove the container afterwards" },
+  },
+  unsupported: [
+    ...UNSUPPORTED_REGISTRY_FLAGS,
+    "add-file",
+    "config",
+    "encrypt-layer",
+    "encryption-key",
+    "manifest",
+    "reference-time",
+    "rewrite-timestamp",
+    "sbom",
+    "sign-by",
+    "source-date-epoch",
+    "unsetenv",
+    "unsetannotation",
+  ],
+  details: [
+    "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. Without it the image has an ID only. The image's ID is printed.",
+  ],
+  examples: [
+    "cooper commit work localhost/hello",
+    "cooper commit --rm --squash work localhost/hello:1.0",
+    "cooper commit work oci-archive:hello.tar",
+  ],
+  namespace: onContainer,
+  async run(context) {
+    const { args, flags, signal, globals, api, store } = context;
+    const onEvent = progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
+    const format = formatOf(flags.format);
+    const options: CommitOptions = { signal, onEvent };
+    if (format !== undefined) options.format = format;
+    if (flags.squash) options.squash = true;
+    if (flags["omit-history"]) options.omitHistory = true;
+    if (flags.timestamp !== undefined) options.timestamp = flags.timestamp;
+    if (flags.annotation.length > 0) options.annotations = flags.annotation;
+    if (flags["identity-label"]) options.identityLabel = VERSION;
+    const [name, image] = args as [string, string | undefined];
+    const opened = await store();
+    const container = await (await api()).openContainer(opened, name);
+    let imageId: string;
+    if (isPlace(image)) {
+      imageId = await commitTo(context, opened, container, image, options);
+      if (flags.rm) await container.remove();
+    } else {
+      ({ imageId } = await container.commit(image, flags.rm ? { ...options, remove: true } : options));
+    }
+    if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${imageId}`);
+    writeOut(`${imageId}\n`);
+    return 0;
+  },
+});
+
+/** `transport:details`, as against `host:port/name` and `name:tag`. */
+function isPlace(image: string | undefined): image is string {
+  return /^(oci|oci-archive|docker-archive|dir|docker|docker-daemon|containers-storage|ostree|sif):/.test(
+    image ?? "",
+  );
+}
+
+/** Commits without a name, sends the image to its place, and leaves nothing in the store that was not there before. */
+async function commitTo(
+  { api, signal }: Pick<CommandContext, "api" | "signal">,
+  store: Store,
+  container: Container,
+  place: string,
+  options: CommitOptions,
+): Promise<string> {
+  const { listImages, push, removeImage } = await api();
+  const known = new Set(listImages(store).map(({ id }) => id));
+  const { imageId } = await container.commit(undefined, options);
+  try {
+    await push(store, imageId, place, {
+      signal,
+      ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    });
+  } finally {
+    if (!known.has(imageId)) await removeImage(store, imageId);
+  }
+  return imageId;
+}

@@ -1,0 +1,62 @@
+import { defineCommand, onStore } from "../command.ts";
+import { writeIdFile } from "../id-file.ts";
+import {
+  PLATFORM_FLAGS,
+  PULL_FLAGS,
+  platformOf,
+  pullPolicyOf,
+  UNSUPPORTED_REGISTRY_FLAGS,
+} from "../image-flags.ts";
+import { writeOut } from "../output.ts";
+import { progressSink, showsWarnings } from "../progress.ts";
+import {
+  HOST_FLAGS,
+  RUN_FLAGS,
+  runSettings,
+  UNSUPPORTED_HOST_FLAGS,
+  UNSUPPORTED_RUN_FLAGS,
+} from "../run-flags.ts";
+
+/** buildah-from(1) */
+export const command = defineCommand({
+  name: "from",
+  summary: "Create a working container from an image or from scratch",
+  usage: "IMAGE",
+  args: { min: 1, max: 1, missing: 'An image name (or "scratch") must be given' },
+  flags: {
+    ...RUN_FLAGS,
+    ...HOST_FLAGS,
+    ...PLATFORM_FLAGS,
+    ...PULL_FLAGS,
+    cidfile: { type: "string", placeholder: "file", help: "write the container's ID to a file" },
+    name: { type: "string", placeholder: "name", help: "name of the working container" },
+    quiet: { type: "bool", short: "q", help: "no progress while the image is brought" },
+  },
+  unsupported: [...UNSUPPORTED_REGISTRY_FLAGS, ...UNSUPPORTED_RUN_FLAGS, ...UNSUPPORTED_HOST_FLAGS, "format"],
+  details: [
+    "IMAGE is the name or ID of an image in the store, `scratch` for an empty container, or the place of an image: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. The container's name is printed.",
+  ],
+  examples: [
+    "cooper from scratch",
+    "cooper from --name work localhost/debian",
+    "cooper from oci-archive:debian.tar",
+  ],
+  namespace: onStore,
+  async run({ args, flags, signal, globals, api, store }) {
+    const run = runSettings(flags);
+    const platform = platformOf(flags);
+    const pull = pullPolicyOf(flags);
+    const { from } = await api();
+    const container = await from(await store(), args[0]!, {
+      run,
+      signal,
+      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(platform === undefined ? {} : { platform }),
+      ...(pull === undefined ? {} : { pull }),
+    });
+    if (flags.cidfile !== undefined) writeIdFile(flags.cidfile, container.id);
+    writeOut(`${container.name}\n`);
+    return 0;
+  },
+});

@@ -1,0 +1,121 @@
+import { CooperError } from "../../base/errors.ts";
+import type { ImageInfo } from "../../index.ts";
+import { defineCommand } from "../command.ts";
+import { compileTemplate } from "../go-template.ts";
+import { type GoStruct, goJson } from "../go-value.ts";
+import { filterImages, imagesCalled, splitName } from "../image-filter.ts";
+import { writeOut } from "../output.ts";
+import { renderTable } from "../table.ts";
+import { formatAge, formatSize } from "../units.ts";
+
+/** buildah-images(1) */
+export const command = defineCommand({
+  name: "images",
+  summary: "List the images in the store",
+  usage: "[IMAGE]",
+  args: { max: 1 },
+  flags: {
+    all: {
+      type: "bool",
+      short: "a",
+      help: "also images that are only steps of a build; the store keeps none",
+    },
+    digests: { type: "bool", help: "show digests" },
+    filter: {
+      type: "commaList",
+      short: "f",
+      placeholder: "name=value",
+      help: "after, before, dangling, id, label, readonly, reference or since",
+    },
+    format: { type: "string", placeholder: "template", help: "print each image with a Go template" },
+    json: { type: "bool", help: "print JSON" },
+    "no-trunc": { type: "bool", help: "whole IDs" },
+    noheading: { type: "bool", short: "n", help: "no headings" },
+    quiet: { type: "bool", short: "q", help: "IDs only" },
+  },
+  unsupported: ["history"],
+  examples: [
+    "cooper images",
+    "cooper images --filter dangling=true -q",
+    "cooper images --format '{{.ID}} {{.Name}}:{{.Tag}} {{.Size}}' localhost/hello",
+  ],
+  async run({ args, flags, api, store }) {
+    if (flags.all && args.length > 0) throw new CooperError("usage", "With --all no images can be named");
+    const template = flags.format === undefined ? undefined : compileTemplate(flags.format);
+    const { listImages } = await api();
+    const everything = listImages(await store());
+    const called = args[0] === undefined ? everything : imagesCalled(everything, args[0]);
+    const images = filterImages(called, flags.filter).sort(
+      (a, b) => Date.parse(b.created) - Date.parse(a.created),
+    );
+    if (flags.json)
+      return print(
+        `${goJson(
+          images.map((image) => jsonEntry(image, flags["no-trunc"])),
+          4,
+        )}\n`,
+      );
+    const shownId = (image: ImageInfo) => (flags["no-trunc"] ? `sha256:${image.id}` : image.id.slice(0, 12));
+    if (flags.quiet) return print(images.map((image) => `${shownId(image)}\n`).join(""));
+    const rows = images.flatMap((image) => rowsOf(image, shownId(image)));
+    if (template !== undefined) return print(rows.map((row) => `${template.render(row)}\n`).join(""));
+    return print(tableOf(rows, flags));
+  },
+});
+
+function print(text: string): number {
+  writeOut(text);
+  return 0;
+}
+
+function jsonEntry(image: ImageInfo, whole: boolean): GoStruct {
+  return {
+    id: whole ? image.id : image.id.slice(0, 12),
+    names: image.names.length === 0 ? null : image.names,
+    digest: image.digest,
+    createdat: formatAge(Date.parse(image.created)),
+    size: formatSize(image.size),
+    created: Math.floor(Date.parse(image.created) / 1000),
+    createdatraw: image.created,
+    readonly: false,
+    history: null,
+  };
+}
+
+/** A row for each name, with the fields that templates know. */
+function rowsOf(image: ImageInfo, id: string) {
+  const names =
+    image.names.length === 0 ? [{ repository: "<none>", tag: "<none>" }] : image.names.map(splitName);
+  return names.map(({ repository, tag }) => ({
+    Name: repository,
+    Tag: tag,
+    ID: id,
+    Digest: image.digest,
+    Created: Math.floor(Date.parse(image.created) / 1000),
+    CreatedAt: formatAge(Date.parse(image.created)),
+    CreatedAtRaw: goTime(image.created),
+    Size: formatSize(image.size),
+    ReadOnly: false,
+  }));
+}
+
+/** `2026-11-21 09:26:19.196288796 +0000 UTC`, as Go prints a time. */
+function goTime(iso: string): string {
+  const [, date, time, fraction = ""] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?/.exec(iso) ?? [];
+  if (date === undefined) return iso;
+  return `${date} ${time}${fraction.replace(/\.?0+$/, "")} +0000 UTC`;
+}
+
+function tableOf(rows: ReturnType<typeof rowsOf>, flags: { digests: boolean; noheading: boolean }): string {
+  const digest = (value: string) => (flags.digests ? [value] : []);
+  const heading = ["REPOSITORY", "TAG", ...digest("DIGEST"), "IMAGE ID", "CREATED", "SIZE"];
+  const cells = rows.map((row) => [
+    row.Name,
+    row.Tag,
+    ...digest(row.Digest),
+    row.ID,
+    row.CreatedAt,
+    row.Size,
+  ]);
+  return renderTable(flags.noheading ? cells : [heading, ...cells]);
+}

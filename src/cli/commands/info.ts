@@ -1,0 +1,96 @@
+import { readFileSync } from "node:fs";
+import { freemem, hostname, uptime } from "node:os";
+import { isatty } from "node:tty";
+import type { StoreInfo } from "../../index.ts";
+import { defineCommand } from "../command.ts";
+import { renderTemplate } from "../go-template.ts";
+import { type GoMap, type GoValue, goJson, goMap } from "../go-value.ts";
+import { writeOut } from "../output.ts";
+import { formatUptime } from "../units.ts";
+import { hostArchitecture } from "../version.ts";
+
+/** buildah-info(1) */
+export const command = defineCommand({
+  name: "info",
+  summary: "Show what this host offers and what the store holds",
+  usage: "",
+  flags: {
+    format: { type: "string", placeholder: "template", help: "print with a Go template in place of JSON" },
+  },
+  unsupported: ["debug"],
+  examples: ["cooper info", "cooper info --format '{{.store.GraphRoot}}'"],
+  async run({ flags, api, store }) {
+    const { storeInfo } = await api();
+    const document = infoDocument(await storeInfo(await store()));
+    if (flags.format === undefined) writeOut(`${goJson(document, 4)}\n`);
+    else writeOut(`${renderTemplate(flags.format, document)}${isatty(1) ? "\n" : ""}`);
+    return 0;
+  },
+});
+
+/** Maps, not structs, as in Buildah: a template's unknown key is empty rather than an error. */
+function infoDocument(info: StoreInfo): GoMap {
+  const release = keyValues("/etc/os-release", "=");
+  const memory = keyValues("/proc/meminfo", ":");
+  const kib = (key: string) => Number.parseInt(memory.get(key) ?? "0", 10) * 1024;
+  const number = (value: number) => goMap({ number: value });
+  const idMap = (lines: [number, number, number][]): GoValue =>
+    lines.map(([container_id, host_id, size]) => goMap({ container_id, host_id, size }));
+  return goMap({
+    host: goMap({
+      Distribution: goMap({
+        distribution: release.get("ID") ?? "unknown",
+        version: release.get("VERSION_ID") ?? "unknown",
+      }),
+      MemFree: memory.has("MemFree") ? kib("MemFree") : freemem(),
+      MemTotal: info.memoryBytes,
+      OCIRuntime: info.runtimes[0]?.name ?? "",
+      OCIRuntimes: info.runtimes.map(({ name, version }) => goMap({ name, version })),
+      SwapFree: kib("SwapFree"),
+      SwapTotal: kib("SwapTotal"),
+      arch: hostArchitecture(),
+      cpus: info.cores,
+      hostname: hostname(),
+      idMappings: goMap({ gidmap: idMap(info.gidMap), uidmap: idMap(info.uidMap) }),
+      isolation: info.isolation ?? "",
+      kernel: info.kernel,
+      os: "linux",
+      rootless: info.rootless,
+      uptime: formatUptime(uptime()),
+    }),
+    store: goMap({
+      ContainerStore: number(info.containers),
+      GraphDriverName: info.driver,
+      GraphRoot: info.root,
+      ImageStore: number(info.images),
+      LayerStore: number(info.layers),
+      RunRoot: info.runRoot,
+    }),
+    version: info.version,
+  });
+}
+
+/** Lines `KEY=value` or `Key: value`; quotes around values are dropped. */
+function keyValues(path: string, separator: string): Map<string, string> {
+  try {
+    const lines = readFileSync(path, "utf8").split("\n");
+    return new Map(
+      lines.flatMap((line) => {
+        const at = line.indexOf(separator);
+        return at === -1
+          ? []
+          : [
+              [
+                line.slice(0, at),
+                line
+                  .slice(at + 1)
+                  .trim()
+                  .replace(/^(["'])(.*)\1$/, "$2"),
+              ],
+            ];
+      }),
+    );
+  } catch {
+    return new Map();
+  }
+}

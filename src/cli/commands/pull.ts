@@ -1,0 +1,37 @@
+import type { PullOptions } from "../../index.ts";
+import { defineCommand, onStore } from "../command.ts";
+import { PLATFORM_FLAGS, parsePullPolicy, platformOf, UNSUPPORTED_REGISTRY_FLAGS } from "../image-flags.ts";
+import { writeOut } from "../output.ts";
+import { progressSink, showsWarnings } from "../progress.ts";
+
+/** buildah-pull(1) */
+export const command = defineCommand({
+  name: "pull",
+  summary: "Bring an image into the store",
+  usage: "IMAGE",
+  args: { min: 1, max: 1, missing: "An image must be named" },
+  flags: {
+    ...PLATFORM_FLAGS,
+    policy: { type: "string", placeholder: "policy", help: "always, missing, newer or never" },
+    quiet: { type: "bool", short: "q", help: "no progress" },
+  },
+  unsupported: [...UNSUPPORTED_REGISTRY_FLAGS, "all-tags", "remove-signatures"],
+  details: [
+    "IMAGE is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, or a name in a registry. The image's ID is printed.",
+  ],
+  examples: ["cooper pull oci-archive:debian.tar", "cooper pull -q docker-archive:hello.tar:hello:1.0"],
+  namespace: onStore,
+  async run({ args, flags, signal, globals, api, store }) {
+    const platform = platformOf(flags);
+    const options: PullOptions = {
+      signal,
+      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+    };
+    if (platform !== undefined) options.platform = platform;
+    if (flags.policy !== undefined) options.policy = parsePullPolicy(flags.policy, "--policy");
+    const { pull } = await api();
+    const { id } = await pull(await store(), args[0]!, options);
+    writeOut(`${id}\n`);
+    return 0;
+  },
+});

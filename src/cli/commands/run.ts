@@ -1,0 +1,85 @@
+import { CooperError } from "../../base/errors.ts";
+import type { RunOptions } from "../../index.ts";
+import { defineCommand, onContainer } from "../command.ts";
+import { RUN_FLAGS, runSettings, UNSUPPORTED_RUN_FLAGS } from "../run-flags.ts";
+
+/** buildah-run(1) */
+export const command = defineCommand({
+  name: "run",
+  summary: "Run a command in a working container",
+  usage: "CONTAINER [--] COMMAND [ARG…]",
+  args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "A container must be named" },
+  flags: {
+    ...RUN_FLAGS,
+    env: {
+      type: "list",
+      short: "e",
+      placeholder: "key[=value]",
+      help: "set a variable for this command only; without a value, the host's",
+    },
+    hostname: { type: "string", placeholder: "name", help: "host name in the container" },
+    mount: { type: "list", placeholder: "type=bind|tmpfs,…", help: "mount something for this command" },
+    runtime: { type: "string", placeholder: "name", help: "the OCI runtime: crun or runc" },
+    terminal: { type: "bool", short: "t", help: "give the command a terminal" },
+    tty: { type: "bool", help: "the same as --terminal", hidden: true },
+    user: {
+      type: "string",
+      placeholder: "user[:group]",
+      help: "who runs the command, in place of the container's user",
+    },
+    workingdir: {
+      type: "string",
+      placeholder: "dir",
+      help: "where the command starts, in place of the container's directory",
+    },
+  },
+  unsupported: [
+    ...UNSUPPORTED_RUN_FLAGS,
+    "add-history",
+    "contextdir",
+    "no-hosts",
+    "no-pivot",
+    "runtime-flag",
+    "device",
+  ],
+  details: [
+    "Flags end at the container's name: what follows belongs to the command. The exit status is the command's; 125 is Cooper's own.",
+  ],
+  examples: [
+    "cooper run work -- apt-get update",
+    "cooper run --user nobody --env LANG=C work id",
+    "cooper run -t work /bin/bash",
+  ],
+  stopsAtFirstArgument: true,
+  namespace: onContainer,
+  async run({ args, flags, signal, api, store }) {
+    const [name, ...words] = args as [string, ...string[]];
+    const argv = words[0] === "--" ? words.slice(1) : words;
+    if (argv.length === 0)
+      throw new CooperError("usage", "A command must be given", { hint: `cooper run ${name} -- COMMAND` });
+    const options: RunOptions = { ...runSettings(flags), inherit: true, signal };
+    const env = flags.env.flatMap(environmentEntry);
+    if (env.length > 0) options.env = env;
+    if (flags.hostname !== undefined) options.hostname = flags.hostname;
+    if (flags.mount.length > 0) options.mounts = flags.mount;
+    if (flags.terminal || flags.tty) options.terminal = true;
+    if (flags.user !== undefined) options.user = flags.user;
+    if (flags.workingdir !== undefined) options.workingDir = flags.workingdir;
+    const { openContainer } = await api();
+    const container = await openContainer(await store(), name);
+    const { exitCode } = await container.run(argv, options);
+    if (exitCode !== 0) {
+      throw new CooperError("run-failed", `The command in ${name} ended with exit status ${exitCode}`, {
+        exitCode,
+      });
+    }
+    return 0;
+  },
+});
+
+/** `KEY=value` stays; `KEY` takes the value of this process, and is nothing where there is none. */
+function environmentEntry(text: string): string[] {
+  if (text.includes("=")) return [text];
+  const value = process.env[text];
+  return value === undefined ? [] : [`${text}=${value}`];
+}

@@ -1,0 +1,109 @@
+import { constants } from "node:os";
+import { CooperError, wrapError } from "../../base/errors.ts";
+import { execve } from "../../base/libc.ts";
+import { findProgram } from "../../base/process.ts";
+import type { Container, Store } from "../../index.ts";
+import { type CommandContext, defineCommand } from "../command.ts";
+
+/** buildah-unshare(1) */
+export const command = defineCommand({
+  name: "unshare",
+  summary: "Run a command in the user namespace that the store's files belong to",
+  usage: "[--] [COMMAND [ARG…]]",
+  args: { max: Number.POSITIVE_INFINITY },
+  flags: {
+    mount: {
+      type: "commaList",
+      short: "m",
+      placeholder: "[variable=]container",
+      help: "mount a container while the command runs, and tell it the path in a variable",
+    },
+  },
+  details: ["Without a command, runs $SHELL. The exit status is the command's."],
+  examples: [
+    "cooper unshare id",
+    "cooper unshare cat /proc/self/uid_map",
+    "cooper unshare --mount root=work sh -c 'ls $root'",
+  ],
+  stopsAtFirstArgument: true,
+  namespace: (_args, flags) => {
+    const first = flags.mount[0];
+    return first === undefined ? {} : { container: splitMount(first).container };
+  },
+  async run({ args, flags, signal, store, api }) {
+    const argv = args.length > 0 ? args : [process.env.SHELL || "/bin/sh"];
+    const opened = await store();
+    const env: Record<string, string | undefined> = {
+      ...process.env,
+      COOPER_ROOT: opened.root,
+      COOPER_RUNROOT: opened.runRoot,
+    };
+    if (flags.mount.length === 0) {
+      await opened[Symbol.asyncDispose]();
+      return become(argv, env);
+    }
+    return withMounts(flags.mount, { api, signal }, opened, env, () => spawn(argv, env));
+  },
+});
+
+function splitMount(text: string): { variable: string; container: string } {
+  const at = text.indexOf("=");
+  return at === -1
+    ? { variable: text, container: text }
+    : { variable: text.slice(0, at), container: text.slice(at + 1) };
+}
+
+/** Nothing is left to do afterwards: the command takes this process's place. */
+function become(argv: string[], env: Record<string, string | undefined>): number {
+  const program = programOf(argv[0]!);
+  try {
+    return execve(program, argv, env);
+  } catch (error) {
+    throw wrapError(`Cannot run ${argv[0]}`, error);
+  }
+}
+
+function programOf(name: string): string {
+  const program = name.includes("/") ? name : findProgram(name);
+  if (program === undefined)
+    throw new CooperError("run-failed", `Cannot run ${name}: it is not on PATH`, { exitCode: 127 });
+  return program;
+}
+
+async function withMounts(
+  mounts: string[],
+  { api, signal }: Pick<CommandContext, "api" | "signal">,
+  store: Store,
+  env: Record<string, string | undefined>,
+  run: () => Promise<number>,
+): Promise<number> {
+  const { listContainers, openContainer } = await api();
+  const mountedBefore = new Set(
+    listContainers(store).flatMap(({ id, mountPoint }) => (mountPoint === undefined ? [] : [id])),
+  );
+  const toUnmount: Container[] = [];
+  try {
+    for (const mount of mounts) {
+      signal.throwIfAborted();
+      const { variable, container: name } = splitMount(mount);
+      const container = await openContainer(store, name);
+      env[variable] = await container.mount();
+      if (!mountedBefore.has(container.id)) toUnmount.push(container);
+    }
+    return await run();
+  } finally {
+    for (const container of toUnmount.reverse()) await container.umount();
+  }
+}
+
+async function spawn(argv: string[], env: Record<string, string | undefined>): Promise<number> {
+  const child = Bun.spawn([programOf(argv[0]!), ...argv.slice(1)], {
+    env,
+    stdin: "inherit",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  await child.exited;
+  if (child.exitCode !== null) return child.exitCode;
+  return 128 + ((constants.signals as Record<string, number>)[String(child.signalCode)] ?? 9);
+}

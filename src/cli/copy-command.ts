@@ -1,0 +1,83 @@
+/** `copy` and `add`: one shape, two verbs. */
+import { CooperError } from "../base/errors.ts";
+import type { CopyOptions } from "../index.ts";
+import { type Command, defineCommand, onContainer } from "./command.ts";
+import { UNSUPPORTED_REGISTRY_FLAGS } from "./image-flags.ts";
+import { writeOut } from "./output.ts";
+
+/** buildah-copy(1) and buildah-add(1) */
+export function copyCommand(
+  verb: "copy" | "add",
+  summary: string,
+  details: string[],
+  examples: string[],
+): Command {
+  return defineCommand({
+    name: verb,
+    summary,
+    usage: "CONTAINER SOURCE… [DESTINATION]",
+    args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "A container must be named" },
+    flags: {
+      checksum: {
+        type: "string",
+        placeholder: "digest",
+        help: "what a downloaded source must hash to (sha256:…)",
+      },
+      chmod: {
+        type: "string",
+        placeholder: "mode",
+        help: "permissions of everything that is copied, in octal",
+      },
+      chown: {
+        type: "string",
+        placeholder: "user[:group]",
+        help: "owner of everything that is copied; names are the container's",
+      },
+      contextdir: {
+        type: "string",
+        placeholder: "dir",
+        help: "sources are relative to this directory and may not leave it",
+      },
+      exclude: { type: "list", placeholder: "pattern", help: "leave out what matches" },
+      from: {
+        type: "string",
+        placeholder: "container|image",
+        help: "copy from a container or image in place of the host",
+      },
+      ignorefile: {
+        type: "string",
+        placeholder: "file",
+        help: "a file of patterns to leave out, as .dockerignore has them",
+      },
+      parents: { type: "bool", help: "keep the sources' parent directories" },
+      quiet: { type: "bool", short: "q", help: "do not print the digest of what was copied" },
+    },
+    unsupported: [...UNSUPPORTED_REGISTRY_FLAGS, "add-history", "link", "keep-git-dir"],
+    details,
+    examples,
+    namespace: onContainer,
+    async run({ args, flags, signal, api, store }) {
+      const [name, ...paths] = args as [string, ...string[]];
+      if (paths.length === 0) throw new CooperError("usage", "A source must be given");
+      if (flags.ignorefile !== undefined && flags.contextdir === undefined) {
+        throw new CooperError("usage", "--ignorefile needs --contextdir");
+      }
+      const options: CopyOptions = { signal };
+      if (flags.checksum !== undefined) options.checksum = flags.checksum;
+      if (flags.chmod !== undefined) options.chmod = flags.chmod;
+      if (flags.chown !== undefined) options.chown = flags.chown;
+      if (flags.contextdir !== undefined) options.contextDir = flags.contextdir;
+      if (flags.exclude.length > 0) options.exclude = flags.exclude;
+      if (flags.from !== undefined) options.from = flags.from;
+      if (flags.ignorefile !== undefined) options.ignoreFile = flags.ignorefile;
+      if (flags.parents) options.parents = true;
+      // One path is a source for the working directory; the last of several is the destination.
+      const destination = paths.length === 1 ? undefined : paths.pop();
+      const { openContainer } = await api();
+      const container = await openContainer(await store(), name);
+      const digest = await container[verb](paths, destination, options);
+      if (!flags.quiet) writeOut(`${digest}\n`);
+      return 0;
+    },
+  });
+}

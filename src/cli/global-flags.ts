@@ -1,0 +1,85 @@
+/** Flags that every command takes, before or after its name. */
+import { CooperError } from "../base/errors.ts";
+import type { FlagTable, GlobalValues, LogLevel } from "./command.ts";
+
+export const GLOBAL_FLAGS = {
+  root: {
+    type: "string",
+    placeholder: "dir",
+    help: "where images and containers are kept",
+    env: ["COOPER_ROOT"],
+  },
+  runroot: {
+    type: "string",
+    placeholder: "dir",
+    help: "where the state of running things is kept",
+    env: ["COOPER_RUNROOT"],
+  },
+  "storage-driver": {
+    type: "string",
+    placeholder: "overlay|copy",
+    help: "how working containers are laid on their images; vfs is another name for copy",
+    env: ["COOPER_STORAGE_DRIVER", "STORAGE_DRIVER"],
+  },
+  "log-level": {
+    type: "string",
+    placeholder: "level",
+    default: "warn",
+    help: "trace, debug (errors with their causes), info, warn, error (no warnings), fatal or panic",
+  },
+} as const satisfies FlagTable;
+
+/** Global flags of Buildah that Cooper does not have yet. */
+export const UNSUPPORTED_GLOBALS = [
+  "cgroup-manager",
+  "registries-conf",
+  "registries-conf-dir",
+  "short-name-alias-conf",
+  "storage-opt",
+  "userns-gid-map",
+  "userns-uid-map",
+];
+
+const LEVELS: readonly string[] = [
+  "trace",
+  "debug",
+  "info",
+  "warn",
+  "error",
+  "fatal",
+  "panic",
+] satisfies LogLevel[];
+
+/** Checks the global flags' values. Throws `usage`. */
+export function globalValues(values: Record<string, unknown>): GlobalValues {
+  const level = String(values["log-level"] ?? "warn");
+  const normal = level === "warning" ? "warn" : level;
+  if (!LEVELS.includes(normal)) {
+    throw new CooperError("usage", `Unknown log level ${JSON.stringify(level)}`, {
+      hint: `one of ${LEVELS.join(", ")}`,
+    });
+  }
+  return {
+    root: values.root as string | undefined,
+    runRoot: values.runroot as string | undefined,
+    driver: driverOf(values["storage-driver"] as string | undefined),
+    logLevel: normal as LogLevel,
+  };
+}
+
+function driverOf(name: string | undefined): "overlay" | "copy" | undefined {
+  switch (name) {
+    case undefined:
+    case "overlay":
+    case "copy":
+      return name;
+    case "overlay2":
+      return "overlay";
+    case "vfs":
+      return "copy";
+    default:
+      throw new CooperError("unsupported", `The storage driver ${JSON.stringify(name)} is not supported`, {
+        hint: "use overlay or copy (vfs)",
+      });
+  }
+}

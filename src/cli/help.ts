@@ -1,0 +1,85 @@
+/** Help texts, made from the commands' tables. */
+import type { Command, Flag, FlagTable } from "./command.ts";
+
+const WIDTH = 100;
+
+/** Lines of a flag table: `-q, --quiet   help (default x)`. */
+export function flagLines(flags: FlagTable): string[] {
+  const rows = Object.entries(flags)
+    .filter(([, flag]) => !flag.hidden)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, flag]) => ({ left: flagName(name, flag), help: flag.help + defaultNote(flag) }));
+  rows.push({ left: "  -h, --help", help: "show this help" });
+  const column = Math.min(44, Math.max(...rows.map((row) => row.left.length))) + 3;
+  return rows.flatMap(({ left, help }) => {
+    const text = wrap(help, Math.max(30, WIDTH - column));
+    const first =
+      left.length + 3 > column ? [left, " ".repeat(column) + text[0]] : [left.padEnd(column) + text[0]];
+    return [...first, ...text.slice(1).map((line) => " ".repeat(column) + line)];
+  });
+}
+
+function flagName(name: string, flag: Flag): string {
+  const short = flag.short === undefined ? "      " : `  -${flag.short}, `;
+  const placeholder =
+    flag.placeholder ??
+    { bool: "", string: "string", int: "number", list: "string", commaList: "string,…" }[flag.type];
+  if (placeholder === "") return `${short}--${name}`;
+  return `${short}--${name}${flag.bare === undefined ? " " : "[="}${placeholder}${flag.bare === undefined ? "" : "]"}`;
+}
+
+function defaultNote(flag: Flag): string {
+  const notes: string[] = [];
+  if (flag.default !== undefined && flag.default !== false)
+    notes.push(`default ${JSON.stringify(flag.default)}`);
+  if (flag.type === "list" || flag.type === "commaList") notes.push("repeatable");
+  if (flag.env !== undefined) notes.push(`environment: ${flag.env.join(", ")}`);
+  return notes.length === 0 ? "" : ` (${notes.join("; ")})`;
+}
+
+/** Breaks a text into lines of at most `width` characters, at spaces. */
+export function wrap(text: string, width: number): string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines[lines.length - 1]!;
+    if (last !== "" && last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
+  }
+  return lines;
+}
+
+/** `cooper COMMAND --help`. */
+export function commandHelp(program: string, command: Command, globals: FlagTable): string {
+  const usage = [`${program} ${command.name}`, "[FLAGS]", command.usage]
+    .filter((part) => part !== "")
+    .join(" ");
+  const names = [command.name, ...(command.aliases ?? [])];
+  const parts = [
+    `${command.summary}.`,
+    ...(command.details ?? []).map((paragraph) => wrap(paragraph, WIDTH).join("\n")),
+    `Usage:\n  ${usage}`,
+    ...(names.length > 1 ? [`Aliases:\n  ${names.join(", ")}`] : []),
+    `Examples:\n${command.examples.map((line) => `  ${line.replace(/^cooper\b/, program)}`).join("\n")}`,
+    `Flags:\n${flagLines(command.flags).join("\n")}`,
+    `Global flags:\n${flagLines(globals).slice(0, -1).join("\n")}`,
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
+
+/** `cooper --help`. */
+export function programHelp(program: string, commands: Command[], globals: FlagTable): string {
+  const width = Math.max(...commands.map((command) => command.name.length)) + 3;
+  const lines = commands.map((command) => `  ${command.name.padEnd(width)}${command.summary}`);
+  return [
+    "Builds OCI images without a daemon and without root.",
+    "",
+    `Usage:\n  ${program} [FLAGS] COMMAND`,
+    "",
+    `Commands:\n${lines.join("\n")}`,
+    "",
+    `Flags:\n${flagLines(globals).join("\n")}`,
+    "",
+    `"${program} COMMAND --help" tells more about a command.`,
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,153 @@
+/** Flags that several commands share for images: which platform, when to pull, which format, when it was made. */
+import { CooperError } from "../base/errors.ts";
+import type { CommitOptions, PullPolicy } from "../index.ts";
+import type { FlagTable } from "./command.ts";
+import { hostArchitecture } from "./version.ts";
+
+export const PLATFORM_FLAGS = {
+  arch: { type: "string", placeholder: "arch", help: "the image's architecture in place of the host's" },
+  os: { type: "string", placeholder: "os", help: "the image's operating system in place of the host's" },
+  platform: {
+    type: "commaList",
+    placeholder: "os/arch[/variant]",
+    help: "the image's platform in place of the host's",
+  },
+  variant: { type: "string", placeholder: "variant", help: "the variant of the image's architecture" },
+} as const satisfies FlagTable;
+
+/** The platform that --platform, or --os, --arch and --variant, ask for; undefined for the host's. */
+export function platformOf(flags: {
+  arch: string | undefined;
+  os: string | undefined;
+  platform: string[];
+  variant: string | undefined;
+}): string | undefined {
+  const { arch, os, platform, variant } = flags;
+  const parts = arch !== undefined || os !== undefined || variant !== undefined;
+  if (platform.length > 1)
+    throw new CooperError("unsupported", "Several platforms at once are not supported yet");
+  if (platform[0] !== undefined) {
+    if (parts) throw new CooperError("usage", "--platform cannot be combined with --os, --arch or --variant");
+    if (!/^[a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9.]+)?$/.test(platform[0])) {
+      throw new CooperError("usage", `Cannot read the platform ${JSON.stringify(platform[0])}`, {
+        hint: "write it as linux/arm64",
+      });
+    }
+    return platform[0];
+  }
+  if (!parts) return undefined;
+  return [os ?? "linux", arch ?? hostArchitecture(), ...(variant === undefined ? [] : [variant])].join("/");
+}
+
+export const PULL_FLAGS = {
+  pull: {
+    type: "string",
+    bare: "always",
+    placeholder: "policy",
+    help: "when to bring the image anew: always (also true, and --pull alone), missing (also false), newer or never",
+  },
+  "pull-always": { type: "bool", help: "the same as --pull=always" },
+  "pull-never": { type: "bool", help: "the same as --pull=never" },
+} as const satisfies FlagTable;
+
+/** The policy asked for; undefined leaves the default to the API. */
+export function pullPolicyOf(flags: {
+  pull: string | undefined;
+  "pull-always": boolean;
+  "pull-never": boolean;
+}): PullPolicy | undefined {
+  const asked = [flags.pull !== undefined, flags["pull-always"], flags["pull-never"]].filter(Boolean).length;
+  if (asked > 1)
+    throw new CooperError("usage", "Only one of --pull, --pull-always and --pull-never can be given");
+  if (flags["pull-always"]) return "always";
+  if (flags["pull-never"]) return "never";
+  return flags.pull === undefined ? undefined : parsePullPolicy(flags.pull, "--pull");
+}
+
+const POLICIES: Record<string, PullPolicy> = {
+  always: "always",
+  true: "always",
+  missing: "missing",
+  ifmissing: "missing",
+  false: "missing",
+  never: "never",
+  newer: "newer",
+  ifnewer: "newer",
+};
+
+export function parsePullPolicy(text: string, shown: string): PullPolicy {
+  const policy = Object.hasOwn(POLICIES, text) ? POLICIES[text] : undefined;
+  if (policy === undefined) {
+    throw new CooperError("usage", `Unknown policy ${JSON.stringify(text)} for ${shown}`, {
+      hint: "use always, missing, newer or never",
+    });
+  }
+  return policy;
+}
+
+export const FORMAT_FLAG = {
+  type: "string",
+  placeholder: "format",
+  help: "format of manifest and config: oci or docker (v2s2)",
+  env: ["COOPER_FORMAT", "BUILDAH_FORMAT"],
+} as const;
+
+/** oci or docker by any of the names that they go by. */
+export function formatOf(text: string | undefined): CommitOptions["format"] {
+  switch (text) {
+    case undefined:
+      return undefined;
+    case "oci":
+    case "application/vnd.oci.image.manifest.v1+json":
+      return "oci";
+    case "docker":
+    case "v2s2":
+    case "application/vnd.docker.distribution.manifest.v2+json":
+      return "docker";
+    case "v2s1":
+      throw new CooperError(
+        "unsupported",
+        "Docker's manifest schema 1 is not supported: registries have dropped it",
+      );
+    default:
+      throw new CooperError("usage", `Unknown image format ${JSON.stringify(text)}`, {
+        hint: "use oci or docker",
+      });
+  }
+}
+
+/** Flags of `commit` and `build` for the image that is made. */
+export const MADE_IMAGE_FLAGS = {
+  "disable-compression": {
+    type: "bool",
+    short: "D",
+    default: true,
+    help: "keep layers in the store uncompressed, as they always are",
+    fixed: "layers are compressed when they are pushed",
+  },
+  "identity-label": {
+    type: "bool",
+    default: true,
+    help: "add the label io.buildah.version that tells what made the image",
+  },
+  iidfile: { type: "string", placeholder: "file", help: "write the image's ID to a file" },
+  quiet: { type: "bool", short: "q", help: "print the image's ID only" },
+  squash: { type: "bool", help: "make one layer of everything, the base's included" },
+  timestamp: {
+    type: "int",
+    placeholder: "seconds",
+    help: "time since 1970 for the image, its history and every file",
+  },
+} as const satisfies FlagTable;
+
+/** Flags about registries that wait for registries. */
+export const UNSUPPORTED_REGISTRY_FLAGS = [
+  "authfile",
+  "cert-dir",
+  "creds",
+  "decryption-key",
+  "retry",
+  "retry-delay",
+  "signature-policy",
+  "tls-verify",
+];

@@ -1,0 +1,230 @@
+/** The document that `inspect` prints: Buildah's BuilderInfo, with its names and order of fields. */
+import type { ContainerDetails, ImageDetails } from "../index.ts";
+import { type GoStruct, type GoValue, goMap } from "./go-value.ts";
+
+type Config = ImageDetails["config"];
+type ContainerConfig = NonNullable<Config["config"]>;
+
+/** An image's document. */
+export function imageDocument(image: ImageDetails): GoStruct {
+  return document({
+    fromImage: image.names[0] ?? "",
+    fromImageId: image.id,
+    fromImageDigest: image.digest,
+    base: image,
+    annotations: image.manifest.annotations ?? {},
+    config: image.config,
+    format: image.manifest.mediaType?.includes("docker") ? "docker" : "oci",
+  });
+}
+
+/** A working container's document; `base` is its image, where it has one that is still there. */
+export function containerDocument(container: ContainerDetails, base: ImageDetails | undefined): GoStruct {
+  return document({
+    fromImage: container.imageName ?? "",
+    fromImageId: container.imageId ?? "",
+    fromImageDigest: container.baseDigest ?? "",
+    base,
+    container,
+    annotations: container.annotations,
+    config: container.config,
+    format: "oci",
+  });
+}
+
+interface Parts {
+  fromImage: string;
+  fromImageId: string;
+  fromImageDigest: string;
+  base: ImageDetails | undefined;
+  container?: ContainerDetails;
+  annotations: Record<string, string>;
+  config: Config;
+  format: string;
+}
+
+function document(parts: Parts): GoStruct {
+  const { base, container, config } = parts;
+  const run = container?.run;
+  return {
+    Type: "buildah 0.0.1",
+    FromImage: parts.fromImage,
+    FromImageID: parts.fromImageId,
+    FromImageDigest: parts.fromImageDigest,
+    Config: base === undefined ? "" : JSON.stringify(base.config),
+    Manifest: base === undefined ? "" : JSON.stringify(base.manifest),
+    Container: container?.name ?? "",
+    ContainerID: container?.id ?? "",
+    MountPoint: container?.mountPoint ?? "",
+    ProcessLabel: "",
+    MountLabel: "",
+    ImageAnnotations: goMap(parts.annotations),
+    ImageCreatedBy: "",
+    OCIv1: ociDocument(config),
+    Docker: dockerDocument(config),
+    DefaultMountsFilePath: "",
+    Isolation: run?.isolation ?? "oci",
+    NamespaceOptions: namespaceOptions(run?.network),
+    Capabilities: run?.capAdd ?? null,
+    ConfigureNetwork:
+      run?.network === "none"
+        ? "NetworkDisabled"
+        : run?.network === "private"
+          ? "NetworkEnabled"
+          : "NetworkDefault",
+    CNIPluginPath: "",
+    CNIConfigDir: "",
+    IDMappingOptions: {
+      HostUIDMapping: true,
+      HostGIDMapping: true,
+      UIDMap: [],
+      GIDMap: [],
+      AutoUserNs: false,
+    },
+    History: history(config),
+    Devices: run?.devices ?? [],
+  };
+}
+
+/** Leaves out what Go's `omitempty` leaves out. */
+function filled(fields: Record<string, GoValue>): GoStruct {
+  const empty = (value: GoValue) =>
+    value === undefined ||
+    value === "" ||
+    value === null ||
+    (Array.isArray(value) && value.length === 0) ||
+    (value instanceof Map && value.size === 0);
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => !empty(value)));
+}
+
+/** A struct whose fields templates can name even where JSON leaves them out. */
+function ociDocument(config: Config): GoStruct {
+  const inner: ContainerConfig = config.config ?? {};
+  return sparse(
+    {
+      created: config.created,
+      author: config.author,
+      architecture: config.architecture,
+      variant: config.variant,
+      os: config.os,
+      "os.version": config["os.version"],
+      "os.features": config["os.features"],
+      config: sparse(
+        {
+          User: inner.User,
+          ExposedPorts: emptyMap(inner.ExposedPorts),
+          Env: inner.Env,
+          Entrypoint: inner.Entrypoint,
+          Cmd: inner.Cmd,
+          Volumes: emptyMap(inner.Volumes),
+          WorkingDir: inner.WorkingDir,
+          Labels: goMap(inner.Labels),
+          StopSignal: inner.StopSignal,
+        },
+        { User: "", WorkingDir: "", StopSignal: "", Env: [], Entrypoint: [], Cmd: [] },
+      ),
+      rootfs: { type: config.rootfs.type, diff_ids: [...config.rootfs.diff_ids] },
+      history: history(config),
+    },
+    { created: "", author: "", variant: "", "os.version": "", "os.features": [], history: [] },
+  );
+}
+
+function dockerDocument(config: Config): GoStruct {
+  const inner = dockerConfig(config.config ?? {});
+  return sparse(
+    {
+      created: config.created,
+      container_config: inner,
+      author: config.author,
+      config: inner,
+      architecture: config.architecture,
+      variant: config.variant,
+      os: config.os,
+      "os.version": config["os.version"],
+      "os.features": config["os.features"],
+      rootfs: { type: config.rootfs.type, diff_ids: [...config.rootfs.diff_ids] },
+      history: history(config),
+    },
+    { created: "", author: "", comment: "", variant: "", history: [] },
+  );
+}
+
+function dockerConfig(inner: ContainerConfig): GoStruct {
+  const check = inner.Healthcheck;
+  return sparse(
+    {
+      Hostname: inner.Hostname ?? "",
+      Domainname: inner.Domainname ?? "",
+      User: inner.User ?? "",
+      AttachStdin: false,
+      AttachStdout: false,
+      AttachStderr: false,
+      ExposedPorts: emptyMap(inner.ExposedPorts),
+      Tty: false,
+      OpenStdin: false,
+      StdinOnce: false,
+      Env: inner.Env ?? [],
+      Cmd: inner.Cmd ?? [],
+      Healthcheck: check === undefined ? undefined : filled({ ...check } as Record<string, GoValue>),
+      ArgsEscaped: inner.ArgsEscaped,
+      Image: "",
+      Volumes: emptyMap(inner.Volumes),
+      WorkingDir: inner.WorkingDir ?? "",
+      Entrypoint: inner.Entrypoint ?? [],
+      OnBuild: inner.OnBuild ?? [],
+      Labels: goMap(inner.Labels),
+      StopSignal: inner.StopSignal,
+      Shell: inner.Shell,
+    },
+    { Healthcheck: null, StopSignal: "", Shell: [] },
+    [
+      "Hostname",
+      "Domainname",
+      "User",
+      "Env",
+      "Cmd",
+      "Image",
+      "WorkingDir",
+      "Entrypoint",
+      "OnBuild",
+      "Labels",
+    ],
+  );
+}
+
+/**
+ * Fields without a value are not enumerable: JSON leaves them out, as Go's `omitempty` does, and templates find them
+ * with their zero value. `kept` are those that Go writes even when they are empty.
+ */
+function sparse(
+  fields: Record<string, GoValue>,
+  zeros: Record<string, GoValue>,
+  kept: string[] = [],
+): GoStruct {
+  const present = filled(fields);
+  const out: GoStruct = {};
+  for (const name of new Set([...Object.keys(fields), ...Object.keys(zeros)])) {
+    const enumerable = name in present || kept.includes(name);
+    Object.defineProperty(out, name, { value: fields[name] ?? zeros[name] ?? null, enumerable });
+  }
+  return out;
+}
+
+function emptyMap(names: Record<string, object> | undefined): GoValue {
+  return goMap(Object.fromEntries(Object.keys(names ?? {}).map((name) => [name, {}])));
+}
+
+function history(config: Config): GoValue {
+  const entries = (config.history ?? []).map((entry) => filled({ ...entry } as Record<string, GoValue>));
+  return entries.length === 0 ? null : entries;
+}
+
+function namespaceOptions(network: string | undefined): GoValue {
+  const host: Record<string, boolean> = { cgroup: true, network: network === "host", user: true };
+  return ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"].map((name) => ({
+    Name: name,
+    Host: host[name] ?? false,
+    Path: "",
+  }));
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bun
+/** The program: everything is loaded only when the command line asks for it. */
+import { isatty } from "node:tty";
+import { CooperError } from "../base/errors.ts";
+import { writeErr } from "./output.ts";
+import { execute, printText, readRequest } from "./run-command.ts";
+import { type Cancellation, catchSignals } from "./signals.ts";
+
+/** Exit status of the tool's own failures; that of a command in a container is its own. */
+const FAILURE = 125;
+
+async function main(argv: string[]): Promise<number> {
+  if (argv[0] === "__sandbox-init") return sandboxInit(argv.slice(1));
+  let cancellation: Cancellation | undefined;
+  let verbose = false;
+  try {
+    const request = await readRequest(argv);
+    if (request.kind === "text") {
+      printText(request);
+      return 0;
+    }
+    verbose = ["debug", "trace"].includes(request.globals.logLevel);
+    const status = await execute(request, () => {
+      cancellation = catchSignals();
+      return cancellation;
+    });
+    return cancellation?.status() ?? status;
+  } catch (error) {
+    const { renderError } = await import("./render-error.ts");
+    writeErr(renderError(error, { verbose, colour: hasColour() }));
+    return cancellation?.status() ?? statusOf(error);
+  }
+}
+
+/** The first process of the built-in chroot isolation is this program too: it prepares itself from a file, then becomes RUN. */
+async function sandboxInit(args: string[]): Promise<number> {
+  const api: Record<string, unknown> = await import("../index.ts");
+  const init = api.runSandboxInit as ((file: string) => unknown) | undefined;
+  if (init === undefined)
+    throw new CooperError("internal", "The sandbox's first process is not part of this build");
+  const status = await init(args[0] ?? "");
+  return typeof status === "number" ? status : 0;
+}
+
+function statusOf(error: unknown): number {
+  if (!(error instanceof CooperError)) return FAILURE;
+  if (error.code === "run-failed" && error.exitCode !== undefined && error.exitCode !== 0)
+    return error.exitCode;
+  return FAILURE;
+}
+
+function hasColour(): boolean {
+  return !process.env.NO_COLOR && process.env.TERM !== "dumb" && isatty(2);
+}
+
+main(process.argv.slice(2)).then(
+  (status) => process.exit(status),
+  (error) => {
+    writeErr(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(FAILURE);
+  },
+);

@@ -1,0 +1,148 @@
+/** From a command line to an exit status. */
+import { CooperError } from "../base/errors.ts";
+import type { Store } from "../index.ts";
+import { COMMAND_NAMES, ALIASES, loadAllCommands, loadCommand, UNSUPPORTED_COMMANDS } from "./catalog.ts";
+import type { Command, FlagTable, GlobalValues } from "./command.ts";
+import { GLOBAL_FLAGS, globalValues, UNSUPPORTED_GLOBALS } from "./global-flags.ts";
+import { writeOut } from "./output.ts";
+import { type ParsedLine, parseFlags } from "./parse-flags.ts";
+import type { Cancellation } from "./signals.ts";
+import { nearestName } from "./suggest.ts";
+
+export const PROGRAM = "cooper";
+
+const TOP_FLAGS = {
+  ...GLOBAL_FLAGS,
+  version: { type: "bool", short: "v", help: "show the version" },
+} as const satisfies FlagTable;
+
+/** What was asked for, after the whole line was checked; nothing has been touched yet. */
+export type Request =
+  | { kind: "text"; text: string }
+  | { kind: "command"; command: Command; line: ParsedLine; globals: GlobalValues };
+
+/** Reads the whole command line. Throws `usage` and `unsupported`. */
+export async function readRequest(argv: string[]): Promise<Request> {
+  const top = parseFlags(argv, {
+    flags: TOP_FLAGS,
+    unsupported: UNSUPPORTED_GLOBALS,
+    stopsAtFirstArgument: true,
+  });
+  let [name, ...rest] = top.args;
+  if (top.values.version) [name, rest] = ["version", ["--short"]];
+  const wantsHelp = top.help || name === "help";
+  if (name === "help") name = rest[0];
+  if (name === undefined) return { kind: "text", text: await topHelp() };
+  const command = await loadCommand(name);
+  if (command === undefined) throw unknownCommand(name);
+  if (wantsHelp) return { kind: "text", text: await helpOf(command) };
+  const line = parseFlags(rest, {
+    flags: { ...GLOBAL_FLAGS, ...command.flags },
+    unsupported: [...(command.unsupported ?? []), ...UNSUPPORTED_GLOBALS],
+    ...(command.stopsAtFirstArgument === undefined
+      ? {}
+      : { stopsAtFirstArgument: command.stopsAtFirstArgument }),
+  });
+  if (line.help) return { kind: "text", text: await helpOf(command) };
+  const globals = globalValues(mergeGlobals(top, line));
+  checkArguments(command, line.args);
+  return { kind: "command", command, line, globals };
+}
+
+/** Executes a request; returns its exit status. `onGlobals` learns the global flags before anything can fail. */
+export async function execute(
+  request: Extract<Request, { kind: "command" }>,
+  cancel: () => Cancellation,
+): Promise<number> {
+  const { command, line, globals } = request;
+  const need = command.namespace?.(line.args, line.values as never);
+  if (need !== undefined) {
+    // May replace the process by one that reads the same command line again inside the namespace.
+    const api = await import("../index.ts");
+    api.enterUserNamespace({ ...locations(globals), ...need });
+  }
+  const { signal } = cancel();
+  let opened: Promise<Store> | undefined;
+  const store = () => {
+    opened ??= import("../index.ts").then((api) =>
+      api.openStore({
+        ...locations(globals),
+        ...(globals.driver === undefined ? {} : { driver: globals.driver }),
+      }),
+    );
+    return opened;
+  };
+  const context = {
+    args: line.args,
+    flags: line.values as never,
+    given: line.given,
+    signal,
+    globals,
+    api: () => import("../index.ts"),
+    store,
+  };
+  try {
+    return (await command.run(context)) ?? 0;
+  } finally {
+    const store = await opened?.catch(() => undefined);
+    await store?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Prints a request that is only text. */
+export function printText(request: Extract<Request, { kind: "text" }>): void {
+  writeOut(request.text);
+}
+
+function locations(globals: GlobalValues): { root?: string; runRoot?: string } {
+  return {
+    ...(globals.root === undefined ? {} : { root: globals.root }),
+    ...(globals.runRoot === undefined ? {} : { runRoot: globals.runRoot }),
+  };
+}
+
+function mergeGlobals(top: ParsedLine, line: ParsedLine): Record<string, unknown> {
+  const merged: Record<string, unknown> = {};
+  for (const name of Object.keys(GLOBAL_FLAGS))
+    merged[name] = line.given.has(name) ? line.values[name] : top.values[name];
+  return merged;
+}
+
+async function topHelp(): Promise<string> {
+  const { programHelp } = await import("./help.ts");
+  return programHelp(PROGRAM, await loadAllCommands(), TOP_FLAGS);
+}
+
+async function helpOf(command: Command): Promise<string> {
+  const { commandHelp } = await import("./help.ts");
+  return commandHelp(PROGRAM, command, GLOBAL_FLAGS);
+}
+
+function unknownCommand(name: string): CooperError {
+  if (UNSUPPORTED_COMMANDS.includes(name)) {
+    return new CooperError("unsupported", `The command ${JSON.stringify(name)} is not supported yet`, {
+      hint: "Buildah has this command; this version of Cooper does not",
+    });
+  }
+  const near = nearestName(name, [...COMMAND_NAMES, ...Object.keys(ALIASES)]);
+  return new CooperError("usage", `Unknown command ${JSON.stringify(name)}`, {
+    hint: near === undefined ? `${PROGRAM} --help lists the commands` : `did you mean ${near}?`,
+  });
+}
+
+/** Throws `usage` when a command has too few or too many arguments. */
+export function checkArguments(command: Command, args: string[]): void {
+  const { min = 0, max = 0, missing, excess } = command.args ?? {};
+  const hint = `usage: ${PROGRAM} ${command.name} ${command.usage}`.trimEnd();
+  if (args.length < min) {
+    const need = `${command.name} needs at least ${min} argument${min === 1 ? "" : "s"}, got ${args.length}`;
+    throw new CooperError("usage", missing ?? need, { hint });
+  }
+  if (args.length > max) {
+    const most =
+      max === 0
+        ? `${command.name} takes no arguments`
+        : `${command.name} takes at most ${max} argument${max === 1 ? "" : "s"}`;
+    throw new CooperError("usage", excess ?? `${most}, got ${args.length}`, { hint });
+  }
+}
