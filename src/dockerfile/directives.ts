@@ -5,14 +5,14 @@ import { trimStart } from "./spaces.ts";
 
 const DIRECTIVE = /^([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/s;
 
-type Name = keyof Directives;
+type Name = "escape" | "syntax" | "check";
 
 /**
  * Takes the lines of a file one by one. The first line that is no directive, be it empty or a plain comment, ends
  * them: what follows is a comment, however it looks.
  */
 export class DirectiveReader {
-  readonly directives: Directives = { escape: "\\", syntax: undefined, check: undefined };
+  readonly directives: Directives = { escapeToken: "\\", syntax: undefined, check: undefined };
   #seen = new Set<Name>();
   #done = false;
 
@@ -20,7 +20,7 @@ export class DirectiveReader {
   read(line: string): boolean {
     if (this.#done) return false;
     const match = line.startsWith("#") ? DIRECTIVE.exec(trimStart(line.slice(1))) : null;
-    const name = match?.[1]!.toLowerCase();
+    const name = match?.[1]?.toLowerCase();
     if (match === null || (name !== "escape" && name !== "syntax" && name !== "check")) {
       this.#done = true;
       return false;
@@ -32,7 +32,7 @@ export class DirectiveReader {
   }
 
   #set(name: Name, value: string): void {
-    if (name === "escape") this.directives.escape = parseEscape(value);
+    if (name === "escape") this.directives.escapeToken = parseEscape(value);
     else this.directives[name] = value;
   }
 }

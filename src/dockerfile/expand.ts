@@ -11,7 +11,7 @@ import { isSpace } from "./spaces.ts";
 export type Lookup = (name: string) => string | undefined;
 
 export interface ExpandMode {
-  escape: EscapeToken;
+  escapeToken: EscapeToken;
   /** Quotes are obeyed and stay in the result. */
   keepQuotes?: boolean;
   /** Escapes are obeyed and stay in the result. */
@@ -122,7 +122,7 @@ function readUntil(cursor: Cursor, stop: string | undefined, keepEscapes: boolea
       builder.append(sign);
     } else {
       let char = take(cursor);
-      if (char === mode.escape) {
+      if (char === mode.escapeToken) {
         const escaped = take(cursor);
         // An escape at the very end escapes nothing and goes.
         char = keepEscapes ? char + escaped : escaped;
@@ -176,15 +176,16 @@ function readDoubleQuotes(cursor: Cursor, keepEscapes: boolean): string {
 /** Inside double quotes an escape counts only before a quote, a dollar or itself; elsewhere it is a character. */
 function readQuotedChar(cursor: Cursor, keepEscapes: boolean): string {
   const char = take(cursor);
-  if (char !== cursor.mode.escape) return char;
+  if (char !== cursor.mode.escapeToken) return char;
   const next = cursor.text[cursor.at];
   const kept = keepEscapes ? char : "";
   if (next === undefined) return kept;
-  if (next !== '"' && next !== "$" && next !== cursor.mode.escape) return kept + char;
+  if (next !== '"' && next !== "$" && next !== cursor.mode.escapeToken) return kept + char;
   cursor.at++;
   return kept + next;
 }
 
+const NO_BRACE = `missing '}' in \${}`;
 const SPECIAL_PARAMETERS = "@*#?-$!";
 
 /** `[letters digits _]+`, or only the digits when it begins with one, or one special parameter. */
@@ -212,7 +213,7 @@ function readDollar(cursor: Cursor): string {
   }
   cursor.at++;
   const first = text[cursor.at];
-  if (first === undefined) throw fail("missing '}' in ${}");
+  if (first === undefined) throw fail(NO_BRACE);
   if (first === "{" || first === "}" || first === ":") throw fail("bad substitution");
   return readBraces(cursor);
 }
@@ -220,7 +221,7 @@ function readDollar(cursor: Cursor): string {
 function readBraces(cursor: Cursor): string {
   const name = readName(cursor);
   let modifier = take(cursor);
-  if (modifier === "") throw fail("missing '}' in ${}");
+  if (modifier === "") throw fail(NO_BRACE);
   const value = cursor.lookup(name);
   const unsetStays = value === undefined && cursor.mode.keepUnset === true;
   if (modifier === "}") return unsetStays ? `\${${name}}` : (value ?? "");

@@ -14,9 +14,9 @@ export function heredocOfWord(word: string): HeredocStart | undefined {
   const match = HEREDOC_WORD.exec(word);
   const rest = match?.[3];
   if (match === null || rest === undefined || rest === "") return undefined;
-  const plain = expandWords(rest, nothingSet, { escape: "\\", keepUnset: true });
+  const plain = expandWords(rest, nothingSet, { escapeToken: "\\", keepUnset: true });
   if (plain.length !== 1) return undefined;
-  const quoted = expandWords(rest, nothingSet, { escape: "\\", keepUnset: true, keepQuotes: true });
+  const quoted = expandWords(rest, nothingSet, { escapeToken: "\\", keepUnset: true, keepQuotes: true });
   const name = plain[0]!;
   return { name, expand: countQuotes(name) === countQuotes(quoted[0] ?? ""), stripTabs: match[2] === "-" };
 }
@@ -39,7 +39,7 @@ export function heredocsOfLine(line: string): HeredocStart[] {
   let words: string[];
   try {
     words = expandWords(line, nothingSet, {
-      escape: "\\",
+      escapeToken: "\\",
       keepQuotes: true,
       keepEscapes: true,
       keepUnset: true,

@@ -195,7 +195,7 @@ export type EscapeToken = "\\" | "`";
 
 /** What the `# name=value` lines at the head of the file say. */
 export interface Directives {
-  escape: EscapeToken;
+  escapeToken: EscapeToken;
   /** A version hint; never fetched or executed. */
   syntax: string | undefined;
   /** `skip=…;error=true`, for `--check`. */

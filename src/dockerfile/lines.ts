@@ -86,10 +86,10 @@ export class LineReader {
   #continued(text: string): string | undefined {
     let end = text.length;
     while (end > 0 && (text[end - 1] === " " || text[end - 1] === "\t")) end--;
-    const { escape } = this.directives;
-    if (end === 0 || text[end - 1] !== escape) return undefined;
+    const { escapeToken } = this.directives;
+    if (end === 0 || text[end - 1] !== escapeToken) return undefined;
     // An escaped escape is none; what precedes that one is not looked at.
-    if (end > 1 && text[end - 2] === escape) return undefined;
+    if (end > 1 && text[end - 2] === escapeToken) return undefined;
     return text.slice(0, end - 1);
   }
 

@@ -25,7 +25,7 @@ export interface ParseInput {
   /** Arguments behind the flags, trimmed. */
   rest: string;
   heredocs: Heredoc[];
-  escape: EscapeToken;
+  escapeToken: EscapeToken;
 }
 
 /** Reads the bodies of the here-documents that a line announces. Throws `invalid` when one does not end. */
@@ -34,20 +34,20 @@ export type HeredocReader = (starts: HeredocStart[]) => Heredoc[];
 /** Parses a logical line. Throws `invalid` without a location. */
 export function parseInstruction(
   source: InstructionSource,
-  escape: EscapeToken,
+  escapeToken: EscapeToken,
   readBodies: HeredocReader,
 ): Instruction {
-  const { keyword: word, flags, rest } = splitLine(source.text, escape);
+  const { keyword: word, flags, rest } = splitLine(source.text, escapeToken);
   const keyword = keywordOf(word);
   if (keyword === undefined) throw unknownInstruction(word);
-  const heredocs = announced(source.text, keyword, rest, escape);
+  const heredocs = announced(source.text, keyword, rest, escapeToken);
   return parse({
     source,
     keyword,
     flags,
     rest,
     heredocs: heredocs.length === 0 ? [] : readBodies(heredocs),
-    escape,
+    escapeToken,
   });
 }
 
@@ -59,10 +59,10 @@ function unknownInstruction(word: string): CooperError {
 }
 
 /** RUN, COPY and ADD may have here-documents, in shell form, also below ONBUILD. */
-function announced(text: string, keyword: Keyword, rest: string, escape: EscapeToken): HeredocStart[] {
+function announced(text: string, keyword: Keyword, rest: string, escapeToken: EscapeToken): HeredocStart[] {
   if (!text.includes("<<")) return [];
   if (keyword === "onbuild") {
-    const inner = splitLine(rest, escape);
+    const inner = splitLine(rest, escapeToken);
     const innerKeyword = keywordOf(inner.keyword);
     if (innerKeyword === undefined || innerKeyword === "onbuild") return [];
     return mayHaveHeredocs(innerKeyword, inner.rest) ? heredocsOfLine(text) : [];
@@ -90,7 +90,7 @@ function parse(input: ParseInput): Instruction {
       return {
         kind: input.keyword,
         ...source,
-        pairs: keyValues(rest, input.escape, source.keyword.toUpperCase()),
+        pairs: keyValues(rest, input.escapeToken, source.keyword.toUpperCase()),
       };
     case "arg":
       return parseArg(input);
@@ -280,7 +280,7 @@ function inlineFile(start: HeredocStart, heredocs: Heredoc[]): InlineFile {
 
 function parseArg(input: ParseInput): Instruction {
   noFlags(input);
-  const words = atLeastOne(quotedWords(input.rest, input.escape), "ARG");
+  const words = atLeastOne(quotedWords(input.rest, input.escapeToken), "ARG");
   const args = words.map((word) => {
     const sign = word.indexOf("=");
     if (sign === 0) throw new CooperError("invalid", "ARG names cannot be blank");
@@ -313,11 +313,11 @@ function parseShell(input: ParseInput): Instruction {
 function parseOnbuild(input: ParseInput): Instruction {
   noFlags(input);
   if (input.rest === "") throw new CooperError("invalid", "ONBUILD requires at least one argument");
-  const inner = splitLine(input.rest, input.escape).keyword.toUpperCase();
+  const inner = splitLine(input.rest, input.escapeToken).keyword.toUpperCase();
   if (inner === "ONBUILD") throw new CooperError("invalid", "ONBUILD cannot be the trigger of an ONBUILD");
   if (inner === "FROM" || inner === "MAINTAINER")
     throw new CooperError("invalid", `${inner} cannot be the trigger of an ONBUILD`);
-  checkJsonForm(input.rest, input.escape);
+  checkJsonForm(input.rest, input.escapeToken);
   const parts = [input.source.text.replace(/^\s*ONBUILD\s*/i, "")];
   for (const { name, content } of input.heredocs) parts.push(`\n${content}${name}`);
   return { kind: "onbuild", ...input.source, trigger: parts.join("") };
@@ -327,11 +327,11 @@ function parseOnbuild(input: ParseInput): Instruction {
  * Of what the trigger itself may have wrong BuildKit sees only the words at this time: JSON of other things than
  * strings, pairs without `=`. The rest is found where the trigger runs.
  */
-function checkJsonForm(text: string, escape: EscapeToken): void {
-  const { keyword, rest } = splitLine(text, escape);
+function checkJsonForm(text: string, escapeToken: EscapeToken): void {
+  const { keyword, rest } = splitLine(text, escapeToken);
   const inner = keywordOf(keyword);
   if (inner === "env" || inner === "label") {
-    if (rest !== "") keyValues(rest, escape, keyword.toUpperCase());
+    if (rest !== "") keyValues(rest, escapeToken, keyword.toUpperCase());
   } else if (inner !== undefined && JSON_KEYWORDS.has(inner)) jsonForm(rest);
 }
 

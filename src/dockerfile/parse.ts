@@ -115,7 +115,7 @@ class Parser {
       return bodies;
     };
     try {
-      return parseInstruction(source, this.#reader.directives.escape, readBodies);
+      return parseInstruction(source, this.#reader.directives.escapeToken, readBodies);
     } catch (error) {
       throw locateError(error, location);
     }

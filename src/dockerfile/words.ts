@@ -12,28 +12,28 @@ export interface SplitLine {
 }
 
 /** Cuts a logical line into its instruction, its flags, and the rest. */
-export function splitLine(line: string, escape: EscapeToken): SplitLine {
+export function splitLine(line: string, escapeToken: EscapeToken): SplitLine {
   const [keyword, args] = cutAtSeparator(trim(line));
   if (args === undefined) return { keyword, flags: [], rest: "" };
-  const { flags, rest } = takeFlags(args, escape);
+  const { flags, rest } = takeFlags(args, escapeToken);
   return { keyword, flags, rest: trim(rest) };
 }
 
 /** Words that begin with `--` at the head of the arguments; a lone `--` ends them and goes. */
-function takeFlags(text: string, escape: EscapeToken): { flags: string[]; rest: string } {
+function takeFlags(text: string, escapeToken: EscapeToken): { flags: string[]; rest: string } {
   const flags: string[] = [];
   let at = 0;
   for (;;) {
     while (at < text.length && isSpace(text.charCodeAt(at))) at++;
     if (!text.startsWith("--", at)) return { flags, rest: text.slice(at) };
-    const { word, end } = takeFlag(text, at, escape);
+    const { word, end } = takeFlag(text, at, escapeToken);
     at = end;
     if (word === "--") return { flags, rest: text.slice(at) };
     flags.push(word);
   }
 }
 
-function takeFlag(text: string, start: number, escape: EscapeToken): { word: string; end: number } {
+function takeFlag(text: string, start: number, escapeToken: EscapeToken): { word: string; end: number } {
   let word = "";
   let quote = "";
   let at = start;
@@ -42,14 +42,14 @@ function takeFlag(text: string, start: number, escape: EscapeToken): { word: str
     if (quote === "" && isSpace(text.charCodeAt(at))) break;
     if (char === quote) quote = "";
     else if (quote === "" && (char === "'" || char === '"')) quote = char;
-    else if (char === escape) word += text[++at] ?? "";
+    else if (char === escapeToken) word += text[++at] ?? "";
     else word += char;
   }
   return { word, end: at };
 }
 
 /** Words between blanks outside quotes, with their quotes and escapes: `A="x y"` is one. */
-export function quotedWords(text: string, escape: EscapeToken): string[] {
+export function quotedWords(text: string, escapeToken: EscapeToken): string[] {
   const words: string[] = [];
   let word = "";
   let quote = "";
@@ -58,7 +58,7 @@ export function quotedWords(text: string, escape: EscapeToken): string[] {
     if (quote === "" && isSpace(text.charCodeAt(at))) {
       if (word !== "") words.push(word);
       word = "";
-    } else if (char === escape && quote !== "'") {
+    } else if (char === escapeToken && quote !== "'") {
       // At the very end it is dropped; otherwise it keeps its neighbour from being special.
       if (at + 1 === text.length) break;
       word += char + text[++at]!;
@@ -78,8 +78,8 @@ export function plainWords(text: string): string[] {
 }
 
 /** The pairs of ENV and LABEL: `a=1 b="2 3"`, or `a everything after it`. Throws `invalid`. */
-export function keyValues(text: string, escape: EscapeToken, keyword: string): KeyValue[] {
-  const words = quotedWords(text, escape);
+export function keyValues(text: string, escapeToken: EscapeToken, keyword: string): KeyValue[] {
+  const words = quotedWords(text, escapeToken);
   const first = words[0];
   if (first === undefined) throw new CooperError("invalid", `${keyword} requires at least one argument`);
   if (!first.includes("=")) {

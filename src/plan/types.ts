@@ -24,10 +24,12 @@ export interface StagePlan {
   base: Origin;
   /** Of FROM --platform, normalised (os/arch[/variant]); a stage on a stage has the platform of its base. */
   platform: string | undefined;
+  /** `FROM …` as written, for progress. */
+  text: string;
   /** Those after FROM. Empty when a --build-context of the stage's name replaces the stage. */
   instructions: Instruction[];
   /** The Dockerfile's escape character, for expansion. */
-  escape: EscapeToken;
+  escapeToken: EscapeToken;
   /** Names and values that an `ARG name` of this stage takes over: ARGs before FROM, and TARGETPLATFORM and its kin. */
   globalArgs: Record<string, string>;
   /** Stages that must be complete before this one can be; ONBUILD triggers of base images add more: withTriggers(). */
@@ -188,6 +190,8 @@ export interface StageState {
   env: string[];
   /** Declared build args; empty for an image. */
   args: { name: string; value: string | undefined }[];
+  /** The Dockerfile has set a WORKDIR so far. */
+  workdirSet?: boolean;
 }
 
 /** What resolveStage() gives for one stage. */

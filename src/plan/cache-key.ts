@@ -1,0 +1,62 @@
+/** Keys of the build cache: what a step's files depend on, and nothing else. */
+import { type Digest, digestOf } from "../base/digest.ts";
+import type { CopyOp, MountOp, Op, Origin, RunOp, Step } from "./types.ts";
+
+/** To be raised when what a key means changes, or what executing an op gives. */
+const VERSION = 1;
+
+/**
+ * Key of the files after a step. `parent` is the key of the files before it; `inputs` are digests of everything that
+ * it reads besides: sources of COPY and ADD with their modes and owners, contents of bind mounts and of caches that
+ * begin as copies. Secrets count by id only, proxies not at all.
+ *
+ * A step that only changes the config leaves the files as they were, and so the key: what RUN sees of the config is
+ * in RUN's own op.
+ */
+export function stepKey(parent: Digest, step: Pick<Step, "op">, inputs: readonly Digest[] = []): Digest {
+  const op = keyPart(step.op);
+  if (op === undefined) return parent;
+  return digestOf(["cooper step", VERSION, parent, canonical(op), ...inputs].join("\n"));
+}
+
+/** What of an op can change the files; undefined when nothing can. */
+function keyPart(op: Op): unknown {
+  switch (op.kind) {
+    case "config":
+      return undefined;
+    case "mkdir":
+      return op;
+    case "copy":
+      return copyPart(op);
+    case "run":
+      return runPart(op);
+  }
+}
+
+/** Where the files come from is in the inputs. */
+function copyPart(op: CopyOp): unknown {
+  const { from: _, ...rest } = op;
+  return rest;
+}
+
+function runPart(op: RunOp): unknown {
+  // `args` are in `env`.
+  const { proxyEnv: _proxy, args: _args, env, mounts, ...rest } = op;
+  return { ...rest, env: env.toSorted(), mounts: mounts.map(mountPart) };
+}
+
+function mountPart(mount: MountOp): unknown {
+  if (mount.type === "bind") return { ...mount, from: undefined };
+  if (mount.type === "cache") return { ...mount, from: originKind(mount.from) };
+  return mount;
+}
+
+const originKind = (origin: Origin | undefined): string | undefined => origin?.kind;
+
+/** JSON with the keys of objects in order and without undefined fields. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => {
+    if (item === null || typeof item !== "object" || Array.isArray(item)) return item;
+    return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  });
+}
