@@ -1,6 +1,6 @@
 /** Gathers the bytes of an archive into large chunks. */
 
-/** Most bytes of one chunk. */
+/** Bytes of a full chunk. */
 export const CHUNK = 1 << 20;
 
 const ZEROS = new Uint8Array(CHUNK);
@@ -45,8 +45,13 @@ export class ChunkBuffer {
     if (this.#at === CHUNK) this.flush();
   }
 
-  /** Copies bytes, at most a chunk of them. */
+  /** Copies bytes, or passes them on as they are when they are more than a chunk. */
   write(bytes: Uint8Array): void {
+    if (bytes.length > CHUNK) {
+      this.flush();
+      this.#full.push(bytes);
+      return;
+    }
     this.room(bytes.length).set(bytes);
     this.filled(bytes.length);
   }
