@@ -202,7 +202,8 @@ export interface StoreInfo {
   driver: "overlay" | "copy";
   rootless: boolean;
   isolation: Isolation | undefined;
-  runtimes: { name: string; version: string }[];
+  /** Ways to run commands, the preferred one first. */
+  runtimes: { name: Isolation; program: string | undefined }[];
   /** Lines of the uid map: inside, outside, count. */
   uidMap: [number, number, number][];
   gidMap: [number, number, number][];

@@ -1,5 +1,5 @@
 /** The working container: a writable tree on an image's layers, and the config that its next image will have. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
@@ -87,14 +87,15 @@ export function createContainer(
   };
   const record = { id, name, imageId: parts.base.imageId, created: container.created, state: JSON.stringify(container) };
   const snapshots = parts.base.layers.flatMap((layer) => layer.stack);
+  const unfinished = { ...treeOf(store, container), directory: store.session.path("container") };
+  snapshotter(container).prepare(unfinished);
   store.db
     .transaction(() => {
       addContainer(store.db, record);
       addUses(store.db, `container:${id}`, snapshots);
+      renameSync(unfinished.directory, container.directory);
     })
     .immediate();
-  mkdirSync(container.directory, { recursive: true, mode: 0o700 });
-  snapshotter(container).prepare(treeOf(store, container));
   return container;
 }
 
@@ -141,7 +142,6 @@ export function containerOf(store: StoreFiles, record: ContainerRecord): Working
   const last = container.frozen.at(-1);
   // Recorded before the rename (see freezeContainer): if it did not come to that, `upper` still holds everything.
   if (last !== undefined && !existsSync(snapshotPath(store, last))) container.frozen.pop();
-  if (!existsSync(container.directory)) snapshotter(container).prepare(treeOf(store, container));
   return container;
 }
 
@@ -198,10 +198,17 @@ export function copyContainerDiff(store: StoreFiles, container: WorkingContainer
   return makeSnapshot(store, (target) => snapshotter(container).copyDiff(treeOf(store, container), target));
 }
 
-/** Deletes a container and what only it used. */
+/** Deletes a named container and what only it used; one that its user still has mounted, too. */
 export function removeContainerFiles(store: StoreFiles, container: WorkingContainer): void {
-  snapshotter(container).remove(treeOf(store, container));
-  if (container.name === undefined) return;
-  deleteContainer(store.db, container.id);
+  const tree = treeOf(store, container);
+  snapshotter(container).unmount(tree, true);
+  const trash = store.session.path("trash");
+  store.db
+    .transaction(() => {
+      deleteContainer(store.db, container.id);
+      renameSync(container.directory, trash);
+    })
+    .immediate();
   release(store, `container:${container.id}`);
+  snapshotter(container).remove({ ...tree, directory: trash });
 }

@@ -36,7 +36,7 @@ CREATE INDEX layer_blobs_diff_id ON layer_blobs (diff_id);
 CREATE TABLE containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image_id TEXT, created INTEGER NOT NULL,
   state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE cache (key TEXT PRIMARY KEY, snapshot TEXT, used INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE file_digests (device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime TEXT NOT NULL,
+CREATE TABLE file_digests (device TEXT NOT NULL, inode TEXT NOT NULL, size INTEGER NOT NULL, mtime TEXT NOT NULL,
   ctime TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (device, inode)) WITHOUT ROWID;
 `;
 

@@ -39,10 +39,10 @@ export const overlay: Snapshotter = {
     return overlay.path(tree);
   },
 
-  unmount(tree) {
+  unmount(tree, lazy = false) {
     if (!overlay.isMounted(tree)) return;
     try {
-      umount(merged(tree));
+      umount(merged(tree), lazy ? MNT.DETACH : 0);
     } catch (error) {
       if (errnoOf(error) !== "EBUSY") throw error;
       throw new CooperError("in-use", `Cannot unmount ${merged(tree)}: a process still uses it`, { cause: error });
@@ -65,7 +65,6 @@ export const overlay: Snapshotter = {
   },
 
   remove(tree) {
-    if (overlay.isMounted(tree)) umount(merged(tree), MNT.DETACH);
     rmSync(tree.directory, { recursive: true, force: true });
   },
 };

@@ -2,7 +2,7 @@
 import { packLayer } from "../archive/pack-layer.ts";
 import { type Digest, Digester } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
-import { addLayer, findLayer } from "./records.ts";
+import { addLayer, findLayer, findVariant } from "./records.ts";
 import { type StoreFiles, snapshotPath } from "./store.ts";
 
 /** A layer to pack: its snapshots, those of everything below (both lowest first), and what changes the bytes. */
@@ -35,10 +35,15 @@ export function measureLayer(store: StoreFiles, layer: LayerToPack): { diffId: D
   return measured;
 }
 
-/** The tar again, for sending: ends in an `integrity` error when the snapshot is not what was committed. */
-export function* verifiedLayerTar(store: StoreFiles, layer: LayerToPack, diffId: Digest): Generator<Uint8Array, void> {
+/**
+ * The tar of a committed layer again, for sending, packed as it was then: ends in an `integrity` error when its files
+ * are not what was committed.
+ */
+export function* committedLayerTar(store: StoreFiles, stack: string[], below: string[], diffId: Digest): Generator<Uint8Array, void> {
+  const variant = findVariant(store.db, stack, diffId) ?? "";
+  const timestamp = variant.startsWith("t") ? Number(variant.slice(1)) : undefined;
   const digester = new Digester();
-  for (const chunk of layerTar(store, layer)) {
+  for (const chunk of layerTar(store, { stack, below, timestamp })) {
     digester.update(chunk);
     yield chunk;
   }

@@ -95,6 +95,12 @@ export function findLayer(db: Database, stack: string[], variant = ""): { diffId
   return row === null ? undefined : { diffId: row.diff_id, size: row.size };
 }
 
+/** With which options a stack packs to a layer. */
+export function findVariant(db: Database, stack: string[], diffId: Digest): string | undefined {
+  const row = db.query("SELECT variant FROM layers WHERE stack = ? AND diff_id = ?").get(join(stack), diffId);
+  return (row as { variant: string } | null)?.variant;
+}
+
 export function addLayer(db: Database, stack: string[], layer: { diffId: Digest; size: number }, variant = ""): void {
   db.query("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)").run(join(stack), variant, layer.diffId, layer.size);
 }

@@ -25,8 +25,8 @@ export interface Snapshotter {
   path(tree: WritableTree): string;
   /** Whether mount() left something that unmount() must undo. */
   isMounted(tree: WritableTree): boolean;
-  /** Idempotent. Throws `in-use` when processes still use it. */
-  unmount(tree: WritableTree): void;
+  /** Idempotent. Throws `in-use` when processes still use it, unless `lazy`: then it goes when they have ended. */
+  unmount(tree: WritableTree, lazy?: boolean): void;
   /**
    * Moves what was written into `target` (a path that does not exist, on the same file system) and says whether there
    * was anything. The tree must not be mounted; the caller adds `target` to the lowers before it is mounted again.
@@ -34,6 +34,6 @@ export interface Snapshotter {
   freeze(tree: WritableTree, target: string): boolean;
   /** Like freeze(), for a tree that stays in use: copies what was written, the tree keeps its own. */
   copyDiff(tree: WritableTree, target: string): boolean;
-  /** Deletes the tree; mounted or not. */
+  /** Deletes an unmounted tree. */
   remove(tree: WritableTree): void;
 }

@@ -1,0 +1,322 @@
+/** Working containers for callers: a handle with what `from`, `run`, `copy`, `config`, `commit` do. */
+import { basename, join } from "node:path";
+import type {
+  CommitOptions,
+  ContainerDetails,
+  ContainerInfo,
+  CopyOptions,
+  FromOptions,
+  RunOptions,
+  Store,
+} from "../api-types.ts";
+import { CooperError } from "../base/errors.ts";
+import { ignoreEvents } from "../base/events.ts";
+import { commitImage } from "../container/commit.ts";
+import { containerBase, scratchBase } from "../container/container-base.ts";
+import { copyIntoContainer } from "../container/copy-in.ts";
+import { endKeeper, mountForUser, mountPointOf, requireReach, unmountForUser } from "../container/mounting.ts";
+import { parseMount, runSpec } from "../container/run-spec.ts";
+import type { RunSettings } from "../container/run-settings.ts";
+import {
+  containerOf,
+  copyContainerDiff,
+  createContainer,
+  findContainer,
+  freezeContainer,
+  removeContainerFiles,
+  saveContainer,
+  snapshotter,
+  treeOf,
+  type WorkingContainer,
+} from "../container/working-container.ts";
+import { obtainImage } from "../image/move-image.ts";
+import { applyConfigEdits, newImageConfig } from "../oci/config.ts";
+import type { ConfigEdits } from "../oci/config-edits.ts";
+import { hostPlatform, parsePlatform } from "../oci/platform.ts";
+import { normaliseName } from "../oci/reference.ts";
+import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
+import { selectSandbox } from "../sandbox/select-sandbox.ts";
+import { readConfig, readManifest } from "../store/images.ts";
+import { lockFile } from "../store/locks.ts";
+import { allContainers, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
+import type { StoreFiles } from "../store/store.ts";
+import { selfCommand } from "./namespace.ts";
+import { filesOf } from "./store.ts";
+
+/** A working container. `await using` removes it at the end of the block. */
+export interface Container extends AsyncDisposable {
+  readonly id: string;
+  readonly name: string;
+  /** Mounts the root file system and returns its path; the same path until umount(). */
+  mount(): Promise<string>;
+  /** False when it was not mounted. */
+  umount(): Promise<boolean>;
+  /** Runs a command in it. A non-zero status is a result, not an error. */
+  run(argv: string[], options?: RunOptions): Promise<{ exitCode: number }>;
+  /** Copies files, directories or URLs into it. Returns the digest of what was copied. */
+  copy(sources: string[], destination: string | undefined, options?: CopyOptions): Promise<string>;
+  /** Like copy(), and unpacks local archives. */
+  add(sources: string[], destination: string | undefined, options?: CopyOptions): Promise<string>;
+  config(edits: ConfigEdits): Promise<void>;
+  /** Makes an image of it. Without a name the image has an id only. */
+  commit(name?: string, options?: CommitOptions): Promise<{ imageId: string }>;
+  rename(name: string): Promise<void>;
+  inspect(): Promise<ContainerDetails>;
+  /** Unmounts and deletes it. */
+  remove(): Promise<void>;
+}
+
+/** Makes a working container from an image or from `scratch`. */
+export async function from(store: Store, image: string, options: FromOptions = {}): Promise<Container> {
+  const files = filesOf(store);
+  const found = image === "scratch" ? undefined : await obtainBase(files, image, options);
+  const parts = {
+    driver: store.driver,
+    base: found === undefined ? scratchBase : { ...containerBase(files, found), ...nameOf(files, found) },
+    image: found === undefined ? scratchConfig(options) : readConfig(files, found),
+    annotations: found === undefined ? {} : (readManifest(files, found).annotations ?? {}),
+    run: options.run ?? {},
+  };
+  const container = createNamed(files, options.name, image, parts);
+  return handle(store, container.id, container.name!);
+}
+
+function obtainBase(files: StoreFiles, image: string, options: FromOptions): Promise<ImageRecord> {
+  return obtainImage(files, image, options.pull ?? "missing", {
+    platform: options.platform,
+    onEvent: options.onEvent,
+    signal: options.signal,
+  });
+}
+
+function nameOf(files: StoreFiles, image: ImageRecord): { imageName: string | undefined } {
+  return { imageName: namesOf(files.db, image.id)[0] };
+}
+
+function scratchConfig(options: FromOptions) {
+  return newImageConfig(options.platform === undefined ? hostPlatform() : parsePlatform(options.platform));
+}
+
+/** `NAME-working-container`, with a number behind it when that is taken, as Buildah names them. */
+function createNamed(
+  files: StoreFiles,
+  name: string | undefined,
+  image: string,
+  parts: Parameters<typeof createContainer>[2],
+): WorkingContainer {
+  if (name !== undefined) return createContainer(files, checkedName(name), parts);
+  const stem = image === "scratch" ? "working-container" : `${stemOf(image)}-working-container`;
+  for (let number = 0; ; number++) {
+    try {
+      return createContainer(files, number === 0 ? stem : `${stem}-${number}`, parts);
+    } catch (error) {
+      if (!(error instanceof CooperError) || error.code !== "exists") throw error;
+    }
+  }
+}
+
+/** The last part of an image's name, without tag or digest. */
+function stemOf(image: string): string {
+  const path = image.replace(/^[a-z-]+:(?=\/|\.)/, "").replace(/@.*$/, "");
+  return basename(path).replace(/:.*$/, "").replace(/[^a-zA-Z0-9_.-]/g, "-") || "container";
+}
+
+function checkedName(name: string): string {
+  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) return name;
+  throw new CooperError("usage", `"${name}" is not a container name: letters, digits, ".", "_" and "-" are`);
+}
+
+/** A working container by name, id, or unique prefix of an id. Throws `not-found`. */
+export async function openContainer(store: Store, name: string): Promise<Container> {
+  const container = findContainer(filesOf(store), name);
+  return handle(store, container.id, container.name!);
+}
+
+/** All working containers, oldest first. */
+export function listContainers(store: Store): ContainerInfo[] {
+  const files = filesOf(store);
+  return allContainers(files.db).map((record) => infoOf(store, containerOf(files, record)));
+}
+
+function infoOf(store: Store, container: WorkingContainer): ContainerInfo {
+  return {
+    id: container.id,
+    name: container.name!,
+    imageId: container.base.imageId,
+    imageName: container.base.imageName,
+    mountPoint: mountPointOf(filesOf(store), store.runRoot, container),
+    created: new Date(container.created).toISOString(),
+  };
+}
+
+function handle(store: Store, id: string, name: string): Container {
+  const files = filesOf(store);
+  const locked = <T>(action: (container: WorkingContainer) => Promise<T> | T, signal?: AbortSignal) =>
+    withLock(store, id, signal, action);
+  return {
+    id,
+    name,
+    mount: () => locked((container) => mountForUser(files, store.runRoot, container)),
+    umount: () => locked((container) => unmountForUser(files, store.runRoot, container)),
+    run: (argv, options = {}) => locked((container) => run(store, container, argv, options), options.signal),
+    copy: (sources, destination, options = {}) =>
+      locked((container) => copyIn(store, container, sources, destination, options, false), options.signal),
+    add: (sources, destination, options = {}) =>
+      locked((container) => copyIn(store, container, sources, destination, options, true), options.signal),
+    config: (edits) => locked((container) => editConfig(files, container, edits)),
+    commit: (image, options = {}) => locked((container) => commit(store, container, image, options), options.signal),
+    rename: async (newName) => renameContainer(files.db, id, checkedName(newName)),
+    inspect: async () => inspect(store, findContainer(files, id)),
+    remove: () => locked((container) => remove(store, container)),
+    [Symbol.asyncDispose]: async () => {
+      await locked((container) => remove(store, container)).catch((error) => {
+        if (!(error instanceof CooperError) || error.code !== "not-found") throw error;
+      });
+    },
+  };
+}
+
+/** Takes the container's lock and reads its state behind it. */
+async function withLock<T>(
+  store: Store,
+  id: string,
+  signal: AbortSignal | undefined,
+  action: (container: WorkingContainer) => Promise<T> | T,
+): Promise<T> {
+  const files = filesOf(store);
+  // Before the lock file is made: a container that does not exist must not get a directory.
+  findContainer(files, id);
+  using _lock = await lockFile(join(store.root, "containers", id, "lock"), "exclusive", signal);
+  return await action(findContainer(files, id));
+}
+
+/** Runs `action` on the container's mounted root, and unmounts it again unless its user has it mounted. */
+async function withRoot<T>(store: Store, container: WorkingContainer, action: (root: string) => Promise<T>): Promise<T> {
+  requireReach(store.runRoot, container);
+  privateMountNamespace();
+  const tree = treeOf(filesOf(store), container);
+  const wasMounted = snapshotter(container).isMounted(tree);
+  const root = snapshotter(container).mount(tree);
+  try {
+    return await action(root);
+  } finally {
+    if (!wasMounted) snapshotter(container).unmount(tree);
+  }
+}
+
+function run(store: Store, container: WorkingContainer, argv: string[], options: RunOptions): Promise<{ exitCode: number }> {
+  const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal, ...settings } = options;
+  return withRoot(store, container, (root) => {
+    const spec = runSpec(container, root, {
+      argv,
+      env: env ?? [],
+      ...(user === undefined ? {} : { user }),
+      ...(workingDir === undefined ? {} : { workingDir }),
+      ...(hostname === undefined ? {} : { hostname }),
+      ...(terminal === undefined ? {} : { terminal }),
+      mounts: (mounts ?? []).map(parseMount),
+      settings,
+    });
+    return sandboxOf(store, container, settings).run(spec, {
+      ...(inherit === undefined ? {} : { inherit }),
+      ...(stdin === undefined ? {} : { stdin }),
+      ...(onStdout === undefined ? {} : { onStdout }),
+      ...(onStderr === undefined ? {} : { onStderr }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  });
+}
+
+function sandboxOf(store: Store, container: WorkingContainer, settings: RunSettings) {
+  const isolation = settings.isolation ?? container.run.isolation;
+  return selectSandbox({
+    ...(isolation === undefined ? {} : { isolation }),
+    runtimeDir: store.runRoot,
+    selfCommand: selfCommand(),
+  });
+}
+
+function copyIn(
+  store: Store,
+  container: WorkingContainer,
+  sources: string[],
+  destination: string | undefined,
+  options: CopyOptions,
+  add: boolean,
+): Promise<string> {
+  return withRoot(store, container, (root) =>
+    copyIntoContainer(filesOf(store), container, root, { ...options, sources, destination, add }),
+  );
+}
+
+function editConfig(files: StoreFiles, container: WorkingContainer, edits: ConfigEdits): void {
+  const edited = applyConfigEdits(container.image, container.annotations, edits);
+  container.image = edited.image;
+  container.annotations = edited.annotations;
+  if (edits.createdBy !== undefined) container.createdBy = edits.createdBy;
+  if (edits.historyComment !== undefined) container.comment = edits.historyComment;
+  saveContainer(files, container);
+}
+
+async function commit(
+  store: Store,
+  container: WorkingContainer,
+  name: string | undefined,
+  options: CommitOptions,
+): Promise<{ imageId: string }> {
+  const files = filesOf(store);
+  requireReach(store.runRoot, container);
+  const names = name === undefined ? [] : [normaliseName(name)];
+  const event = options.onEvent ?? ignoreEvents;
+  event({ type: "commit-start", name: names[0] });
+  const stack = changesOf(store, container, options.remove === true);
+  const entry = {
+    created_by: container.createdBy ?? "cooper commit",
+    ...(container.comment === undefined ? {} : { comment: container.comment }),
+  };
+  const labels = options.identityLabel === undefined ? [] : [`io.buildah.version=${options.identityLabel}`];
+  const edited = applyConfigEdits(container.image, container.annotations, { labels, annotations: options.annotations ?? [] });
+  const image = commitImage(
+    files,
+    { ...container, image: edited.image, annotations: edited.annotations },
+    [{ stack, history: [entry], checkpoint: true }],
+    {
+      format: options.format ?? "oci",
+      names,
+      squash: options.squash ?? false,
+      omitHistory: options.omitHistory ?? false,
+      timestamp: options.timestamp,
+    },
+  );
+  event({ type: "commit-done", name: names[0], imageId: image.id });
+  if (options.remove) remove(store, container);
+  return { imageId: image.id };
+}
+
+/** Snapshots of everything written since the base. A container that its user has mounted is copied, not frozen. */
+function changesOf(store: Store, container: WorkingContainer, last: boolean): string[] {
+  const files = filesOf(store);
+  const mounted = snapshotter(container).isMounted(treeOf(files, container));
+  if (!mounted || last) {
+    freezeContainer(files, container);
+    return container.frozen;
+  }
+  const copied = copyContainerDiff(files, container);
+  return copied === undefined ? container.frozen : [...container.frozen, copied];
+}
+
+function remove(store: Store, container: WorkingContainer): void {
+  endKeeper(store.runRoot, container.id);
+  removeContainerFiles(filesOf(store), container);
+}
+
+function inspect(store: Store, container: WorkingContainer): ContainerDetails {
+  return {
+    ...infoOf(store, container),
+    config: container.image,
+    annotations: container.annotations,
+    baseDigest: container.base.manifestDigest,
+    run: container.run,
+  };
+}
+

@@ -1,0 +1,182 @@
+/** Executes a Dockerfile: plans it, runs the stages that the target needs, commits the target's layers. */
+import pLimit, { type LimitFunction } from "p-limit";
+import { CooperError } from "../base/errors.ts";
+import type { Digest } from "../base/digest.ts";
+import { commitImage, type LayerPlan } from "../container/commit.ts";
+import { parseDockerfile } from "../dockerfile/parse.ts";
+import { applyConfigEdits } from "../oci/config.ts";
+import { parsePlatform } from "../oci/platform.ts";
+import { planBuild, withTriggers } from "../plan/graph.ts";
+import type { BuildPlan, CopySource, StagePlan } from "../plan/types.ts";
+import type { Sandbox } from "../sandbox/types.ts";
+import { fileDigestCache } from "../store/file-digests.ts";
+import type { StoreFiles } from "../store/store.ts";
+import type { StatCache } from "../archive/hash-tree.ts";
+import type { Download } from "../container/download.ts";
+import type { GitCheckout } from "./fetch-git.ts";
+import type { BuildRequest } from "./build-request.ts";
+import type { OpenOrigin } from "./origins.ts";
+import { buildStage, openBase } from "./stage.ts";
+import { containerOf, type StageState } from "./stage-state.ts";
+
+/** One build under way: what the stages share. */
+export interface Build {
+  store: StoreFiles;
+  request: BuildRequest;
+  plan: BuildPlan;
+  /** Aborts when the caller does, or when a stage failed. */
+  signal: AbortSignal;
+  /** Result of a stage, begun at the first call. */
+  stage(index: number): Promise<StageState>;
+  origins: Map<string, Promise<OpenOrigin>>;
+  /** Chosen at the first RUN that really runs. */
+  sandbox(): Sandbox;
+  usedArgs: Set<string>;
+  /** Content digests of the context's files from earlier builds. */
+  fileDigests: StatCache;
+  /** What ADD fetched already, by its source. */
+  downloads: Map<CopySource, Promise<Download>>;
+  checkouts: Map<CopySource, Promise<GitCheckout>>;
+}
+
+export interface BuiltImage {
+  id: string;
+  digest: Digest;
+}
+
+/** Builds and names the image. Throws the first failing stage's error; then nothing is named. */
+export async function buildImage(store: StoreFiles, request: BuildRequest, sandbox: () => Sandbox): Promise<BuiltImage> {
+  const { text, file } = request.dockerfile;
+  const dockerfile = parseDockerfile(text, file);
+  const plan = planBuild(dockerfile, {
+    buildArgs: request.buildArgs,
+    contexts: Object.keys(request.buildContexts),
+    target: request.target,
+    platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
+  });
+  const failed = new AbortController();
+  const build: Build = {
+    store,
+    request,
+    plan,
+    signal: AbortSignal.any([request.signal, failed.signal]),
+    stage: stageRunner(() => build, pLimit(Math.max(1, request.jobs)), failed),
+    origins: new Map(),
+    sandbox: once(sandbox),
+    usedArgs: new Set(),
+    fileDigests: fileDigestCache(store.db),
+    downloads: new Map(),
+    checkouts: new Map(),
+  };
+  await planTriggers(build);
+  for (const { message, location } of build.plan.warnings) request.onEvent({ type: "warning", message, location });
+  const target = await runStages(build);
+  warnUnusedArgs(build);
+  request.signal.throwIfAborted();
+  return commitTarget(build, target);
+}
+
+/** ONBUILD triggers of base images may need stages that nothing else needs: known only when the bases are at hand. */
+async function planTriggers(build: Build): Promise<void> {
+  const seen = new Set<number>();
+  for (let index = next(); index !== undefined; index = next()) {
+    seen.add(index);
+    const triggers = await triggersOf(build, build.plan.stages[index]!);
+    if (triggers.length > 0) build.plan = withTriggers(build.plan, index, triggers);
+  }
+  function next(): number | undefined {
+    return build.plan.order.find((index) => !seen.has(index));
+  }
+}
+
+async function triggersOf(build: Build, stage: StagePlan): Promise<string[]> {
+  if (stage.base.kind !== "image" && stage.base.kind !== "context") return [];
+  const base = await openBase(build, stage);
+  return base.planned.config.OnBuild ?? [];
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+/** Runs a stage at most once, after the stages that it is known to need, when a job is free. */
+function stageRunner(build: () => Build, limit: LimitFunction, failed: AbortController): Build["stage"] {
+  const running = new Map<number, Promise<StageState>>();
+  const start = async (index: number): Promise<StageState> => {
+    const { needs } = build().plan.stages[index]!;
+    await Promise.all(needs.map((need) => build().stage(need)));
+    try {
+      return await limit(() => buildStage(build(), index));
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  };
+  return (index) => {
+    let stage = running.get(index);
+    if (stage === undefined) {
+      stage = start(index);
+      // Whoever waits for it sees the failure; nobody may be waiting yet.
+      stage.catch(() => {});
+      running.set(index, stage);
+    }
+    return stage;
+  };
+}
+
+/** The target's result. When a stage fails, the others are ended before the failure is reported. */
+async function runStages(build: Build): Promise<StageState> {
+  const stages = build.plan.order.map((index) => build.stage(index));
+  const results = await Promise.allSettled(stages);
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  const first = failures.find((error) => !(error instanceof CooperError && error.code === "cancelled")) ?? failures[0];
+  if (first !== undefined) throw first;
+  return build.stage(build.plan.target);
+}
+
+function warnUnusedArgs(build: Build): void {
+  const unused = Object.keys(build.request.buildArgs).filter((name) => !build.usedArgs.has(name));
+  if (unused.length === 0) return;
+  build.request.onEvent({ type: "warning", message: `No instruction uses the build args ${unused.sort().join(", ")}` });
+}
+
+function commitTarget(build: Build, target: StageState): BuiltImage {
+  const { store, request } = build;
+  const name = request.names[0];
+  request.onEvent({ type: "commit-start", name });
+  const identity = request.identityLabel === undefined ? [] : [`io.buildah.version=${request.identityLabel}`];
+  const edits = { labels: [...request.labels, ...identity], annotations: request.annotations };
+  const edited = applyConfigEdits(target.image, target.annotations, edits);
+  target.image = edited.image;
+  const container = { ...containerOf(store, request, target), annotations: edited.annotations };
+  const image = commitImage(store, container, request.layers ? target.plan : joinLayers(target.plan), {
+    format: request.format,
+    names: request.names,
+    squash: request.squash,
+    omitHistory: false,
+    timestamp: request.timestamp,
+  });
+  request.onEvent({ type: "commit-done", name, imageId: image.id });
+  return { id: image.id, digest: image.manifest };
+}
+
+/** Without --layers one layer holds all steps up to the next checkpoint, or to the end. */
+function joinLayers(plan: LayerPlan[]): LayerPlan[] {
+  const joined: LayerPlan[] = [];
+  let current: LayerPlan | undefined;
+  for (const layer of plan) {
+    current ??= { stack: [], history: [], checkpoint: false };
+    current.stack.push(...layer.stack);
+    current.history.push(...layer.history);
+    if (layer.checkpoint) {
+      joined.push(current);
+      current = undefined;
+    }
+  }
+  if (current !== undefined) joined.push(current);
+  return joined;
+}

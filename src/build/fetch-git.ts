@@ -1,0 +1,72 @@
+/** Git repositories as sources of ADD, through the host's git. */
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { CooperError } from "../base/errors.ts";
+import { findProgram, runProcess } from "../base/process.ts";
+import { resolveInRoot } from "../archive/rooted-path.ts";
+import type { CopySource } from "../plan/types.ts";
+import type { Build } from "./build-image.ts";
+
+type GitSource = Extract<CopySource, { kind: "git" }>;
+
+export interface GitCheckout {
+  /** Directory whose content is copied. */
+  path: string;
+  commit: string;
+}
+
+/** Checks a repository out, once per build and source. */
+export function fetchGit(build: Build, source: GitSource): Promise<GitCheckout> {
+  const known = build.checkouts.get(source);
+  if (known !== undefined) return known;
+  const checkout = checkOut(build, source);
+  build.checkouts.set(source, checkout);
+  return checkout;
+}
+
+async function checkOut(build: Build, source: GitSource): Promise<GitCheckout> {
+  if (findProgram("git") === undefined) {
+    throw new CooperError("unsupported", `Cannot fetch ${source.url}: there is no git on this host`);
+  }
+  const directory = build.store.session.path("git");
+  const git = (...args: string[]) => runGit(build, source, directory, args);
+  await runGit(build, source, undefined, ["init", "-q", directory]);
+  await git("remote", "add", "origin", source.remote);
+  const ref = source.ref ?? "HEAD";
+  // A commit id that the server does not offer by itself is found in the whole history.
+  const direct = await tryGit(build, directory, ["fetch", "-q", "--depth=1", "origin", ref]);
+  if (!direct) await git("fetch", "-q", "--tags", "origin");
+  await git("checkout", "-q", "--detach", direct ? "FETCH_HEAD" : ref);
+  if (source.submodules) await git("submodule", "update", "-q", "--init", "--recursive", "--depth=1");
+  const commit = (await git("rev-parse", "HEAD")).trim();
+  if (source.checksum !== undefined && !commit.startsWith(source.checksum)) {
+    throw new CooperError("integrity", `The checksum of ${source.url} does not match: its commit is ${commit}`);
+  }
+  if (!source.keepGitDir) rmSync(join(directory, ".git"), { recursive: true, force: true });
+  const path = source.subdir === undefined ? directory : resolveInRoot(directory, source.subdir);
+  if (!existsSync(path)) throw new CooperError("not-found", `${source.url} has no directory ${source.subdir}`);
+  return { path, commit };
+}
+
+/** No prompt, no configuration of the user's, no protocol that executes or reads what is not meant. */
+const ENVIRONMENT = {
+  GIT_TERMINAL_PROMPT: "0",
+  GIT_CONFIG_NOSYSTEM: "1",
+  GIT_ALLOW_PROTOCOL: "http:https:git:ssh",
+};
+
+function start(build: Build, directory: string | undefined, args: string[]) {
+  const where = directory === undefined ? [] : ["-C", directory];
+  return runProcess(["git", ...where, ...args], { env: { ...process.env, ...ENVIRONMENT }, signal: build.signal });
+}
+
+async function tryGit(build: Build, directory: string, args: string[]): Promise<boolean> {
+  return (await start(build, directory, args)).exitCode === 0;
+}
+
+async function runGit(build: Build, source: GitSource, directory: string | undefined, args: string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await start(build, directory, args);
+  if (exitCode === 0) return Buffer.from(stdout).toString();
+  const said = Buffer.from(stderr).toString().trim().split("\n").at(-1) ?? "";
+  throw new CooperError("not-found", `Cannot fetch ${source.url}: ${said}`);
+}

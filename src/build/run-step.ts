@@ -1,0 +1,75 @@
+/** RUN: executes a command in the stage's container, with the mounts that it asks for. */
+import type { StepLabel } from "../base/events.ts";
+import { CooperError } from "../base/errors.ts";
+import { type RunRequest, runSpec } from "../container/run-spec.ts";
+import { snapshotter, treeOf } from "../container/working-container.ts";
+import type { RunOp } from "../plan/types.ts";
+import type { RunMount } from "../sandbox/types.ts";
+import type { Build } from "./build-image.ts";
+import { prepareMounts } from "./run-mounts.ts";
+import { containerOf, type StageState } from "./stage-state.ts";
+
+/** How much of a failing command's output its error repeats. */
+const TAIL_LINES = 20;
+
+/** Runs it. Throws `run-failed` with the command's exit status and the end of its output. */
+export async function executeRun(build: Build, stage: StageState, op: RunOp, label: StepLabel): Promise<void> {
+  const { store, request } = build;
+  const container = containerOf(store, request, stage);
+  const rootfs = snapshotter(container).mount(treeOf(store, container));
+  const prepared = await prepareMounts(build, op);
+  const tail = new Tail();
+  const emit = (stream: "stdout" | "stderr") => (data: Uint8Array) => {
+    tail.add(data);
+    request.onEvent({ type: "output", step: label, stream, data });
+  };
+  try {
+    const spec = runSpec(container, rootfs, runRequest(op, prepared.mounts, prepared.env));
+    const { exitCode } = await build.sandbox().run(spec, {
+      onStdout: emit("stdout"),
+      onStderr: emit("stderr"),
+      signal: build.signal,
+    });
+    if (exitCode !== 0) throw failure(op, exitCode, tail);
+  } finally {
+    prepared.dispose();
+  }
+}
+
+function runRequest(op: RunOp, mounts: RunMount[], env: string[]): RunRequest {
+  return {
+    argv: op.argv,
+    env: [...op.proxyEnv, ...op.env, ...env],
+    user: op.user,
+    workingDir: op.cwd,
+    mounts,
+    settings: {
+      ...(op.network === "default" ? {} : { network: op.network }),
+      ...(op.security === "insecure" ? { capAdd: ["ALL"], seccomp: "unconfined" } : {}),
+    },
+  };
+}
+
+function failure(op: RunOp, exitCode: number, tail: Tail): CooperError {
+  const command = op.argv.at(-1) ?? "";
+  const short = command.length > 80 ? `${command.slice(0, 77)}…` : command;
+  return new CooperError("run-failed", `The command "${short.replaceAll("\n", " ")}" failed: exit status ${exitCode}`, {
+    exitCode,
+    output: tail.text(),
+  });
+}
+
+/** The last lines of a stream, in bounded memory. */
+class Tail {
+  #bytes = Buffer.alloc(0);
+
+  add(data: Uint8Array): void {
+    const limit = 16 << 10;
+    const joined = Buffer.concat([this.#bytes, data]);
+    this.#bytes = joined.length > limit ? joined.subarray(joined.length - limit) : joined;
+  }
+
+  text(): string {
+    return this.#bytes.toString("utf8").trimEnd().split("\n").slice(-TAIL_LINES).join("\n");
+  }
+}

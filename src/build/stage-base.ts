@@ -1,0 +1,45 @@
+/** What a stage stands on: nothing, an image, or another stage. */
+import { digestOf } from "../base/digest.ts";
+import { containerBase, scratchBase } from "../container/container-base.ts";
+import { obtainImage } from "../image/move-image.ts";
+import { newImageConfig } from "../oci/config.ts";
+import { hostPlatform, parsePlatform } from "../oci/platform.ts";
+import { imageState, scratchState } from "../plan/resolve.ts";
+import { readConfig } from "../store/images.ts";
+import type { StoreFiles } from "../store/store.ts";
+import type { BuildRequest } from "./build-request.ts";
+import type { StageState } from "./stage-state.ts";
+
+/** A stage FROM scratch. */
+export function scratchStage(request: BuildRequest, platform: string | undefined): StageState {
+  const wanted = platform ?? request.platform;
+  const image = newImageConfig(wanted === undefined ? hostPlatform() : parsePlatform(wanted));
+  const key = digestOf(`scratch ${image.os}/${image.architecture}/${image.variant ?? ""}`);
+  const planned = scratchState();
+  return { base: scratchBase, frozen: [], plan: [], image, annotations: {}, planned, key, container: undefined };
+}
+
+/** A stage FROM an image, pulled if the policy says so. */
+export async function imageStage(
+  store: StoreFiles,
+  request: BuildRequest,
+  reference: string,
+  platform: string | undefined,
+): Promise<StageState> {
+  const image = await obtainImage(store, reference, request.pull, {
+    platform: platform ?? request.platform,
+    onEvent: request.onEvent,
+    signal: request.signal,
+  });
+  const config = readConfig(store, image);
+  const base = containerBase(store, image);
+  // The files decide, not the manifest: the same image in another format or compression is the same base.
+  const key = digestOf(JSON.stringify(["image", config.os, config.architecture, config.variant, config.rootfs.diff_ids]));
+  const planned = imageState(config.config, config.author);
+  return { base, frozen: [], plan: [], image: config, annotations: {}, planned, key, container: undefined };
+}
+
+/** A stage FROM another one: it goes on where that one ended. */
+export function continuedStage(other: StageState): StageState {
+  return { ...other, frozen: [...other.frozen], plan: other.plan.map((layer) => ({ ...layer })), container: undefined };
+}

@@ -1,0 +1,141 @@
+/** From a working container to an image: its changes become one layer, its config the image's. */
+import { CooperError } from "../base/errors.ts";
+import { MEDIA } from "../oci/media-types.ts";
+import type { HistoryEntry, ImageConfig, ImageFormat } from "../oci/types.ts";
+import { addImage, type ImageLayer, plainLayer } from "../store/images.ts";
+import { measureLayer } from "../store/pack.ts";
+import type { ImageRecord } from "../store/records.ts";
+import type { StoreFiles } from "../store/store.ts";
+import type { WorkingContainer } from "./working-container.ts";
+
+/** One layer of the image to be, and the history of the steps in it. */
+export interface LayerPlan {
+  /** Snapshots of the layer, lowest first; empty for steps that change no file. */
+  stack: string[];
+  history: HistoryEntry[];
+  /** A layer ends here even where steps share one. */
+  checkpoint: boolean;
+}
+
+export interface CommitRequest {
+  format: ImageFormat;
+  /** Names that the image gets. */
+  names: string[];
+  /** Everything, base included, in one layer. */
+  squash: boolean;
+  omitHistory: boolean;
+  /** Seconds since 1970 for `created`, history and files. */
+  timestamp: number | undefined;
+}
+
+const DOCKER_TYPES: Record<string, string> = {
+  [MEDIA.ociLayer]: MEDIA.dockerLayer,
+  [MEDIA.ociLayerGzip]: MEDIA.dockerLayerGzip,
+};
+const OCI_TYPES: Record<string, string> = {
+  [MEDIA.dockerLayer]: MEDIA.ociLayer,
+  [MEDIA.dockerLayerGzip]: MEDIA.ociLayerGzip,
+};
+
+/** The same blob under the media type of the other family. */
+function inFormat(layer: ImageLayer, format: ImageFormat): ImageLayer {
+  const types = format === "docker" ? DOCKER_TYPES : OCI_TYPES;
+  const mediaType = types[layer.descriptor.mediaType] ?? layer.descriptor.mediaType;
+  return { ...layer, descriptor: { ...layer.descriptor, mediaType } };
+}
+
+function now(request: CommitRequest): string {
+  return new Date(request.timestamp === undefined ? Date.now() : request.timestamp * 1000).toISOString();
+}
+
+/**
+ * Writes the image that `container.base` plus the planned layers make. Layers that change nothing are left out; their
+ * steps stay in the history. Nothing is named before everything is stored.
+ */
+export function commitImage(
+  store: StoreFiles,
+  container: WorkingContainer,
+  plan: LayerPlan[],
+  request: CommitRequest,
+): ImageRecord {
+  const created = now(request);
+  const { layers, history } = request.squash
+    ? squashed(store, container, plan, request, created)
+    : stacked(store, container, plan, request, created);
+  const config: ImageConfig = orderedConfig({
+    ...container.image,
+    created,
+    rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
+    history: request.omitHistory ? [] : history,
+  });
+  return addImage(store, { config, layers, annotations: container.annotations, format: request.format }, request.names);
+}
+
+interface Parts {
+  layers: ImageLayer[];
+  history: HistoryEntry[];
+}
+
+function stacked(store: StoreFiles, container: WorkingContainer, plan: LayerPlan[], request: CommitRequest, created: string): Parts {
+  const layers = container.base.layers.map((layer) => inFormat(layer, request.format));
+  const history = [...(container.image.history ?? [])];
+  const below = layers.flatMap((layer) => layer.stack);
+  for (const { stack, history: entries } of plan) {
+    const layer = packed(store, stack, below, request);
+    below.push(...stack);
+    if (layer !== undefined) layers.push(layer);
+    history.push(...entryPerLayer(entries, layer !== undefined, created));
+  }
+  return { layers, history };
+}
+
+function squashed(store: StoreFiles, container: WorkingContainer, plan: LayerPlan[], request: CommitRequest, created: string): Parts {
+  const base = container.base.layers.flatMap((layer) => layer.stack);
+  const stack = [...base, ...plan.flatMap((layer) => layer.stack)];
+  const layer = packed(store, stack, [], request);
+  const last = plan.at(-1)?.history.at(-1);
+  const entry = { created, created_by: last?.created_by ?? "squash", ...(layer === undefined ? { empty_layer: true } : {}) };
+  return { layers: layer === undefined ? [] : [layer], history: [entry] };
+}
+
+/** Bytes of a tar that holds no entry: two blocks of zeros, or nothing at all. */
+const EMPTY_TAR = 1024;
+
+function packed(store: StoreFiles, stack: string[], below: string[], request: CommitRequest): ImageLayer | undefined {
+  if (stack.length === 0) return undefined;
+  const measured = measureLayer(store, { stack, below, timestamp: request.timestamp });
+  if (measured.size <= EMPTY_TAR) return undefined;
+  return plainLayer(request.format, stack, measured);
+}
+
+/** In a layer of several steps the last step that changed files stands for the layer; the others have none. */
+function entryPerLayer(entries: HistoryEntry[], hasLayer: boolean, created: string): HistoryEntry[] {
+  const owner = hasLayer ? ownerOf(entries) : -1;
+  return entries.map((entry, index) => {
+    const { empty_layer: _, ...rest } = entry;
+    return { created, ...rest, ...(index === owner ? {} : { empty_layer: true }) };
+  });
+}
+
+function ownerOf(entries: HistoryEntry[]): number {
+  const last = entries.findLastIndex((entry) => entry.empty_layer !== true);
+  return last === -1 ? entries.length - 1 : last;
+}
+
+/** Fields in the order of the spec's example, so that equal configs have equal bytes. */
+function orderedConfig(config: ImageConfig): ImageConfig {
+  const { created, author, architecture, os, variant, config: inner, rootfs, history, ...rest } = config;
+  if (architecture === undefined || os === undefined) throw new CooperError("internal", "An image needs a platform");
+  return {
+    ...(created === undefined ? {} : { created }),
+    ...(author === undefined || author === "" ? {} : { author }),
+    architecture,
+    os,
+    ...(variant === undefined || variant === "" ? {} : { variant }),
+    ...rest,
+    ...(inner === undefined ? {} : { config: inner }),
+    rootfs,
+    ...(history === undefined || history.length === 0 ? {} : { history }),
+  };
+}
+

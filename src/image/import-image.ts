@@ -1,0 +1,55 @@
+/** A root file system, as a tar or a directory, becomes an image of one layer. */
+import { createReadStream, existsSync, rmSync, statSync } from "node:fs";
+import { applyLayer } from "../archive/apply-layer.ts";
+import { decompress } from "../archive/compression.ts";
+import { copyTree } from "../archive/copy-tree.ts";
+import { CooperError } from "../base/errors.ts";
+import { newImageConfig } from "../oci/config.ts";
+import { hostPlatform, parsePlatform } from "../oci/platform.ts";
+import type { ContainerConfig, ImageFormat } from "../oci/types.ts";
+import { addImage, plainLayer } from "../store/images.ts";
+import { measureLayer } from "../store/pack.ts";
+import type { ImageRecord } from "../store/records.ts";
+import { makeSnapshotSlowly, type StoreFiles } from "../store/store.ts";
+
+export interface ImportRequest {
+  names: string[];
+  config: ContainerConfig;
+  message: string | undefined;
+  platform: string | undefined;
+  format: ImageFormat;
+  signal: AbortSignal | undefined;
+}
+
+/** Imports `source`: a directory, a tar (compressed or not), or `-` for a tar on stdin. */
+export async function importRoot(store: StoreFiles, source: string, request: ImportRequest): Promise<ImageRecord> {
+  if (source !== "-" && !existsSync(source)) throw new CooperError("not-found", `Cannot import ${source}: there is no such file`);
+  const snapshot = await makeSnapshotSlowly(store, (directory) => fill(source, directory, request.signal));
+  const layer = plainLayer(request.format, [snapshot], measureLayer(store, { stack: [snapshot], below: [] }));
+  const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
+  const created = new Date().toISOString();
+  const config = {
+    created,
+    ...newImageConfig(platform),
+    config: request.config,
+    rootfs: { type: "layers" as const, diff_ids: [layer.diffId] },
+    history: [
+      {
+        created,
+        created_by: `import ${source === "-" ? "from standard input" : "of a root file system"}`,
+        ...(request.message === undefined ? {} : { comment: request.message }),
+      },
+    ],
+  };
+  return addImage(store, { config, layers: [layer], annotations: {}, format: request.format }, request.names);
+}
+
+async function fill(source: string, directory: string, signal: AbortSignal | undefined): Promise<void> {
+  if (source !== "-" && statSync(source).isDirectory()) {
+    rmSync(directory, { recursive: true });
+    copyTree(source, directory, {});
+    return;
+  }
+  const bytes: AsyncIterable<Uint8Array> = source === "-" ? Bun.stdin.stream() : createReadStream(source, { highWaterMark: 1 << 20 });
+  await applyLayer(decompress(bytes), directory, signal === undefined ? {} : { signal });
+}

@@ -1,0 +1,37 @@
+/** The stat cache: content digests of files outside the store, by what stat(2) says of them. */
+import type { StatCache, StatKey } from "../archive/hash-tree.ts";
+import type { Digest } from "../base/digest.ts";
+import type { Database } from "./database.ts";
+
+/** A file whose times lie closer to now than the clock's resolution may change again unseen (git's "racy" rule). */
+const RESOLUTION_NS = 20_000_000n;
+
+function isSettled(key: StatKey): boolean {
+  const now = BigInt(Date.now()) * 1_000_000n;
+  return key.mtimeNs < now - RESOLUTION_NS && key.ctimeNs < now - RESOLUTION_NS;
+}
+
+/** A cache in the store's database. Writes are gathered and made in one transaction at the end of the turn. */
+export function fileDigestCache(db: Database): StatCache {
+  const find = db.query("SELECT digest FROM file_digests WHERE device = ? AND inode = ? AND size = ? AND mtime = ? AND ctime = ?");
+  const add = db.query("INSERT OR REPLACE INTO file_digests VALUES (?, ?, ?, ?, ?, ?)");
+  const waiting: [StatKey, Digest][] = [];
+  const flush = () => {
+    const entries = waiting.splice(0);
+    db.transaction(() => {
+      for (const [key, digest] of entries) add.run(...columns(key), digest);
+    }).immediate();
+  };
+  return {
+    get: (key) => (find.get(...columns(key)) as { digest: Digest } | null)?.digest,
+    put(key, digest) {
+      if (!isSettled(key)) return;
+      if (waiting.length === 0) queueMicrotask(flush);
+      waiting.push([key, digest]);
+    },
+  };
+}
+
+function columns(key: StatKey): [string, string, number, string, string] {
+  return [String(key.device), String(key.inode), Number(key.size), String(key.mtimeNs), String(key.ctimeNs)];
+}
