@@ -22,7 +22,7 @@ export function hostPlatform(): Platform {
  */
 export function parsePlatform(text: string, host: Platform = hostPlatform()): Platform {
   const parts = text.trim().split("/");
-  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_.-]+$/.test(part))) {
+  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(part))) {
     throw new CooperError("usage", `"${text}" is not a platform`, {
       hint: "write os/architecture[/variant], as in linux/arm64",
     });

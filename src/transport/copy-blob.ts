@@ -1,0 +1,87 @@
+/** Moves one blob, with progress. */
+import type { EventSink } from "../base/events.ts";
+import type { Descriptor } from "../oci/types.ts";
+import { encodeLayer } from "./encode-layer.ts";
+import type { LayerPlan } from "./plan-layers.ts";
+import type { BlobRole, Source, Target } from "./types.ts";
+import { throwIfAborted, verifiedStream } from "./verified-stream.ts";
+
+/** Bytes between two progress events of one blob. */
+const PROGRESS_BYTES = 1 << 20;
+
+export interface CopySettings {
+  source: Source;
+  target: Target;
+  action: "pull" | "push";
+  level: number | undefined;
+  onEvent: EventSink;
+  signal: AbortSignal | undefined;
+}
+
+/** Copies a layer as planned; gives its descriptor in the target. Annotations stay unless `bare`. */
+export async function copyLayer(settings: CopySettings, plan: LayerPlan, bare: boolean): Promise<Descriptor> {
+  const { mediaType, source } = plan;
+  const role: BlobRole = {
+    kind: "layer",
+    mediaType,
+    ...(plan.diffId === undefined ? {} : { diffId: plan.diffId }),
+  };
+  const blob =
+    plan.kind === "keep" ? await keepBlob(settings, source, role) : await recodeLayer(settings, plan, role);
+  const { annotations, ...rest } = source;
+  const kept = bare || annotations === undefined ? {} : { annotations };
+  return { ...rest, ...kept, mediaType, digest: blob.digest, size: blob.size };
+}
+
+/** Copies a blob byte by byte, unless the target has it. */
+export async function keepBlob(
+  settings: CopySettings,
+  blob: Descriptor,
+  role: BlobRole,
+): Promise<Descriptor> {
+  const { source, target, onEvent, action, signal } = settings;
+  throwIfAborted(signal, source.name);
+  if (await target.exists(blob, role)) {
+    onEvent({ type: "blob", action, digest: blob.digest, done: blob.size, total: blob.size, skipped: true });
+    return blob;
+  }
+  const content = withProgress(settings, blob, await source.fetch(blob));
+  await target.push(verifiedStream(content, blob, source.name, signal), blob, role);
+  return blob;
+}
+
+async function recodeLayer(
+  settings: CopySettings,
+  plan: LayerPlan & { kind: "encode" },
+  role: BlobRole,
+): Promise<{ digest: Descriptor["digest"]; size: number }> {
+  const { source, target, signal, level } = settings;
+  const { source: layer, diffId, compression } = plan;
+  throwIfAborted(signal, source.name);
+  const content = withProgress(settings, layer, await source.fetch(layer));
+  const verified = verifiedStream(content, layer, source.name, signal);
+  return await target.push(
+    encodeLayer(verified, diffId, compression, `Layer ${layer.digest} of ${source.name}`, level),
+    undefined,
+    role,
+  );
+}
+
+async function* withProgress(
+  settings: CopySettings,
+  blob: Descriptor,
+  content: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { onEvent, action } = settings;
+  const { digest, size: total } = blob;
+  let done = 0;
+  let told = 0;
+  onEvent({ type: "blob", action, digest, done, total });
+  for await (const chunk of content) {
+    yield chunk;
+    done += chunk.length;
+    if (done - told < PROGRESS_BYTES && done < total) continue;
+    told = done;
+    onEvent({ type: "blob", action, digest, done, total });
+  }
+}

@@ -1,0 +1,113 @@
+/** Copies an index with all that it lists. */
+import { type Digest, digestOf } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
+import { isIndexType, MEDIA } from "../oci/media-types.ts";
+import type { Descriptor, ImageFormat, ImageIndex } from "../oci/types.ts";
+import { type CopyJob, copyManifest, type FoundRoot, MAX_DEPTH, readRoot } from "./copy-manifest.ts";
+import { formatOf, isContainerImage } from "./plan-layers.ts";
+
+/** BuildKit's mark on an attestation: the digest of the manifest that it speaks of. */
+const ATTESTED = "vnd.docker.reference.digest";
+
+export interface CopiedIndex {
+  root: Descriptor;
+  /** Manifests below it, as written. */
+  instances: Descriptor[];
+}
+
+/**
+ * Copies every entry of an index, in order, and the index; its bytes stay the same when no entry changes. Attestations
+ * stay as they are and follow the images that they speak of to their new digests; Docker's lists have no place for them.
+ */
+export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): Promise<CopiedIndex> {
+  if (found.root.kind !== "index") throw new CooperError("internal", "A manifest was copied as an index");
+  if (depth > MAX_DEPTH)
+    throw new CooperError(
+      "invalid",
+      `${job.source.name} has indexes within indexes, more than ${MAX_DEPTH} deep`,
+    );
+  const { index, mediaType } = found.root;
+  const from = formatOf(mediaType);
+  const to = job.wish.format === "keep" ? from : job.wish.format;
+  const written: Descriptor[] = [];
+  const instances: Descriptor[] = [];
+  for (const entry of index.manifests) {
+    const child = await readRoot(job, entry);
+    if (child.root.kind === "index") {
+      const copied = await copyInstances(job, child, depth + 1);
+      instances.push(...copied.instances);
+      written.push(copied.root);
+    } else if (isAttestation(entry) || !isContainerImage(child.root.manifest)) {
+      if (from !== to && to === "docker") {
+        job.onEvent({
+          type: "warning",
+          message: `${entry.digest} of ${job.source.name} is left out: Docker's format holds images only`,
+        });
+        continue;
+      }
+      written.push(await copyManifest(asIs(job), child, false));
+    } else {
+      const copied = await copyManifest(job, child, false);
+      instances.push(copied);
+      written.push(copied);
+    }
+  }
+  const root = await writeIndex(job, found, index, written, from, to);
+  return { root, instances };
+}
+
+function isAttestation(entry: Descriptor): boolean {
+  return entry.annotations?.[ATTESTED] !== undefined;
+}
+
+function asIs(job: CopyJob): CopyJob {
+  return { ...job, wish: { format: "keep", compression: "keep", force: false } };
+}
+
+async function writeIndex(
+  job: CopyJob,
+  found: FoundRoot,
+  index: ImageIndex,
+  written: Descriptor[],
+  from: ImageFormat,
+  to: ImageFormat,
+): Promise<Descriptor> {
+  const isSame =
+    from === to &&
+    written.length === index.manifests.length &&
+    written.every((entry, i) => entry.digest === index.manifests[i]!.digest);
+  if (isSame) {
+    await job.target.pushManifest(found.descriptor, found.bytes);
+    return found.descriptor;
+  }
+  const renamed = new Map<string, Digest>(
+    written.length === index.manifests.length
+      ? written.map((entry, i) => [index.manifests[i]!.digest, entry.digest])
+      : [],
+  );
+  const mediaType = to === "docker" ? MEDIA.dockerList : MEDIA.ociIndex;
+  const manifests = written.map((entry) => entryOf(entry, renamed, to));
+  const document: ImageIndex =
+    to === "docker"
+      ? { schemaVersion: 2, mediaType, manifests }
+      : { ...index, schemaVersion: 2, mediaType, manifests };
+  const bytes = Buffer.from(JSON.stringify(document));
+  const descriptor: Descriptor = {
+    ...found.descriptor,
+    mediaType,
+    digest: digestOf(bytes),
+    size: bytes.length,
+  };
+  await job.target.pushManifest(descriptor, bytes);
+  return descriptor;
+}
+
+function entryOf(entry: Descriptor, renamed: Map<string, Digest>, to: ImageFormat): Descriptor {
+  const { annotations, ...rest } = entry;
+  if (annotations === undefined || (to === "docker" && !isIndexType(entry.mediaType))) return rest;
+  const attested = renamed.get(annotations[ATTESTED] ?? "");
+  return {
+    ...rest,
+    annotations: attested === undefined ? annotations : { ...annotations, [ATTESTED]: attested },
+  };
+}

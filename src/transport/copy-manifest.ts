@@ -1,0 +1,129 @@
+/** Copies one image: its layers, its config, its manifest. */
+import { digestOf } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
+import { MEDIA } from "../oci/media-types.ts";
+import { formatPlatform, matchesPlatform } from "../oci/platform.ts";
+import { parseImageConfig, parseManifestOrIndex, type Root } from "../oci/schema.ts";
+import type { Descriptor, ImageConfig, ImageFormat, Manifest, Platform } from "../oci/types.ts";
+import { type CopySettings, copyLayer } from "./copy-blob.ts";
+import { mapConcurrent } from "./map-concurrent.ts";
+import { formatOf, isContainerImage, type LayerPlan, type LayerWish, planLayers } from "./plan-layers.ts";
+import type { BlobRole } from "./types.ts";
+import { fetchDocument } from "./verified-stream.ts";
+
+/** What all the manifests of one copy share. */
+export interface CopyJob extends CopySettings {
+  wish: LayerWish;
+  concurrency: number;
+  wantedPlatform: Platform | undefined;
+}
+
+/** Nested indexes beyond this depth are an attack. */
+export const MAX_DEPTH = 4;
+
+export interface FoundRoot {
+  descriptor: Descriptor;
+  bytes: Uint8Array;
+  root: Root;
+}
+
+/** Fetches and checks a manifest or index. */
+export async function readRoot(job: CopyJob, descriptor: Descriptor): Promise<FoundRoot> {
+  const { source, signal } = job;
+  const bytes = await fetchDocument(source, descriptor, signal);
+  const root = parseManifestOrIndex(bytes, `${descriptor.digest} in ${source.name}`, descriptor.mediaType);
+  return { descriptor: { ...descriptor, mediaType: root.mediaType }, bytes, root };
+}
+
+/** Copies one image. `checkPlatform` warns when it is not for the wanted platform. Gives its descriptor in the target. */
+export async function copyManifest(
+  job: CopyJob,
+  found: FoundRoot,
+  checkPlatform: boolean,
+): Promise<Descriptor> {
+  if (found.root.kind !== "manifest") throw new CooperError("internal", "An index was copied as a manifest");
+  const { manifest, mediaType } = found.root;
+  const from = formatOf(mediaType);
+  const isImage = isContainerImage(manifest);
+  const wish = isImage ? job.wish : artifactWish(job.wish);
+  const to = wish.format === "keep" ? from : wish.format;
+  const configBytes = await fetchDocument(job.source, manifest.config, job.signal);
+  const image = isImage
+    ? parseImageConfig(configBytes, `Config ${manifest.config.digest} of ${job.source.name}`)
+    : undefined;
+  if (image !== undefined && checkPlatform) warnOfPlatform(job, image);
+  const plans = planLayers(manifest, from, image?.rootfs.diff_ids, wish, job.source.name);
+  const layers = await copyLayers(job, plans, from !== to && to === "docker");
+  const config = await copyConfig(job, manifest.config, configBytes, from === to ? undefined : to);
+  if (from === to && layers.every((layer, i) => layer.digest === manifest.layers[i]!.digest)) {
+    await job.target.pushManifest(found.descriptor, found.bytes);
+    return found.descriptor;
+  }
+  const bytes = encodeManifest(manifest, to, config, layers);
+  const type = to === "docker" ? MEDIA.dockerManifest : MEDIA.ociManifest;
+  const written = { ...found.descriptor, mediaType: type, digest: digestOf(bytes), size: bytes.length };
+  await job.target.pushManifest(written, bytes);
+  return written;
+}
+
+/** Layers of other artifacts are no tars that could be compressed differently. */
+function artifactWish(wish: LayerWish): LayerWish {
+  return { ...wish, compression: wish.compression === "none" ? "none" : "keep" };
+}
+
+function warnOfPlatform(job: CopyJob, image: ImageConfig): void {
+  const { wantedPlatform, source, onEvent } = job;
+  if (wantedPlatform === undefined || matchesPlatform(wantedPlatform, image)) return;
+  const made = formatPlatform(image);
+  onEvent({
+    type: "warning",
+    message: `${source.name} is an image for ${made}, not for ${formatPlatform(wantedPlatform)}`,
+  });
+}
+
+/** Layers that occur more than once in an image are copied once. */
+async function copyLayers(job: CopyJob, plans: LayerPlan[], bare: boolean): Promise<Descriptor[]> {
+  const unique = [...new Map(plans.map((plan) => [plan.source.digest, plan])).values()];
+  const abort = new AbortController();
+  const signal = job.signal === undefined ? abort.signal : AbortSignal.any([job.signal, abort.signal]);
+  const copied = await mapConcurrent(
+    unique,
+    job.concurrency,
+    (plan) => copyLayer({ ...job, signal }, plan, bare),
+    (error) => abort.abort(error),
+  );
+  const byDigest = new Map(unique.map((plan, i) => [plan.source.digest, copied[i]!]));
+  return plans.map((plan) => byDigest.get(plan.source.digest)!);
+}
+
+/** The config's bytes are the same in both formats, so that the image keeps its id; only its type changes. */
+async function copyConfig(
+  job: CopyJob,
+  config: Descriptor,
+  bytes: Uint8Array,
+  newFormat: ImageFormat | undefined,
+): Promise<Descriptor> {
+  const types = { docker: MEDIA.dockerConfig, oci: MEDIA.ociConfig };
+  const written = newFormat === undefined ? config : { ...config, mediaType: types[newFormat] };
+  const role: BlobRole = { kind: "config", mediaType: written.mediaType };
+  if (!(await job.target.exists(written, role))) await job.target.push(oneChunk(bytes), written, role);
+  return written;
+}
+
+/** Docker's format has no annotations, subject or artifact type. */
+function encodeManifest(
+  manifest: Manifest,
+  to: ImageFormat,
+  config: Descriptor,
+  layers: Descriptor[],
+): Uint8Array {
+  const document: Manifest =
+    to === "docker"
+      ? { schemaVersion: 2, mediaType: MEDIA.dockerManifest, config, layers }
+      : { ...manifest, schemaVersion: 2, mediaType: MEDIA.ociManifest, config, layers };
+  return Buffer.from(JSON.stringify(document));
+}
+
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
+}

@@ -1,0 +1,66 @@
+/** From a location as a user writes it to the source or target behind it. */
+import { CooperError } from "../base/errors.ts";
+import { formatTransport, type TransportReference } from "../oci/transport-reference.ts";
+import { openDirSource, openDirTarget } from "./dir.ts";
+import { openDockerArchiveSource, openDockerArchiveTarget } from "./docker-archive.ts";
+import { openOciArchiveSource, openOciArchiveTarget } from "./oci-archive.ts";
+import { openOciLayoutSource, openOciLayoutTarget } from "./oci-layout.ts";
+import type { Source, Target } from "./types.ts";
+
+/** Opens a location for reading; dispose it after. Throws `unsupported` for transports that Cooper lacks. */
+export async function openSource(reference: TransportReference): Promise<Source> {
+  switch (reference.transport) {
+    case "oci":
+      return openOciLayoutSource(reference.path, reference);
+    case "oci-archive":
+      return await openOciArchiveSource(reference.path, reference);
+    case "docker-archive":
+      return await openDockerArchiveSource(reference.path, reference);
+    case "dir":
+      return openDirSource(reference.path);
+    default:
+      throw unsupported(reference, "read");
+  }
+}
+
+/** Opens a location for writing; dispose it after. Nothing is written before the first push. Throws like openSource(). */
+export async function openTarget(reference: TransportReference): Promise<Target> {
+  switch (reference.transport) {
+    case "oci":
+      return openOciLayoutTarget(reference.path, reference);
+    case "oci-archive":
+      return openOciArchiveTarget(reference.path, reference);
+    case "docker-archive":
+      return openDockerArchiveTarget(reference.path, reference);
+    case "dir":
+      return openDirTarget(reference.path);
+    default:
+      throw unsupported(reference, "write");
+  }
+}
+
+function unsupported(reference: TransportReference, verb: "read" | "write"): CooperError {
+  const name = formatTransport(reference);
+  const doing = `Cannot ${verb} ${name}`;
+  const viaSkopeo = (to: string) =>
+    verb === "read"
+      ? `skopeo copy ${to} oci:/tmp/image, then use oci:/tmp/image`
+      : `write to oci:/tmp/image, then skopeo copy oci:/tmp/image ${to}`;
+  switch (reference.transport) {
+    case "docker":
+      return new CooperError("unsupported", `${doing}: registries are not supported in this version`, {
+        hint: viaSkopeo(name),
+      });
+    case "docker-daemon":
+    case "containers-storage":
+      return new CooperError(
+        "unsupported",
+        `${doing}: ${reference.transport} is not supported in this version`,
+        { hint: viaSkopeo(name) },
+      );
+    default:
+      return new CooperError("usage", `${doing}: it names no transport`, {
+        hint: "write oci:PATH, oci-archive:PATH, docker-archive:PATH or dir:PATH",
+      });
+  }
+}

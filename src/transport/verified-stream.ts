@@ -1,0 +1,82 @@
+/** Streams that end well only if they were what their descriptor says. */
+import { Digester, digestOf } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
+import { MAX_DOCUMENT_BYTES } from "../oci/schema.ts";
+import type { Descriptor } from "../oci/types.ts";
+import type { BlobRef, Source } from "./types.ts";
+
+/** How much is read before other work (signals, timers, other streams) gets its turn. */
+const TURN_BYTES = 16 << 20;
+
+/**
+ * Passes content on and throws `integrity` instead of ending when its size or digest is not the expected one; stops at
+ * the first byte too many. `side` names where the content comes from. An aborted signal throws `cancelled`.
+ */
+export async function* verifiedStream(
+  content: AsyncIterable<Uint8Array>,
+  expected: BlobRef,
+  side: string,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const digester = new Digester();
+  let turn = 0;
+  for await (const chunk of content) {
+    throwIfAborted(signal, side);
+    digester.update(chunk);
+    if (digester.size > expected.size) throw wrongSize(expected, side, "more");
+    yield chunk;
+    turn += chunk.length;
+    if (turn < TURN_BYTES) continue;
+    turn = 0;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  throwIfAborted(signal, side);
+  if (digester.size < expected.size) throw wrongSize(expected, side, `only ${digester.size}`);
+  const digest = digester.digest();
+  if (digest !== expected.digest) {
+    throw new CooperError(
+      "integrity",
+      `Content of ${expected.digest} from ${side} is damaged: its digest is ${digest}`,
+    );
+  }
+}
+
+function wrongSize(expected: BlobRef, side: string, found: string): CooperError {
+  return new CooperError(
+    "integrity",
+    `Content of ${expected.digest} from ${side} should have ${expected.size} bytes and has ${found}`,
+  );
+}
+
+/** Throws `cancelled` once a signal is aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted)
+    throw new CooperError("cancelled", `Copying ${what} was cancelled`, { cause: signal.reason });
+}
+
+/** A manifest, index or config of a source, verified. Throws `integrity`; `invalid` when it is unreasonably large. */
+export async function fetchDocument(
+  source: Source,
+  descriptor: Descriptor,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  if (descriptor.size > MAX_DOCUMENT_BYTES) {
+    throw new CooperError(
+      "invalid",
+      `${descriptor.digest} in ${source.name} has ${descriptor.size} bytes, more than the ${MAX_DOCUMENT_BYTES} allowed for a document`,
+    );
+  }
+  const chunks: Uint8Array[] = [];
+  const content = await source.fetch(descriptor);
+  for await (const chunk of verifiedStream(content, descriptor, source.name, signal)) chunks.push(chunk);
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+/** Checks bytes that are at hand against a descriptor. Throws `integrity`. */
+export function verifyBytes(bytes: Uint8Array, expected: BlobRef, side: string): void {
+  if (bytes.length === expected.size && digestOf(bytes) === expected.digest) return;
+  throw new CooperError(
+    "integrity",
+    `Content given to ${side} is not ${expected.digest} (${expected.size} bytes)`,
+  );
+}
