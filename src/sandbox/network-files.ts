@@ -64,6 +64,11 @@ function reachableServers(servers: string[], forwarder: string | undefined): str
   return forwarder === undefined ? [] : [forwarder];
 }
 
+/** Whether the host's name servers can only be asked from the host's own network namespace. */
+export function needsForwarder(): boolean {
+  return reachableServers(parseResolvConf(readOr("/etc/resolv.conf", "")).servers, undefined).length === 0;
+}
+
 /**
  * Text of /etc/hosts: localhost, the lines of `baseHosts`, --add-host's, the container's name and, where known, the
  * host's. Error: `usage` for an entry that is not name:ip.
