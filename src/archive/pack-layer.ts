@@ -11,7 +11,7 @@ import { ChunkBuffer } from "./chunk-buffer.ts";
 import { MergedDirectory, mergeChild, statExact } from "./diff-stack.ts";
 import { packContent } from "./pack-file.ts";
 import { NO_XATTRS, type TarEntry, type TarType } from "./tar-entry.ts";
-import { END_OF_ARCHIVE, encodeHeader } from "./tar-writer.ts";
+import { END_OF_ARCHIVE, encodeHeader, encodeShortHeader, SHORT_HEADER } from "./tar-writer.ts";
 import { isWhiteout, OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
 import { INCOMPLETE_XATTRS, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
 
@@ -148,7 +148,9 @@ class Packer {
       xattrs: xattrNames.length === 0 ? NO_XATTRS : this.#xattrs(name, path, xattrNames),
       ...(isDevice ? splitDevice(stat.rdev) : NO_DEVICE),
     };
-    this.out.write(encodeHeader(entry));
+    const length = encodeShortHeader(entry, this.out.room(SHORT_HEADER));
+    if (length === 0) this.out.write(encodeHeader(entry));
+    else this.out.filled(length);
   }
 
   #xattrs(name: string, path: string, names: readonly string[]): Map<string, Uint8Array> {

@@ -38,25 +38,65 @@ export function encodeHeader(entry: TarEntry): Buffer {
   const extended = records.length === 0 ? 0 : BLOCK + paddedSize(records.length);
   const out = Buffer.alloc(extended + BLOCK);
   if (extended > 0) {
-    writeExtended(out, records);
+    fillExtended(out.subarray(0, BLOCK), records.length);
+    out.set(records, BLOCK);
   }
   const block = out.subarray(extended);
   const { prefix, rest } = split ?? { prefix: undefined, rest: name.subarray(0, NAME.length) };
   block.set(rest, NAME.at);
   if (prefix !== undefined) block.set(prefix, PREFIX.at);
   if (linkName !== undefined) block.set(linkName.subarray(0, LINK.length), LINK.at);
-  writeOctal(block, 100, 7, entry.mode & 0o7777);
-  writeOctal(block, 108, 7, fitting(entry.uid, LARGEST_ID));
-  writeOctal(block, 116, 7, fitting(entry.gid, LARGEST_ID));
-  writeOctal(block, 124, 11, fitting(entry.size, LARGEST_SIZE));
-  writeOctal(block, 136, 11, fitting(Number(entry.mtime / SECOND), LARGEST_SIZE));
-  block[156] = FLAGS[entry.type];
   if (entry.type === "char" || entry.type === "block") {
     writeOctal(block, 329, 7, entry.major);
     writeOctal(block, 337, 7, entry.minor);
   }
-  seal(block);
+  fillCommon(block, entry, Number(entry.mtime / SECOND));
   return out;
+}
+
+/** Everything but names and device numbers, and the checksum. */
+function fillCommon(block: Buffer, entry: TarEntry, seconds: number): void {
+  writeOctal(block, 100, 7, entry.mode & 0o7777);
+  writeOctal(block, 108, 7, fitting(entry.uid, LARGEST_ID));
+  writeOctal(block, 116, 7, fitting(entry.gid, LARGEST_ID));
+  writeOctal(block, 124, 11, fitting(entry.size, LARGEST_SIZE));
+  writeOctal(block, 136, 11, fitting(seconds, LARGEST_SIZE));
+  block[156] = FLAGS[entry.type];
+  seal(block);
+}
+
+/** Room that `encodeShortHeader` needs. */
+export const SHORT_HEADER = 3 * BLOCK;
+
+const ASCII = /^[\x01-\x7f]*$/;
+
+/**
+ * Header of an ordinary entry (a short ASCII name, no attributes, a small owner), written straight into `out`: the same
+ * bytes as `encodeHeader` gives, without its allocations, which were a third of packing a tree of small files. Returns
+ * its length, or 0 when the entry is not so ordinary.
+ */
+export function encodeShortHeader(entry: TarEntry, out: Buffer): number {
+  const { name, type, mtime } = entry;
+  if (name.length >= NAME.length || entry.linkName !== "" || entry.xattrs.size > 0 || !ASCII.test(name))
+    return 0;
+  if (type === "char" || type === "block" || entry.uid > LARGEST_ID || entry.gid > LARGEST_ID) return 0;
+  const seconds = Number(mtime / SECOND);
+  if (entry.size > LARGEST_SIZE || mtime < 0n || seconds > LARGEST_SIZE) return 0;
+  let at = 0;
+  if (mtime % SECOND !== 0n) {
+    // Two digits, " mtime=" and the newline make 10; the time itself has 3 to 21.
+    const time = decimalSeconds(mtime);
+    const length = time.length + 10;
+    out.fill(0, 0, 2 * BLOCK);
+    fillExtended(out.subarray(0, BLOCK), length);
+    out.write(`${length} mtime=${time}\n`, BLOCK, "latin1");
+    at = 2 * BLOCK;
+  }
+  const block = out.subarray(at, at + BLOCK);
+  block.fill(0);
+  block.write(type === "directory" ? `${name}/` : name, NAME.at, "latin1");
+  fillCommon(block, entry, seconds);
+  return at + BLOCK;
 }
 
 /** A name cut into ustar's two fields, or undefined when it fits in no way. */
@@ -118,17 +158,16 @@ function decimalSeconds(nanoseconds: bigint): string {
   return `${nanoseconds < 0n ? "-" : ""}${size / SECOND}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
-function writeExtended(out: Buffer, records: Buffer): void {
-  const block = out.subarray(0, BLOCK);
+/** Header of `length` bytes of PAX records. */
+function fillExtended(block: Buffer, length: number): void {
   block.write("PaxHeaders.0/x", NAME.at, "latin1");
   writeOctal(block, 100, 7, 0o644);
   writeOctal(block, 108, 7, 0);
   writeOctal(block, 116, 7, 0);
-  writeOctal(block, 124, 11, records.length);
+  writeOctal(block, 124, 11, length);
   writeOctal(block, 136, 11, 0);
   block[156] = 0x78; // x
   seal(block);
-  out.set(records, BLOCK);
 }
 
 /** Magic, version and checksum. */

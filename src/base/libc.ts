@@ -68,9 +68,8 @@ function invoke(name: string, args: FFIType[], values: unknown[], path?: string)
 
 /** A NUL-terminated C string; the caller keeps the buffer alive for the call. */
 function cString(text: string): Buffer {
-  const bytes = encodeName(text);
-  if (bytes.includes(0)) throw new SystemCallError("path", constants.errno.EINVAL, text.replaceAll("\0", "\\0"));
-  return Buffer.concat([bytes, Buffer.of(0)]);
+  if (text.includes("\0")) throw new SystemCallError("path", constants.errno.EINVAL, text.replaceAll("\0", "\\0"));
+  return encodeName(`${text}\0`);
 }
 
 const text = (value: string | undefined): unknown => (value === undefined ? null : cString(value));
@@ -238,13 +237,16 @@ export function link(existing: string, path: string): void {
   invoke("linkat", [i32, pointer, i32, pointer, i32], [AT_FDCWD, cString(existing), AT_FDCWD, cString(path), 0], path);
 }
 
+// Nearly every file has none: one buffer for all calls spares an allocation each.
+const xattrNames = Buffer.alloc(1024);
+
 /** Names of the extended attributes of a path itself; empty where the file system has none. */
 export function listXattrs(path: string): string[] {
   const name = cString(path);
-  for (let size = 1024; ; size *= 4) {
-    const buffer = Buffer.alloc(size);
-    const length = Number(bind("llistxattr", [pointer, pointer, u64], i64)(name, buffer, size));
-    if (length >= 0) return length === 0 ? [] : buffer.toString("utf8", 0, length - 1).split("\0");
+  for (let buffer = xattrNames; ; buffer = Buffer.alloc(buffer.length * 4)) {
+    const length = Number(bind("llistxattr", [pointer, pointer, u64], i64)(name, buffer, buffer.length));
+    if (length === 0) return [];
+    if (length > 0) return buffer.toString("utf8", 0, length - 1).split("\0");
     const number = errno();
     if (number === constants.errno.EOPNOTSUPP) return [];
     if (number !== constants.errno.ERANGE) throw new SystemCallError("llistxattr", number, path);
