@@ -121,7 +121,14 @@ describe.each(people)("as $kind", (person) => {
     expect(push.stderr).toContain("/proc/no");
     const run = await site.cooper("run", container, "--", "sh", "-c", "exit 5");
     expect(run.exitCode).toBe(5);
-    const terminated = await site.cooper("run", container, "--", "sh", "-c", "sh -c 'kill -TERM $$'; exit $?");
+    const terminated = await site.cooper(
+      "run",
+      container,
+      "--",
+      "sh",
+      "-c",
+      "sh -c 'kill -TERM $$'; exit $?",
+    );
     expect(terminated.exitCode).toBe(143);
     await site.ok("rm", container);
     expect(mountsMentioning(site.dir)).toEqual([]);

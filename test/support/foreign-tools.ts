@@ -64,9 +64,9 @@ cgroup_manager = "cgroupfs"
     return JSON.parse(this.must(["skopeo", "inspect", image]));
   }
 
-  /** `skopeo inspect --config`. */
+  /** The config as it is stored, fields that the OCI specification does not have included. */
   inspectConfig(image: string): OciConfig {
-    return JSON.parse(this.must(["skopeo", "inspect", "--config", image]));
+    return JSON.parse(this.must(["skopeo", "inspect", "--config", "--raw", image]));
   }
 
   /** The manifest as it is stored. */
