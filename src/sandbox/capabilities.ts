@@ -13,10 +13,11 @@ AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUD
 const numbers = new Map(CAPABILITY_NAMES.map((name, number) => [name, number]));
 
 /** Docker's default set. */
-const DOCKER_DEFAULT = `CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE
+const DOCKER_DEFAULT =
+  `CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE
 SYS_CHROOT KILL AUDIT_WRITE`
-  .split(/\s+/)
-  .map((name) => `CAP_${name}`);
+    .split(/\s+/)
+    .map((name) => `CAP_${name}`);
 
 /** Bit mask of some capabilities. */
 export function capabilityMask(names: readonly string[]): bigint {
@@ -53,14 +54,19 @@ export function capabilityName(text: string): string {
   const upper = text.trim().toUpperCase();
   const name = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
   if (numbers.has(name)) return name;
-  throw new CooperError("usage", `There is no capability ${JSON.stringify(text)}`, { hint: "See capabilities(7) for the names" });
+  throw new CooperError("usage", `There is no capability ${JSON.stringify(text)}`, {
+    hint: "See capabilities(7) for the names",
+  });
 }
 
 /**
  * A base set changed by --cap-add and --cap-drop, `ALL` included. As in Docker: a name in both is refused, dropping ALL
  * starts from nothing, adding ALL from everything that the host has.
  */
-export function editCapabilities(base: readonly string[], change: { add: readonly string[]; drop: readonly string[] }): string[] {
+export function editCapabilities(
+  base: readonly string[],
+  change: { add: readonly string[]; drop: readonly string[] },
+): string[] {
   const isAll = (name: string) => ["ALL", "CAP_ALL"].includes(name.trim().toUpperCase());
   const names = (list: readonly string[]) => list.filter((name) => !isAll(name)).map(capabilityName);
   const added = names(change.add);

@@ -40,7 +40,9 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
         userNamespace,
         report: join(directory, "report"),
         ...(network.namespace === undefined ? {} : { networkNamespace: network.namespace }),
-        ...(seccomp === undefined ? {} : { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") }),
+        ...(seccomp === undefined
+          ? {}
+          : { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") }),
       };
       return await start(options.selfCommand, init, directory, io);
     } finally {
@@ -51,7 +53,12 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
   }
 }
 
-async function start(selfCommand: string[], init: InitSpec, directory: string, io: RunIo): Promise<RunResult> {
+async function start(
+  selfCommand: string[],
+  init: InitSpec,
+  directory: string,
+  io: RunIo,
+): Promise<RunResult> {
   const file = join(directory, "init.json");
   writeFileSync(file, JSON.stringify(init));
   writeFileSync(init.report, "");

@@ -76,7 +76,12 @@ let loaded: { key: string; conf: ContainersConf } | undefined;
  * `not-found` for a file that a variable names.
  */
 export function loadContainersConf(env: Record<string, string | undefined> = process.env): ContainersConf {
-  const key = JSON.stringify([env.CONTAINERS_CONF, env.CONTAINERS_CONF_OVERRIDE, env.XDG_CONFIG_HOME, env.HOME]);
+  const key = JSON.stringify([
+    env.CONTAINERS_CONF,
+    env.CONTAINERS_CONF_OVERRIDE,
+    env.XDG_CONFIG_HOME,
+    env.HOME,
+  ]);
   if (loaded?.key === key) return loaded.conf;
   const conf = emptyConf();
   for (const path of configFiles(env)) mergeFile(conf, path, parseFile(path));
@@ -86,9 +91,17 @@ export function loadContainersConf(env: Record<string, string | undefined> = pro
 
 function emptyConf(): ContainersConf {
   return {
-    defaultUlimits: [], dnsServers: [], dnsSearches: [], dnsOptions: [], env: [], volumes: [], devices: [],
-    noHosts: false, httpProxy: true, runtimes: {},
-  }; // biome-ignore format: one record
+    defaultUlimits: [],
+    dnsServers: [],
+    dnsSearches: [],
+    dnsOptions: [],
+    env: [],
+    volumes: [],
+    devices: [],
+    noHosts: false,
+    httpProxy: true,
+    runtimes: {},
+  };
 }
 
 function configFiles(env: Record<string, string | undefined>): string[] {
@@ -96,13 +109,22 @@ function configFiles(env: Record<string, string | undefined>): string[] {
   const last = override === undefined || override === "" ? [] : [override];
   if (env.CONTAINERS_CONF !== undefined && env.CONTAINERS_CONF !== "") return [env.CONTAINERS_CONF, ...last];
   const userDirectory = env.XDG_CONFIG_HOME || join(env.HOME || homedir(), ".config");
-  const places = [VENDOR_FILE, "/etc/containers/containers.conf", join(userDirectory, "containers/containers.conf")];
-  return [...places.flatMap((path) => [path, ...dropIns(`${path}.d`)]), ...last].filter((path) => last.includes(path) || exists(path));
+  const places = [
+    VENDOR_FILE,
+    "/etc/containers/containers.conf",
+    join(userDirectory, "containers/containers.conf"),
+  ];
+  return [...places.flatMap((path) => [path, ...dropIns(`${path}.d`)]), ...last].filter(
+    (path) => last.includes(path) || exists(path),
+  );
 }
 
 function dropIns(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => name.endsWith(".conf")).sort().map((name) => join(directory, name));
+    return readdirSync(directory)
+      .filter((name) => name.endsWith(".conf"))
+      .sort()
+      .map((name) => join(directory, name));
   } catch {
     return [];
   }
@@ -137,7 +159,10 @@ function parseFile(path: string): FileData {
   const parsed = v.safeParse(File, data);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
-  throw new CooperError("invalid", `${v.getDotPath(issue) ?? "A value"} in ${path} is malformed: ${issue.message}`);
+  throw new CooperError(
+    "invalid",
+    `${v.getDotPath(issue) ?? "A value"} in ${path} is malformed: ${issue.message}`,
+  );
 }
 
 function mergeFile(conf: ContainersConf, path: string, file: FileData): void {
@@ -152,16 +177,21 @@ function mergeFile(conf: ContainersConf, path: string, file: FileData): void {
 type Containers = NonNullable<FileData["containers"]>;
 
 function mergeContainers(conf: ContainersConf, file: Containers, vendor: boolean): void {
-  const list = (now: string[], given: ListData | undefined) => (given === undefined ? now : mergeList(now, given));
+  const list = (now: string[], given: ListData | undefined) =>
+    given === undefined ? now : mergeList(now, given);
   // The vendor's file holds Podman's own defaults, fewer than Docker's, which images depend on: only a host's
   // administrator or user narrows ours.
   if (file.default_capabilities !== undefined && !vendor) {
-    conf.defaultCapabilities = mergeList(conf.defaultCapabilities ?? [], file.default_capabilities).map(capabilityName);
+    conf.defaultCapabilities = mergeList(conf.defaultCapabilities ?? [], file.default_capabilities).map(
+      capabilityName,
+    );
   }
   if (file.default_ulimits !== undefined) {
     const given = mergeList([], file.default_ulimits).map(parseRlimit);
     const replaced = new Set(given.map(({ name }) => name));
-    const kept = appends(file.default_ulimits) ? conf.defaultUlimits.filter(({ name }) => !replaced.has(name)) : [];
+    const kept = appends(file.default_ulimits)
+      ? conf.defaultUlimits.filter(({ name }) => !replaced.has(name))
+      : [];
     conf.defaultUlimits = [...kept, ...given];
   }
   conf.dnsServers = list(conf.dnsServers, file.dns_servers);

@@ -16,7 +16,8 @@ export interface Keeper {
  */
 export function startKeeper(): Keeper {
   const sleep = findProgram("sleep");
-  if (sleep === undefined) throw new CooperError("unsupported", "Cannot keep a container mounted: there is no sleep program");
+  if (sleep === undefined)
+    throw new CooperError("unsupported", "Cannot keep a container mounted: there is no sleep program");
   // A multi-call binary (busybox) goes by its name: only a plain sleep can carry ours.
   const plain = basename(realpathSync(sleep)) === "sleep";
   const child = Bun.spawn([sleep, "infinity"], {
@@ -28,7 +29,8 @@ export function startKeeper(): Keeper {
   });
   child.unref();
   const startTime = processStartTime(child.pid);
-  if (startTime === undefined) throw new CooperError("system", "The process that keeps a container mounted ended at once");
+  if (startTime === undefined)
+    throw new CooperError("system", "The process that keeps a container mounted ended at once");
   return { pid: child.pid, startTime };
 }
 
@@ -44,7 +46,9 @@ export function stopKeeper(keeper: Keeper): void {
     process.kill(keeper.pid, "SIGKILL");
   } catch (error) {
     if ((error as { code?: string }).code !== "ESRCH") {
-      throw new CooperError("system", `Cannot end the process ${keeper.pid} that keeps a container mounted`, { cause: error });
+      throw new CooperError("system", `Cannot end the process ${keeper.pid} that keeps a container mounted`, {
+        cause: error,
+      });
     }
   }
 }

@@ -22,7 +22,13 @@ export interface Launch {
 export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io: RunIo): Promise<number> {
   io.signal?.throwIfAborted();
   const { stdin, stdout, stderr } = stdioOf(io);
-  const child = Bun.spawn([...wrapper(enter), ...unshare, "--", ...argv], { env, cwd: "/", stdin, stdout, stderr });
+  const child = Bun.spawn([...wrapper(enter), ...unshare, "--", ...argv], {
+    env,
+    cwd: "/",
+    stdin,
+    stdout,
+    stderr,
+  });
   const onAbort = () => killNamespace(child.pid);
   io.signal?.addEventListener("abort", onAbort, { once: true });
   if (io.signal?.aborted) onAbort();
@@ -35,20 +41,31 @@ export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io
       await child.exited;
     }
   }
-  if (io.signal?.aborted) throw new CooperError("cancelled", "The command was cancelled", { cause: io.signal.reason });
+  if (io.signal?.aborted)
+    throw new CooperError("cancelled", "The command was cancelled", { cause: io.signal.reason });
   return child.exitCode ?? 128 + signalNumber(String(child.signalCode));
 }
 
 function wrapper(enter: string[]): string[] {
   const namespaces = ["--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"];
   const nsenter = enter.length === 0 ? [] : [requireProgram("nsenter"), ...enter, "--"];
-  return [requireProgram("setpriv"), "--pdeathsig", "KILL", "--", ...nsenter, requireProgram("unshare"), ...namespaces];
+  return [
+    requireProgram("setpriv"),
+    "--pdeathsig",
+    "KILL",
+    "--",
+    ...nsenter,
+    requireProgram("unshare"),
+    ...namespaces,
+  ];
 }
 
 function requireProgram(name: string): string {
   const path = findProgram(name);
   if (path !== undefined) return path;
-  throw new CooperError("unsupported", `Cannot isolate a command: there is no ${name}`, { hint: "Install util-linux" });
+  throw new CooperError("unsupported", `Cannot isolate a command: there is no ${name}`, {
+    hint: "Install util-linux",
+  });
 }
 
 type Output = "inherit" | "pipe" | "ignore";
@@ -77,13 +94,20 @@ function killNamespace(unsharePid: number): void {
 
 function childrenOf(pid: number): number[] {
   try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(/\s+/).filter(Boolean).map(Number);
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1")
+      .trim()
+      .split(/\s+/)
+      .filter(Boolean)
+      .map(Number);
   } catch {
     return [];
   }
 }
 
-async function drain(stream: ReadableStream<Uint8Array> | number | undefined, sink: ((chunk: Uint8Array) => void) | undefined): Promise<void> {
+async function drain(
+  stream: ReadableStream<Uint8Array> | number | undefined,
+  sink: ((chunk: Uint8Array) => void) | undefined,
+): Promise<void> {
   if (stream === undefined || typeof stream === "number" || sink === undefined) return;
   for await (const chunk of stream) sink(chunk);
 }

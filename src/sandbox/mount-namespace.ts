@@ -14,7 +14,10 @@ export function privateMountNamespace(): void {
   if (entered) return;
   const state = namespaceState();
   if (state.kind === "unprivileged") {
-    throw new CooperError("denied", `Cannot make a mount namespace as user ${state.uid} outside a user namespace`);
+    throw new CooperError(
+      "denied",
+      `Cannot make a mount namespace as user ${state.uid} outside a user namespace`,
+    );
   }
   if (state.kind === "root") makePrivate();
   entered = true;

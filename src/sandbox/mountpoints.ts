@@ -55,11 +55,18 @@ function makePoint(root: string, { target, kind, mode = 0o755 }: MountPoint, res
   const stat = lstatOrNothing(path);
   if (stat !== undefined) {
     if (stat.isDirectory() === (kind === "directory")) return;
-    throw new CooperError("invalid", `Cannot mount at ${target}: it is ${kind === "file" ? "a directory" : "not a directory"} in the container`);
+    throw new CooperError(
+      "invalid",
+      `Cannot mount at ${target}: it is ${kind === "file" ? "a directory" : "not a directory"} in the container`,
+    );
   }
   const top = resolveInRoot(root, "/");
   const missing = [path];
-  for (let parent = parentOf(path); parent.length > top.length && lstatOrNothing(parent) === undefined; parent = parentOf(parent)) {
+  for (
+    let parent = parentOf(path);
+    parent.length > top.length && lstatOrNothing(parent) === undefined;
+    parent = parentOf(parent)
+  ) {
     missing.push(parent);
   }
   for (const each of missing.reverse()) make(each, each === path ? kind : "directory", result);
@@ -78,7 +85,9 @@ function make(path: string, kind: Made["kind"], { made, parents }: MadeMountPoin
     made.push({ path, kind, inode: lstatSync(fsPath(path), { bigint: true }).ino });
     if (!parents.has(parent)) parents.set(parent, { before, after: before });
   } catch (error) {
-    throw new CooperError("system", `Cannot make the mount point ${path}: ${messageOf(error)}`, { cause: error });
+    throw new CooperError("system", `Cannot make the mount point ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -87,7 +96,9 @@ function make(path: string, kind: Made["kind"], { made, parents }: MadeMountPoin
  * it in which nothing else changed get their times back.
  */
 export function removeMountPoints({ made, parents }: MadeMountPoints): void {
-  const untouched = [...parents].filter(([path, { after }]) => lstatOrNothing(path) !== undefined && mtimeOf(path) === after);
+  const untouched = [...parents].filter(
+    ([path, { after }]) => lstatOrNothing(path) !== undefined && mtimeOf(path) === after,
+  );
   for (const point of [...made].reverse()) remove(point);
   for (const [path, { before }] of untouched) if (lstatOrNothing(path) !== undefined) setTimes(path, before);
 }
@@ -101,6 +112,8 @@ function remove({ path, kind, inode }: Made): void {
   } catch (error) {
     // The command removed it, replaced it, or put something into it.
     if (["ENOENT", "ENOTDIR", "ENOTEMPTY", "EEXIST"].includes(errnoOf(error) ?? "")) return;
-    throw new CooperError("system", `Cannot remove the mount point ${path}: ${messageOf(error)}`, { cause: error });
+    throw new CooperError("system", `Cannot remove the mount point ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }

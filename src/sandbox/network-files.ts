@@ -24,7 +24,10 @@ interface Resolver {
 export function parseResolvConf(text: string): Resolver {
   const resolver: Resolver = { servers: [], search: [], options: [] };
   for (const line of text.split("\n")) {
-    const [keyword, ...values] = line.replace(/[#;].*$/, "").trim().split(/\s+/);
+    const [keyword, ...values] = line
+      .replace(/[#;].*$/, "")
+      .trim()
+      .split(/\s+/);
     if (keyword === "nameserver" && values[0] !== undefined) resolver.servers.push(values[0]);
     else if (keyword === "search" || keyword === "domain") resolver.search = values;
     else if (keyword === "options") resolver.options.push(...values);
@@ -59,7 +62,9 @@ export function resolvConf(spec: Pick<RunSpec, "dns" | "network">, forwarder?: s
 function reachableServers(servers: string[], forwarder: string | undefined): string[] {
   const reachable = servers.filter((server) => !isLoopback(server));
   if (reachable.length > 0) return reachable;
-  const upstream = parseResolvConf(readOr(SYSTEMD_RESOLV_CONF, "")).servers.filter((server) => !isLoopback(server));
+  const upstream = parseResolvConf(readOr(SYSTEMD_RESOLV_CONF, "")).servers.filter(
+    (server) => !isLoopback(server),
+  );
   if (upstream.length > 0) return upstream;
   return forwarder === undefined ? [] : [forwarder];
 }
@@ -73,7 +78,10 @@ export function needsForwarder(): boolean {
  * Text of /etc/hosts: localhost, the lines of `baseHosts`, --add-host's, the container's name and, where known, the
  * host's. Error: `usage` for an entry that is not name:ip.
  */
-export function hostsFile(spec: Pick<RunSpec, "addHosts" | "hostname" | "network">, options: { baseHosts?: string; hostAddress?: string } = {}): string {
+export function hostsFile(
+  spec: Pick<RunSpec, "addHosts" | "hostname" | "network">,
+  options: { baseHosts?: string; hostAddress?: string } = {},
+): string {
   const added = spec.addHosts.map((entry) => parseHost(entry, options.hostAddress));
   const lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"];
   if (options.baseHosts !== undefined) lines.push(...readOr(options.baseHosts, "").trimEnd().split("\n"));

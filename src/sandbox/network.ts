@@ -75,8 +75,16 @@ export async function openNetwork(mode: NetworkMode, runtimeDir: string): Promis
 /** A namespace without a process in it, held by a mount that only we (and pasta, and the run) see. */
 async function makeNamespace(path: string): Promise<void> {
   writeFileSync(path, "");
-  const { exitCode, stderr } = await runProcess([findProgram("unshare") ?? "unshare", `--net=${path}`, "true"]);
-  if (exitCode !== 0) throw new CooperError("system", `Cannot make a network namespace: ${Buffer.from(stderr).toString().trim()}`);
+  const { exitCode, stderr } = await runProcess([
+    findProgram("unshare") ?? "unshare",
+    `--net=${path}`,
+    "true",
+  ]);
+  if (exitCode !== 0)
+    throw new CooperError(
+      "system",
+      `Cannot make a network namespace: ${Buffer.from(stderr).toString().trim()}`,
+    );
 }
 
 function detach(namespace: string): void {
@@ -112,7 +120,10 @@ async function ready(pasta: Pasta, pidFile: string): Promise<void> {
   }
   pasta.kill("SIGKILL");
   const said = (await pasta.stderr.text()).trim();
-  throw new CooperError("system", `Cannot connect the private network: pasta ${said === "" ? "is not ready in time" : `says: ${said}`}`);
+  throw new CooperError(
+    "system",
+    `Cannot connect the private network: pasta ${said === "" ? "is not ready in time" : `says: ${said}`}`,
+  );
 }
 
 function hasText(path: string): boolean {

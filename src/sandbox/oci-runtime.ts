@@ -40,7 +40,12 @@ async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Pro
   }
 }
 
-function writeConfig(options: OciRuntimeOptions, spec: RunSpec, prepared: PreparedRun, networkNamespace: string | undefined): void {
+function writeConfig(
+  options: OciRuntimeOptions,
+  spec: RunSpec,
+  prepared: PreparedRun,
+  networkNamespace: string | undefined,
+): void {
   const { seccomp } = prepared;
   const { columns, rows } = process.stdout;
   const host = {
@@ -61,7 +66,11 @@ function compiled(filter: SeccompFilter): Uint8Array {
   return lastCompiled.program;
 }
 
-async function start({ isolation, program }: OciRuntimeOptions, directory: string, io: RunIo): Promise<RunResult> {
+async function start(
+  { isolation, program }: OciRuntimeOptions,
+  directory: string,
+  io: RunIo,
+): Promise<RunResult> {
   const log = join(directory, "log");
   const common = [program, "--root", join(directory, "state"), "--log", log, "--log-format", "json"];
   const flags = isolation === "crun" ? ["--cgroup-manager=disabled"] : ["--rootless=true"];
@@ -79,7 +88,10 @@ function explainStatus(runtime: string, exitCode: number, log: string): RunResul
   const message = firstError(log);
   if (message === undefined) return { exitCode };
   if (/executable file .*not found|exec.*no such file or directory/i.test(message)) return { exitCode: 127 };
-  if (/open executable|exec.*(permission denied|exec format error|is a directory|not permitted)/i.test(message)) return { exitCode: 126 };
+  if (
+    /open executable|exec.*(permission denied|exec format error|is a directory|not permitted)/i.test(message)
+  )
+    return { exitCode: 126 };
   throw new CooperError("run-failed", `${runtime} cannot run the command: ${message}`, { exitCode });
 }
 

@@ -31,7 +31,11 @@ export interface PreparedRun {
 }
 
 /** Prepares a run below the runtime directory. */
-export async function prepareRun(spec: RunSpec, runtimeDir: string, network: NetworkFacts = {}): Promise<PreparedRun> {
+export async function prepareRun(
+  spec: RunSpec,
+  runtimeDir: string,
+  network: NetworkFacts = {},
+): Promise<PreparedRun> {
   const userNamespace = namespaceState().kind === "mapped";
   const rlimits = clampRlimits(spec.rlimits);
   const seccomp = await seccompOf(spec);
@@ -62,7 +66,10 @@ function writeFiles(spec: RunSpec, directory: string, network: NetworkFacts): Pr
   const conf = loadContainersConf();
   const { baseHostsFile } = conf;
   const base = baseHostsFile?.startsWith("/") ? { baseHosts: baseHostsFile } : {};
-  const texts: Record<string, string> = { "resolv.conf": resolvConf(spec, network.forwarder), hostname: `${spec.hostname}\n` };
+  const texts: Record<string, string> = {
+    "resolv.conf": resolvConf(spec, network.forwarder),
+    hostname: `${spec.hostname}\n`,
+  };
   if (!conf.noHosts && baseHostsFile !== "image") texts.hosts = hostsFile(spec, { ...base, ...network });
   return Object.entries(texts).map(([name, text]) => {
     const source = join(directory, name);

@@ -13,16 +13,33 @@ export interface Rlimit {
 
 /** Kernel's numbers (asm-generic/resource.h) by name. */
 export const RLIMIT_NUMBERS: Record<string, number> = Object.fromEntries(
-  ["CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"]
-    .map((name, number) => [`RLIMIT_${name}`, number]),
-); // biome-ignore format: one table
+  [
+    "CPU",
+    "FSIZE",
+    "DATA",
+    "STACK",
+    "CORE",
+    "RSS",
+    "NPROC",
+    "NOFILE",
+    "MEMLOCK",
+    "AS",
+    "LOCKS",
+    "SIGPENDING",
+    "MSGQUEUE",
+    "NICE",
+    "RTPRIO",
+    "RTTIME",
+  ].map((name, number) => [`RLIMIT_${name}`, number]),
+);
 
 /** Reads `nofile=1024:2048` as --ulimit and containers.conf have it; `-1` and `unlimited` mean none. Error: `usage`. */
 export function parseRlimit(text: string): Rlimit {
   const match = /^([a-z_]+)=(-1|unlimited|\d+)(?::(-1|unlimited|\d+))?$/i.exec(text.trim());
   const number = (value: string) => (value === "unlimited" || value === "-1" ? -1 : Number(value));
   const name = rlimitName(match?.[1] ?? text);
-  if (match === null) throw new CooperError("usage", `The limit ${JSON.stringify(text)} is not of the form name=soft[:hard]`);
+  if (match === null)
+    throw new CooperError("usage", `The limit ${JSON.stringify(text)} is not of the form name=soft[:hard]`);
   const soft = number(match[2]!);
   const hard = match[3] === undefined ? soft : number(match[3]);
   if (hard !== -1 && (soft === -1 || soft > hard)) {
@@ -63,12 +80,23 @@ function mayRaise(): boolean {
 }
 
 const LIMIT_TITLES: Record<string, string> = {
-  "Max cpu time": "CPU", "Max file size": "FSIZE", "Max data size": "DATA", "Max stack size": "STACK",
-  "Max core file size": "CORE", "Max resident set": "RSS", "Max processes": "NPROC", "Max open files": "NOFILE",
-  "Max locked memory": "MEMLOCK", "Max address space": "AS", "Max file locks": "LOCKS",
-  "Max pending signals": "SIGPENDING", "Max msgqueue size": "MSGQUEUE", "Max nice priority": "NICE",
-  "Max realtime priority": "RTPRIO", "Max realtime timeout": "RTTIME",
-}; // biome-ignore format: one table
+  "Max cpu time": "CPU",
+  "Max file size": "FSIZE",
+  "Max data size": "DATA",
+  "Max stack size": "STACK",
+  "Max core file size": "CORE",
+  "Max resident set": "RSS",
+  "Max processes": "NPROC",
+  "Max open files": "NOFILE",
+  "Max locked memory": "MEMLOCK",
+  "Max address space": "AS",
+  "Max file locks": "LOCKS",
+  "Max pending signals": "SIGPENDING",
+  "Max msgqueue size": "MSGQUEUE",
+  "Max nice priority": "NICE",
+  "Max realtime priority": "RTPRIO",
+  "Max realtime timeout": "RTTIME",
+};
 
 /** Hard limits of this process from /proc/self/limits. */
 function ownHardLimits(): Map<string, number> {

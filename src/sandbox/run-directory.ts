@@ -14,7 +14,11 @@ export function makeRunDirectory(runtimeDir: string): string {
     mkdirSync(runtimeDir, { recursive: true, mode: 0o700 });
     return mkdtempSync(join(runtimeDir, `run-${process.pid}-${processStartTime(process.pid)}-`));
   } catch (error) {
-    throw new CooperError("system", `Cannot make a directory for a run in ${runtimeDir}: ${messageOf(error)}`, { cause: error });
+    throw new CooperError(
+      "system",
+      `Cannot make a directory for a run in ${runtimeDir}: ${messageOf(error)}`,
+      { cause: error },
+    );
   }
 }
 

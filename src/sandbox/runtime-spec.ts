@@ -61,8 +61,18 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
       args: spec.argv,
       env: spec.env,
       cwd: spec.cwd,
-      capabilities: { bounding: spec.capabilities, effective: usable, permitted: usable, inheritable: [], ambient: [] },
-      rlimits: host.rlimits.map(({ name, soft, hard }) => ({ type: name, soft: limit(soft), hard: limit(hard) })),
+      capabilities: {
+        bounding: spec.capabilities,
+        effective: usable,
+        permitted: usable,
+        inheritable: [],
+        ambient: [],
+      },
+      rlimits: host.rlimits.map(({ name, soft, hard }) => ({
+        type: name,
+        soft: limit(soft),
+        hard: limit(hard),
+      })),
       noNewPrivileges: spec.noNewPrivileges,
     },
     root: { path: spec.rootfs, readonly: false },
@@ -89,7 +99,9 @@ function limit(value: number): unknown {
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
 function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: string }[] {
-  const namespaces: { type: string; path?: string }[] = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
+  const namespaces: { type: string; path?: string }[] = ["pid", "ipc", "uts", "mount"].map((type) => ({
+    type,
+  }));
   if (host.networkNamespace !== undefined) namespaces.push({ type: "network", path: host.networkNamespace });
   else if (spec.network !== "host") namespaces.push({ type: "network" });
   return namespaces;
@@ -98,8 +110,15 @@ function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: 
 /** All mounts of a container in their order; a mount of the caller's replaces ours of the same target. */
 export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" | "files">): Mount[] {
   const taken = new Set(spec.mounts.map(({ target }) => target));
-  const files = host.files.map(({ source, target }) => ({ destination: target, type: "bind", source, options: ["bind", "rprivate"] }));
-  const ours = [...systemMounts(spec, host.userNamespace), ...files].filter(({ destination }) => !taken.has(destination));
+  const files = host.files.map(({ source, target }) => ({
+    destination: target,
+    type: "bind",
+    source,
+    options: ["bind", "rprivate"],
+  }));
+  const ours = [...systemMounts(spec, host.userNamespace), ...files].filter(
+    ({ destination }) => !taken.has(destination),
+  );
   return [...ours, ...spec.mounts.map(userMount)];
 }
 
@@ -109,7 +128,12 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
   const borrowed = userNamespace && spec.network === "host";
   return [
     { destination: "/proc", type: "proc", source: "proc", options: plain },
-    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
     {
       destination: "/dev/pts",
       type: "devpts",
@@ -120,7 +144,12 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
       ? { destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "rprivate", ...plain, "ro"] }
       : { destination: "/sys", type: "sysfs", source: "sysfs", options: [...plain, "ro"] },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: plain },
-    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: [...plain, "mode=1777", `size=${spec.shmSize}`] },
+    {
+      destination: "/dev/shm",
+      type: "tmpfs",
+      source: "shm",
+      options: [...plain, "mode=1777", `size=${spec.shmSize}`],
+    },
   ];
 }
 
@@ -146,7 +175,11 @@ function statDevice(path: string) {
     const stat = statSync(path);
     if (stat.isBlockDevice() || stat.isCharacterDevice()) return stat;
   } catch (error) {
-    throw new CooperError("not-found", `Cannot give the device ${path} to the container: ${messageOf(error)}`, { cause: error });
+    throw new CooperError(
+      "not-found",
+      `Cannot give the device ${path} to the container: ${messageOf(error)}`,
+      { cause: error },
+    );
   }
   throw new CooperError("usage", `Cannot give ${path} to the container: it is not a device`);
 }

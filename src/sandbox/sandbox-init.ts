@@ -10,7 +10,7 @@ import {
   raiseLoopback,
   sethostname,
   setrlimit,
-} from "../base/libc.ts"; // biome-ignore format: one list
+} from "../base/libc.ts";
 import { CAPABILITY_NAMES, capabilityMask } from "./capabilities.ts";
 import { RLIMIT_NUMBERS, type Rlimit } from "./rlimits.ts";
 import { enterRoot, maskPaths, mountAll, populateDev, type SandboxMount } from "./sandbox-mounts.ts";
@@ -50,7 +50,10 @@ function become({ run, mounts, rlimits, userNamespace, networkNamespace, seccomp
   const terminal = run.terminal ? readlinkSync("/proc/self/fd/0") : undefined;
   process.umask(0);
   mountAll(run.rootfs, mounts);
-  populateDev(run.rootfs, run.devices, { bindNodes: userNamespace, ...(terminal?.startsWith("/dev/") ? { terminal } : {}) });
+  populateDev(run.rootfs, run.devices, {
+    bindNodes: userNamespace,
+    ...(terminal?.startsWith("/dev/") ? { terminal } : {}),
+  });
   maskPaths(run.rootfs);
   const last = Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"));
   enterRoot(run.rootfs);
@@ -69,7 +72,9 @@ function enterDirectory(path: string): void {
   try {
     process.chdir(path);
   } catch (error) {
-    throw new CooperError("run-failed", `Cannot enter the working directory ${path}: ${messageOf(error)}`, { cause: error });
+    throw new CooperError("run-failed", `Cannot enter the working directory ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -99,7 +104,9 @@ function execute({ argv, env: pairs }: RunSpec): never {
   const env = Object.fromEntries(pairs.map((pair) => splitPair(pair)));
   const name = argv[0] ?? "";
   const directories = (env.PATH ?? DEFAULT_PATH).split(":");
-  const candidates = name.includes("/") ? [name] : directories.map((directory) => `${directory || "."}/${name}`);
+  const candidates = name.includes("/")
+    ? [name]
+    : directories.map((directory) => `${directory || "."}/${name}`);
   let refusal: unknown;
   for (const path of candidates) {
     try {
@@ -108,7 +115,8 @@ function execute({ argv, env: pairs }: RunSpec): never {
       if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) refusal ??= error;
     }
   }
-  if (refusal !== undefined) throw new CooperError("run-failed", `Cannot execute ${name}: ${messageOf(refusal)}`, { exitCode: 126 });
+  if (refusal !== undefined)
+    throw new CooperError("run-failed", `Cannot execute ${name}: ${messageOf(refusal)}`, { exitCode: 126 });
   const where = name.includes("/") ? "there is no such file" : "it is not in the container's PATH";
   throw new CooperError("run-failed", `Cannot execute ${name}: ${where}`, { exitCode: 127 });
 }

@@ -26,7 +26,12 @@ const FLAGS: Record<string, number> = {
 };
 const IGNORED = new Set(["rprivate", "rw"]);
 const LOCKED_FLAGS = ["nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"] as const;
-const LOCKED: Record<string, number> = { ...FLAGS, noatime: MS.NOATIME, nodiratime: 2048, relatime: MS.RELATIME };
+const LOCKED: Record<string, number> = {
+  ...FLAGS,
+  noatime: MS.NOATIME,
+  nodiratime: 2048,
+  relatime: MS.RELATIME,
+};
 
 /** Makes a mount of `root`, so that it can become the root, and all others in it. */
 export function mountAll(root: string, mounts: readonly SandboxMount[]): void {
@@ -36,7 +41,11 @@ export function mountAll(root: string, mounts: readonly SandboxMount[]): void {
     try {
       mountOne(root, each);
     } catch (error) {
-      throw new CooperError("system", `Cannot mount ${each.type} at ${each.destination}: ${messageOf(error)}`, { cause: error });
+      throw new CooperError(
+        "system",
+        `Cannot mount ${each.type} at ${each.destination}: ${messageOf(error)}`,
+        { cause: error },
+      );
     }
   }
 }
@@ -49,7 +58,11 @@ function mountOne(root: string, { destination, type, source, options }: SandboxM
     else if (!IGNORED.has(option)) data.push(option);
   }
   const target = resolveInRoot(root, destination);
-  if ((flags & MS.BIND) !== 0) return bind(source, target, flags);
+  if ((flags & MS.BIND) !== 0) bind(source, target, flags);
+  else mountNew(target, type, source, flags, data);
+}
+
+function mountNew(target: string, type: string, source: string, flags: number, data: string[]): void {
   makeTarget(target, true);
   try {
     mount(source, target, type, flags, data.join(","));
@@ -77,7 +90,10 @@ function makeTarget(path: string, directory: boolean): void {
 /** Makes a mount and all mounts below it read-only; flags that a user namespace may not clear are kept. */
 function makeReadonly(target: string, flags: number): void {
   for (const { path, options } of mountsBelow(target)) {
-    const kept = LOCKED_FLAGS.filter((name) => options.includes(name)).reduce((sum, name) => sum | LOCKED[name]!, 0);
+    const kept = LOCKED_FLAGS.filter((name) => options.includes(name)).reduce(
+      (sum, name) => sum | LOCKED[name]!,
+      0,
+    );
     mount("none", path, undefined, MS.REMOUNT | MS.BIND | MS.RDONLY | kept | flags);
   }
 }
@@ -86,7 +102,9 @@ function mountsBelow(target: string): { path: string; options: string[] }[] {
   const found = new Map<string, string[]>();
   for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
     const fields = line.split(" ");
-    const path = fields[4]?.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+    const path = fields[4]?.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 8)),
+    );
     // Later lines are on top of earlier ones at the same path.
     if (path === target || path?.startsWith(`${target}/`)) found.set(path, fields[5]!.split(","));
   }
@@ -94,7 +112,14 @@ function mountsBelow(target: string): { path: string; options: string[] }[] {
 }
 
 const NODES = ["null", "zero", "full", "random", "urandom", "tty"];
-const NODE_NUMBERS: Record<string, [number, number]> = { null: [1, 3], zero: [1, 5], full: [1, 7], random: [1, 8], urandom: [1, 9], tty: [5, 0] };
+const NODE_NUMBERS: Record<string, [number, number]> = {
+  null: [1, 3],
+  zero: [1, 5],
+  full: [1, 7],
+  random: [1, 8],
+  urandom: [1, 9],
+  tty: [5, 0],
+};
 const LINKS: [name: string, target: string][] = [
   ["fd", "/proc/self/fd"],
   ["stdin", "/proc/self/fd/0"],
@@ -104,24 +129,32 @@ const LINKS: [name: string, target: string][] = [
 ];
 
 /** Fills /dev: the nodes that every container has, those asked for, and the usual links. */
-export function populateDev(root: string, devices: readonly string[], options: { bindNodes: boolean; terminal?: string }): void {
+export function populateDev(
+  root: string,
+  devices: readonly string[],
+  options: { bindNodes: boolean; terminal?: string },
+): void {
   const dev = resolveInRoot(root, "/dev");
-  for (const name of NODES) makeNode(`/dev/${name}`, `${dev}/${name}`, options.bindNodes ? undefined : NODE_NUMBERS[name]);
+  for (const name of NODES)
+    makeNode(`/dev/${name}`, `${dev}/${name}`, options.bindNodes ? undefined : NODE_NUMBERS[name]);
   for (const path of devices) bind(path, resolveInRoot(root, path), MS.BIND);
   if (options.terminal !== undefined) bind(options.terminal, `${dev}/console`, MS.BIND);
-  for (const [name, target] of LINKS) if (lstatOrNothing(`${dev}/${name}`) === undefined) symlinkSync(target, `${dev}/${name}`);
+  for (const [name, target] of LINKS)
+    if (lstatOrNothing(`${dev}/${name}`) === undefined) symlinkSync(target, `${dev}/${name}`);
 }
 
 function makeNode(hostPath: string, path: string, numbers: [number, number] | undefined): void {
   const S_IFCHR = 0o020000;
-  try {
-    if (numbers === undefined) return bind(hostPath, path, MS.BIND);
-    mknod(path, S_IFCHR | 0o666, makedev(...numbers));
-  } catch (error) {
-    // An outer container may forbid mknod to its root.
-    if (numbers === undefined || errnoOf(error) !== "EPERM") throw error;
-    bind(hostPath, path, MS.BIND);
+  if (numbers !== undefined) {
+    try {
+      mknod(path, S_IFCHR | 0o666, makedev(...numbers));
+      return;
+    } catch (error) {
+      // An outer container may forbid mknod to its root.
+      if (errnoOf(error) !== "EPERM") throw error;
+    }
   }
+  bind(hostPath, path, MS.BIND);
 }
 
 /** Hides and write-protects what Docker does; paths that this kernel lacks are skipped. */
@@ -149,7 +182,9 @@ export function enterRoot(root: string): void {
     pivotRoot(".", ".");
     umount(".", MNT.DETACH);
   } catch (error) {
-    throw new CooperError("system", `Cannot make ${basename(root)} the root directory: ${messageOf(error)}`, { cause: error });
+    throw new CooperError("system", `Cannot make ${basename(root)} the root directory: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   process.chdir("/");
 }

@@ -16,7 +16,15 @@ interface Instruction {
 
 // Offsets in struct seccomp_data, little endian.
 const OFFSET = { number: 0, arch: 4, args: 16 } as const;
-const OP = { load: 0x20, jumpAlways: 0x05, jumpEqual: 0x15, jumpGreater: 0x25, jumpAtLeast: 0x35, and: 0x54, return: 0x06 } as const;
+const OP = {
+  load: 0x20,
+  jumpAlways: 0x05,
+  jumpEqual: 0x15,
+  jumpGreater: 0x25,
+  jumpAtLeast: 0x35,
+  and: 0x54,
+  return: 0x06,
+} as const;
 const ERRNO = 0x00050000;
 const ENOSYS = 38;
 const KILL_PROCESS = 0x80000000;
@@ -32,8 +40,18 @@ const RETURNS: Record<string, number> = {
 };
 
 /** AUDIT_ARCH_* of each ABI (linux/audit.h). */
-const AUDIT_ARCH: Record<SyscallAbi, number> = { x86_64: 0xc000003e, i386: 0x40000003, aarch64: 0xc00000b7, arm: 0x40000028 };
-const ABI_OF: Record<string, SyscallAbi> = { SCMP_ARCH_X86_64: "x86_64", SCMP_ARCH_X86: "i386", SCMP_ARCH_AARCH64: "aarch64", SCMP_ARCH_ARM: "arm" };
+const AUDIT_ARCH: Record<SyscallAbi, number> = {
+  x86_64: 0xc000003e,
+  i386: 0x40000003,
+  aarch64: 0xc00000b7,
+  arm: 0x40000028,
+};
+const ABI_OF: Record<string, SyscallAbi> = {
+  SCMP_ARCH_X86_64: "x86_64",
+  SCMP_ARCH_X86: "i386",
+  SCMP_ARCH_AARCH64: "aarch64",
+  SCMP_ARCH_ARM: "arm",
+};
 
 const load = (k: number): Instruction => ({ code: OP.load, jt: 0, jf: 0, k });
 const ret = (k: number): Instruction => ({ code: OP.return, jt: 0, jf: 0, k });
@@ -44,7 +62,8 @@ const jump = (code: number, k: number, jt: number, jf: number): Instruction => (
  * x32 calls, and calls newer than our tables, fail with ENOSYS, so that programs fall back (as with runc).
  */
 export function compileSeccomp(filter: SeccompFilter): Uint8Array {
-  if (endianness() !== "LE") throw new CooperError("unsupported", "Cannot compile a seccomp filter on a big-endian machine");
+  if (endianness() !== "LE")
+    throw new CooperError("unsupported", "Cannot compile a seccomp filter on a big-endian machine");
   const abis = filter.architectures.map((name) => ABI_OF[name]).filter((abi) => abi !== undefined);
   const program: Instruction[] = [load(OFFSET.arch)];
   for (const abi of new Set(abis)) {
@@ -91,7 +110,12 @@ function sameReturn(a: Instruction[] | undefined, b: Instruction[]): boolean {
 }
 
 /** The default up to the newest call that we know, then ENOSYS where the default is an errno. */
-function addUnknown(add: (first: number, code: Instruction[]) => void, from: number, to: number, fallback: Instruction[]): void {
+function addUnknown(
+  add: (first: number, code: Instruction[]) => void,
+  from: number,
+  to: number,
+  fallback: Instruction[],
+): void {
   if (from <= NEWEST_SYSCALL) add(from, fallback);
   const refuses = (fallback[0]!.k & 0xffff0000) === ERRNO;
   if (refuses && to > NEWEST_SYSCALL + 1) add(Math.max(from, NEWEST_SYSCALL + 1), [ret(ERRNO | ENOSYS)]);
@@ -122,7 +146,8 @@ function decide(rules: SeccompRule[], fallback: Instruction[]): Instruction[] {
 /** Returns the rule's action when all of its conditions hold, and falls off its end otherwise. */
 function ruleCode(rule: SeccompRule): Instruction[] {
   let code: Instruction[] = [ret(returnOf(rule.action, rule.errnoRet))];
-  for (const condition of [...(rule.args ?? [])].reverse()) code = [...conditionCode(condition, code.length), ...code];
+  for (const condition of [...(rule.args ?? [])].reverse())
+    code = [...conditionCode(condition, code.length), ...code];
   return code;
 }
 
@@ -135,12 +160,18 @@ function conditionCode({ index, value, valueTwo, op }: SeccompArgument, rest: nu
     const [wantedLow, wantedHigh] = words(valueTwo ?? 0);
     const and = (k: number): Instruction => ({ code: OP.and, jt: 0, jf: 0, k });
     return [
-      highWord, and(high), jump(OP.jumpEqual, wantedHigh, 0, rest + 3),
-      lowWord, and(low), jump(OP.jumpEqual, wantedLow, 0, rest),
-    ]; // biome-ignore format: one comparison a line
+      highWord,
+      and(high),
+      jump(OP.jumpEqual, wantedHigh, 0, rest + 3),
+      lowWord,
+      and(low),
+      jump(OP.jumpEqual, wantedLow, 0, rest),
+    ];
   }
-  if (op === "SCMP_CMP_EQ") return [highWord, jump(OP.jumpEqual, high, 0, rest + 2), lowWord, jump(OP.jumpEqual, low, 0, rest)];
-  if (op === "SCMP_CMP_NE") return [highWord, jump(OP.jumpEqual, high, 0, 2), lowWord, jump(OP.jumpEqual, low, rest, 0)];
+  if (op === "SCMP_CMP_EQ")
+    return [highWord, jump(OP.jumpEqual, high, 0, rest + 2), lowWord, jump(OP.jumpEqual, low, 0, rest)];
+  if (op === "SCMP_CMP_NE")
+    return [highWord, jump(OP.jumpEqual, high, 0, 2), lowWord, jump(OP.jumpEqual, low, rest, 0)];
   // Ordered: a greater high word settles it, a smaller one too, and with equal ones the low words are compared.
   const greater = op === "SCMP_CMP_GT" || op === "SCMP_CMP_GE";
   const compare = op === "SCMP_CMP_GT" || op === "SCMP_CMP_LE" ? OP.jumpGreater : OP.jumpAtLeast;
@@ -154,7 +185,10 @@ function conditionCode({ index, value, valueTwo, op }: SeccompArgument, rest: nu
   ];
 }
 
-const words = (value: number): [low: number, high: number] => [Number(BigInt(value) & 0xffffffffn), Number(BigInt(value) >> 32n)];
+const words = (value: number): [low: number, high: number] => [
+  Number(BigInt(value) & 0xffffffffn),
+  Number(BigInt(value) >> 32n),
+];
 
 function search(intervals: Interval[]): Instruction[] {
   if (intervals.length === 1) return intervals[0]!.code;
@@ -170,7 +204,8 @@ function search(intervals: Interval[]): Instruction[] {
 function returnOf(action: string, errno: number | undefined): number {
   if (action === "SCMP_ACT_ERRNO") return ERRNO | ((errno ?? 1) & 0xffff);
   const value = RETURNS[action];
-  if (value === undefined) throw new CooperError("unsupported", `Cannot compile a seccomp filter with the action ${action}`);
+  if (value === undefined)
+    throw new CooperError("unsupported", `Cannot compile a seccomp filter with the action ${action}`);
   return value;
 }
 

@@ -3,10 +3,25 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import * as v from "valibot";
 import { CooperError, messageOf } from "../base/errors.ts";
-import { ARCHITECTURES, GO_ARCH, type SeccompArgument, type SeccompFilter, type SeccompRule } from "./seccomp.ts";
+import {
+  ARCHITECTURES,
+  GO_ARCH,
+  type SeccompArgument,
+  type SeccompFilter,
+  type SeccompRule,
+} from "./seccomp.ts";
 
-const Action = v.pipe(v.string(), v.regex(/^SCMP_ACT_(ALLOW|ERRNO|KILL|KILL_THREAD|KILL_PROCESS|TRAP|TRACE|LOG)$/, "is not an action that Cooper knows"));
-const Operator = v.pipe(v.string(), v.regex(/^SCMP_CMP_(EQ|NE|LT|LE|GT|GE|MASKED_EQ)$/, "is not a comparison that Cooper knows"));
+const Action = v.pipe(
+  v.string(),
+  v.regex(
+    /^SCMP_ACT_(ALLOW|ERRNO|KILL|KILL_THREAD|KILL_PROCESS|TRAP|TRACE|LOG)$/,
+    "is not an action that Cooper knows",
+  ),
+);
+const Operator = v.pipe(
+  v.string(),
+  v.regex(/^SCMP_CMP_(EQ|NE|LT|LE|GT|GE|MASKED_EQ)$/, "is not a comparison that Cooper knows"),
+);
 const Condition = v.object({
   caps: v.optional(v.nullable(v.array(v.string()))),
   arches: v.optional(v.nullable(v.array(v.string()))),
@@ -18,7 +33,11 @@ const Profile = v.object({
   defaultErrnoRet: v.optional(v.nullable(Unsigned)),
   architectures: v.optional(v.nullable(v.array(v.string()))),
   archMap: v.optional(
-    v.nullable(v.array(v.object({ architecture: v.string(), subArchitectures: v.optional(v.nullable(v.array(v.string()))) }))),
+    v.nullable(
+      v.array(
+        v.object({ architecture: v.string(), subArchitectures: v.optional(v.nullable(v.array(v.string()))) }),
+      ),
+    ),
   ),
   syscalls: v.optional(
     v.nullable(
@@ -29,7 +48,16 @@ const Profile = v.object({
           action: Action,
           errnoRet: v.optional(v.nullable(Unsigned)),
           args: v.optional(
-            v.nullable(v.array(v.object({ index: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(5)), value: Unsigned, valueTwo: v.optional(Unsigned), op: Operator }))),
+            v.nullable(
+              v.array(
+                v.object({
+                  index: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(5)),
+                  value: Unsigned,
+                  valueTwo: v.optional(Unsigned),
+                  op: Operator,
+                }),
+              ),
+            ),
           ),
           includes: v.optional(v.nullable(Condition)),
           excludes: v.optional(v.nullable(Condition)),
@@ -54,18 +82,25 @@ function parseProfile(path: string): ProfileData {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new CooperError("not-found", `Cannot read the seccomp profile ${path}: ${messageOf(error)}`, { cause: error });
+    throw new CooperError("not-found", `Cannot read the seccomp profile ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new CooperError("invalid", `The seccomp profile ${path} is not JSON: ${messageOf(error)}`, { cause: error });
+    throw new CooperError("invalid", `The seccomp profile ${path} is not JSON: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   const parsed = v.safeParse(Profile, json);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
-  throw new CooperError("invalid", `The seccomp profile ${path} is malformed at ${v.getDotPath(issue) ?? "the top"}: ${issue.message}`);
+  throw new CooperError(
+    "invalid",
+    `The seccomp profile ${path} is malformed at ${v.getDotPath(issue) ?? "the top"}: ${issue.message}`,
+  );
 }
 
 /** Facts that a profile's conditions are about. */
@@ -99,7 +134,12 @@ export function resolveSeccompProfile(profile: ProfileData, context: SeccompCont
   };
 }
 
-function argument(given: { index: number; value: number; valueTwo?: number | undefined; op: string }): SeccompArgument {
+function argument(given: {
+  index: number;
+  value: number;
+  valueTwo?: number | undefined;
+  op: string;
+}): SeccompArgument {
   const { index, value, op } = given;
   return given.valueTwo === undefined ? { index, value, op } : { index, value, valueTwo: given.valueTwo, op };
 }
@@ -119,7 +159,8 @@ function applies(includes: ConditionData, excludes: ConditionData, context: Secc
   const hasCapability = (name: string) => capabilities.includes(name);
   if (includes != null) {
     if (includes.caps != null && !includes.caps.every(hasCapability)) return false;
-    if (includes.arches != null && includes.arches.length > 0 && !includes.arches.includes(arch)) return false;
+    if (includes.arches != null && includes.arches.length > 0 && !includes.arches.includes(arch))
+      return false;
     if (includes.minKernel !== undefined && !atLeast(kernel, includes.minKernel)) return false;
   }
   if (excludes == null) return true;

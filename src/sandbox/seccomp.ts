@@ -40,14 +40,21 @@ const names = (text: string): string[] => text.trim().split(/\s+/);
 /** Docker's default profile for a command that has these capabilities. */
 export function defaultSeccomp(capabilities: readonly string[]): SeccompFilter {
   const allow = "SCMP_ACT_ALLOW";
-  const withCapabilities = capabilities.flatMap((capability) => names(ALLOWED_WITH[capability] ?? "").filter(Boolean));
+  const withCapabilities = capabilities.flatMap((capability) =>
+    names(ALLOWED_WITH[capability] ?? "").filter(Boolean),
+  );
   const always = [...names(ALWAYS_ALLOWED), ...names(ALLOWED_ON[GO_ARCH] ?? ""), ...withCapabilities];
   const syscalls: SeccompRule[] = [{ names: [...new Set(always)], action: allow }];
-  for (const [name, argument] of ALLOWED_IF) syscalls.push({ names: [name], action: allow, args: [argument] });
+  for (const [name, argument] of ALLOWED_IF)
+    syscalls.push({ names: [name], action: allow, args: [argument] });
   if (!capabilities.includes("CAP_SYS_ADMIN")) {
     syscalls.push({ names: ["clone"], action: allow, args: [ALLOWED_CLONE] });
     syscalls.push({ names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS });
   }
-  return { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: EPERM, architectures: ARCHITECTURES[GO_ARCH] ?? [], syscalls };
+  return {
+    defaultAction: "SCMP_ACT_ERRNO",
+    defaultErrnoRet: EPERM,
+    architectures: ARCHITECTURES[GO_ARCH] ?? [],
+    syscalls,
+  };
 }
-

@@ -61,7 +61,9 @@ function requireRuntime(name: string): { name: RuntimeName; program: string } {
 }
 
 function missing(reason: string): never {
-  throw new CooperError("unsupported", `Cannot run commands: ${reason}`, { hint: "Install crun, or use --isolation chroot" });
+  throw new CooperError("unsupported", `Cannot run commands: ${reason}`, {
+    hint: "Install crun, or use --isolation chroot",
+  });
 }
 
 function findRuntime(nameOrPath: string): { name: RuntimeName; program: string } | undefined {
@@ -69,7 +71,9 @@ function findRuntime(nameOrPath: string): { name: RuntimeName; program: string }
   // Their flags differ: what is neither by name is taken for runc's relative, as most runtimes are.
   const kind: RuntimeName = name.startsWith("crun") ? "crun" : "runc";
   const configured = loadContainersConf().runtimes[nameOrPath] ?? [];
-  const program = nameOrPath.includes("/") ? [nameOrPath].find(isExecutable) : (configured.find(isExecutable) ?? findProgram(nameOrPath));
+  const program = nameOrPath.includes("/")
+    ? [nameOrPath].find(isExecutable)
+    : (configured.find(isExecutable) ?? findProgram(nameOrPath));
   return program === undefined ? undefined : { name: kind, program };
 }
 

@@ -14,7 +14,7 @@ export interface RunUser {
 export type RunMount =
   /** A file or directory of this mount namespace. `target` is a path in the container. */
   | { type: "bind"; source: string; target: string; readOnly?: boolean }
-  | { type: "tmpfs"; target: string; /** Bytes. */ size?: number; mode?: number };
+  | { type: "tmpfs"; target: string /** Bytes. */; size?: number; mode?: number };
 
 /** Plain data: everything that a command's environment is made of. */
 export interface RunSpec {

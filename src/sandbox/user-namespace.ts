@@ -1,6 +1,5 @@
 /** Who we are to the kernel, and how an ordinary user becomes root of a user namespace. */
 import { readFileSync } from "node:fs";
-import { userInfo } from "node:os";
 import { CooperError } from "../base/errors.ts";
 import { execve } from "../base/libc.ts";
 import { findProgram } from "../base/process.ts";
@@ -54,7 +53,8 @@ export interface SelfCommand {
  */
 export function enterUserNamespace(self: SelfCommand, options: { keeperPid?: number } = {}): never {
   const state = namespaceState();
-  if (state.kind !== "unprivileged") throw new CooperError("internal", "Cannot enter a user namespace: already root");
+  if (state.kind !== "unprivileged")
+    throw new CooperError("internal", "Cannot enter a user namespace: already root");
   refuseLoop(state.uid);
   const entrance = options.keeperPid === undefined ? unshareCommand(state) : joinCommand(options.keeperPid);
   const env = {
@@ -81,9 +81,13 @@ export function finishEntering(): void {
 /** Executing keeps the PID: our own mark on a process that is still not root means that entering did nothing. */
 function refuseLoop(uid: number): void {
   if (uid === 0 || process.env[ENTERING] !== String(process.pid)) return;
-  throw new CooperError("unsupported", `Entering a user namespace left this process as user ${uid}, not root`, {
-    hint: "Check that unshare is util-linux's and that newuidmap works: `unshare --map-root-user --map-auto id`",
-  });
+  throw new CooperError(
+    "unsupported",
+    `Entering a user namespace left this process as user ${uid}, not root`,
+    {
+      hint: "Check that unshare is util-linux's and that newuidmap works: `unshare --map-root-user --map-auto id`",
+    },
+  );
 }
 
 /**
@@ -99,7 +103,8 @@ export function unshareAndExecute(command: string[], env: Record<string, string 
     execve(entrance[0]!, [...entrance, "--", ...argv], inner);
   }
   const program = argv[0]!.includes("/") ? argv[0]! : findProgram(argv[0]!);
-  if (program === undefined) throw new CooperError("not-found", `Cannot find the program ${argv[0]}`, { exitCode: 127 });
+  if (program === undefined)
+    throw new CooperError("not-found", `Cannot find the program ${argv[0]}`, { exitCode: 127 });
   execve(program, argv, env);
 }
 
@@ -127,12 +132,15 @@ function requireProgram(name: string, debianPackage: string): string {
   });
 }
 
+/** Login name of a user; Bun's userInfo() takes $USER's word for it. */
 function userName(uid: number): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(uid);
+  for (const line of readFileSync("/etc/passwd", "utf8").split("\n")) {
+    const [name, , id] = line.split(":");
+    if (id === String(uid) && name !== undefined) return name;
   }
+  // Directory services answer to id(1).
+  const { exitCode, stdout } = Bun.spawnSync(["id", "-un", String(uid)], { stderr: "ignore" });
+  return exitCode === 0 ? stdout.toString().trim() : String(uid);
 }
 
 function requireRange(file: string, uid: number, flag: string): void {
@@ -145,9 +153,13 @@ function requireRange(file: string, uid: number, flag: string): void {
   }
   const owners = new Set(text.split("\n").map((line) => line.split(":")[0]));
   if (owners.has(user) || owners.has(String(uid))) return;
-  throw new CooperError("unsupported", `Cannot make a user namespace: ${file} gives the user ${user} no range of ids`, {
-    hint: `As root: usermod ${flag} 100000-165535 ${user}`,
-  });
+  throw new CooperError(
+    "unsupported",
+    `Cannot make a user namespace: ${file} gives the user ${user} no range of ids`,
+    {
+      hint: `As root: usermod ${flag} 100000-165535 ${user}`,
+    },
+  );
 }
 
 function requireKernel(unshare: string): void {
@@ -158,17 +170,26 @@ function requireKernel(unshare: string): void {
       return undefined;
     }
   };
-  if (setting("user/max_user_namespaces") === "0") throw forbidden("user.max_user_namespaces is 0", "sysctl user.max_user_namespaces=15000");
+  if (setting("user/max_user_namespaces") === "0")
+    throw forbidden("user.max_user_namespaces is 0", "sysctl user.max_user_namespaces=15000");
   if (setting("kernel/unprivileged_userns_clone") === "0") {
     throw forbidden("kernel.unprivileged_userns_clone is 0", "sysctl kernel.unprivileged_userns_clone=1");
   }
   if (setting("kernel/apparmor_restrict_unprivileged_userns") !== "1") return;
   // AppArmor may still allow it for this program: only trying tells.
-  const trial = Bun.spawnSync([unshare, "--user", "--map-root-user", "--mount", "true"], { stdout: "ignore", stderr: "ignore" });
+  const trial = Bun.spawnSync([unshare, "--user", "--map-root-user", "--mount", "true"], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
   if (trial.exitCode === 0) return;
-  throw forbidden("AppArmor forbids it", "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with `userns,`");
+  throw forbidden(
+    "AppArmor forbids it",
+    "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with `userns,`",
+  );
 }
 
 function forbidden(reason: string, remedy: string): CooperError {
-  return new CooperError("unsupported", `Cannot make a user namespace: ${reason}`, { hint: `As root: ${remedy}` });
+  return new CooperError("unsupported", `Cannot make a user namespace: ${reason}`, {
+    hint: `As root: ${remedy}`,
+  });
 }

@@ -14,9 +14,17 @@ if (namespaceState().kind === "unprivileged") {
 const merged = `${directory}/merged`;
 if (join === undefined) {
   const at = (name: string) => `${directory}/${name}`;
-  mount("overlay", merged, "overlay", 0, `lowerdir=${at("lower")},upperdir=${at("upper")},workdir=${at("work")},userxattr`);
+  mount(
+    "overlay",
+    merged,
+    "overlay",
+    0,
+    `lowerdir=${at("lower")},upperdir=${at("upper")},workdir=${at("work")},userxattr`,
+  );
   console.log(JSON.stringify(startKeeper()));
 } else {
   const marks = Object.keys(process.env).filter((key) => key.startsWith("COOPER_ENTERING"));
-  console.log(JSON.stringify({ state: namespaceState(), cwd: process.cwd(), names: readdirSync(merged), marks }));
+  console.log(
+    JSON.stringify({ state: namespaceState(), cwd: process.cwd(), names: readdirSync(merged), marks }),
+  );
 }

@@ -1,9 +1,25 @@
 // Protects rootless `mount`: the keeper's overlay is written from outside its namespace, and only through it.
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Keeper, keeperAlive, processStartTime, startKeeper, stopKeeper } from "../../src/sandbox/keeper.ts";
+import {
+  type Keeper,
+  keeperAlive,
+  processStartTime,
+  startKeeper,
+  stopKeeper,
+} from "../../src/sandbox/keeper.ts";
 import { asRunner, canRunAs, environment } from "./stage.ts";
 
 const keepers: Keeper[] = [];
@@ -52,7 +68,10 @@ describe.skipIf(!canRunAs("user1"))("an overlay held for user1", () => {
   test("is used from outside, joined later, survives SIGHUP, and refuses the plain path", async () => {
     const directory = mkdtempSync(join(tmpdir(), "cooper-keeper-"));
     const sh = (script: string, env: Record<string, string> = {}) => {
-      const { stdout, stderr, exitCode } = Bun.spawnSync([...asRunner("user1"), "sh", "-c", script], { cwd: directory, env: { ...environment("user1"), ...env } });
+      const { stdout, stderr, exitCode } = Bun.spawnSync([...asRunner("user1"), "sh", "-c", script], {
+        cwd: directory,
+        env: { ...environment("user1"), ...env },
+      });
       return { out: stdout.toString(), err: stderr.toString(), exitCode };
     };
     try {
@@ -69,7 +88,11 @@ describe.skipIf(!canRunAs("user1"))("an overlay held for user1", () => {
       expect(keeperAlive(keeper)).toBe(true);
       const merged = `/proc/${keeper.pid}/root${directory}/merged`;
 
-      expect(sh(`cat ${merged}/old; echo new >${merged}/new; install -D /bin/ls ${merged}/usr/bin/ls; rm ${merged}/old; ls ${merged}`)).toEqual({ out: "old\nnew\nusr\n", err: "", exitCode: 0 });
+      expect(
+        sh(
+          `cat ${merged}/old; echo new >${merged}/new; install -D /bin/ls ${merged}/usr/bin/ls; rm ${merged}/old; ls ${merged}`,
+        ),
+      ).toEqual({ out: "old\nnew\nusr\n", err: "", exitCode: 0 });
       expect(sh(`chown 100005 ${merged}/new`).exitCode).not.toBe(0);
       expect(lstatSync(join(directory, "upper/usr/bin/ls")).uid).toBe(1001);
       expect(lstatSync(join(directory, "upper/old")).isCharacterDevice()).toBe(true);
@@ -79,7 +102,12 @@ describe.skipIf(!canRunAs("user1"))("an overlay held for user1", () => {
 
       const joined = sh(`cd lower; ${keepOne}`, { COOPER_TEST_JOIN: String(keeper.pid) });
       expect(joined.err).toBe("");
-      expect(JSON.parse(joined.out)).toEqual({ state: { kind: "mapped", uid: 1001 }, cwd: join(directory, "lower"), names: ["new", "usr"], marks: [] });
+      expect(JSON.parse(joined.out)).toEqual({
+        state: { kind: "mapped", uid: 1001 },
+        cwd: join(directory, "lower"),
+        names: ["new", "usr"],
+        marks: [],
+      });
       expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(directory);
     } finally {
       for (const keeper of keepers.splice(0)) stopKeeper(keeper);

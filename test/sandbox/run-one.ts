@@ -58,7 +58,8 @@ async function runOne(request: Request): Promise<Reply> {
     : {
         onStdout: (chunk) => {
           reply.stdout += Buffer.from(chunk).toString();
-          if (request.abortOn !== undefined && reply.stdout.includes(request.abortOn)) abort.abort(new Error("enough"));
+          if (request.abortOn !== undefined && reply.stdout.includes(request.abortOn))
+            abort.abort(new Error("enough"));
         },
         onStderr: (chunk) => {
           reply.stderr += Buffer.from(chunk).toString();

@@ -1,5 +1,15 @@
 // A root file system of busybox, a runtime directory, and a way to run commands there as root or as user1.
-import { chmodSync, copyFileSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../src/base/process.ts";
@@ -58,13 +68,21 @@ export class Stage {
   /** Command line that runs a request as the runner. */
   command(request: Omit<Request, "rootfs" | "runtimeDir">): string[] {
     const { rootfs, runtimeDir } = this;
-    const file = this.file(`request-${this.#requests++}.json`, JSON.stringify({ rootfs, runtimeDir, ...request }));
+    const file = this.file(
+      `request-${this.#requests++}.json`,
+      JSON.stringify({ rootfs, runtimeDir, ...request }),
+    );
     return [...asRunner(this.runner), process.execPath, RUN_ONE, file];
   }
 
   /** Runs a request to its end. */
   async run(request: Omit<Request, "rootfs" | "runtimeDir">): Promise<Reply> {
-    const child = Bun.spawn(this.command(request), { env: environment(this.runner), stdout: "pipe", stderr: "pipe", stdin: "ignore" });
+    const child = Bun.spawn(this.command(request), {
+      env: environment(this.runner),
+      stdout: "pipe",
+      stderr: "pipe",
+      stdin: "ignore",
+    });
     const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     if (out === "") throw new Error(`The runner failed: ${err}`);
     return JSON.parse(out) as Reply;
@@ -82,7 +100,9 @@ export class Stage {
 
 /** Prefix of a command line that changes to the runner. */
 export function asRunner(runner: Runner): string[] {
-  return runner === "root" ? [] : [findProgram("setpriv")!, "--reuid", String(USER1), "--regid", String(USER1), "--clear-groups", "--"];
+  return runner === "root"
+    ? []
+    : [findProgram("setpriv")!, "--reuid", String(USER1), "--regid", String(USER1), "--clear-groups", "--"];
 }
 
 /** Environment of the runner. */

@@ -9,7 +9,10 @@ import { asRunner, canRunAs, environment } from "./stage.ts";
 const MODULE = join(import.meta.dir, "../../src/sandbox/user-namespace.ts");
 
 /** Runs a script of TypeScript as user1 with everything from the module in scope. */
-function run(body: string, options: { env?: Record<string, string>; as?: "root" | "user1"; prefix?: string[] } = {}) {
+function run(
+  body: string,
+  options: { env?: Record<string, string>; as?: "root" | "user1"; prefix?: string[] } = {},
+) {
   const directory = mkdtempSync(join(tmpdir(), "cooper-userns-"));
   chmodSync(directory, 0o755);
   const script = join(directory, "script.ts");
@@ -22,9 +25,10 @@ try { ${body} } catch (error) { show({ code: error.code, message: error.message,
   );
   const as = options.as ?? "user1";
   const command = [...asRunner(as), ...(options.prefix ?? []), process.execPath, script];
-  const { stdout, stderr, exitCode } = Bun.spawnSync(command, { env: { ...environment(as), ...options.env }, cwd: "/usr/share" });
+  const ended = Bun.spawnSync(command, { env: { ...environment(as), ...options.env }, cwd: "/usr/share" });
   rmSync(directory, { recursive: true });
-  return { out: stdout.toString().trim(), err: stderr.toString().trim(), exitCode };
+  const { stdout, stderr, exitCode, signalCode } = ended;
+  return { out: stdout.toString().trim(), err: stderr.toString().trim(), exitCode: signalCode ?? exitCode };
 }
 
 const ENTER = "finishEntering(); if (namespaceState().kind === 'unprivileged') enterUserNamespace(self);";
@@ -32,43 +36,72 @@ const ENTER = "finishEntering(); if (namespaceState().kind === 'unprivileged') e
 describe.skipIf(!canRunAs("user1"))("user1", () => {
   test("is unprivileged first, mapped inside, with a whole range of ids, where it was", () => {
     expect(run("show(namespaceState())").out).toBe('{"kind":"unprivileged","uid":1001,"gid":1001}');
-    const inside = run(`${ENTER} show([namespaceState(), process.cwd(), require("fs").readFileSync("/proc/self/uid_map", "latin1").trim().split("\\n").length])`);
+    const inside = run(
+      `${ENTER} show([namespaceState(), process.cwd(), require("fs").readFileSync("/proc/self/uid_map", "latin1").trim().split("\\n").length])`,
+    );
     expect(inside).toEqual({ out: '[{"kind":"mapped","uid":1001},"/usr/share",2]', err: "", exitCode: 0 });
   });
 
   test("takes no environment's word for it", () => {
-    expect(run("show(namespaceState())", { env: { COOPER_ROOTLESS_UID: "1001" } }).out).toContain("unprivileged");
+    expect(run("show(namespaceState())", { env: { COOPER_ROOTLESS_UID: "1001" } }).out).toContain(
+      "unprivileged",
+    );
   });
 
   test("is plain root in a namespace that somebody else made", () => {
-    expect(run("show(namespaceState())", { prefix: ["unshare", "--user", "--map-root-user"] }).out).toBe('{"kind":"root"}');
+    expect(run("show(namespaceState())", { prefix: ["unshare", "--user", "--map-root-user"] }).out).toBe(
+      '{"kind":"root"}',
+    );
   });
 
   test("mounts stay inside, and the host's go away there too", () => {
-    const { out } = run(`${ENTER} show(require("fs").readFileSync("/proc/self/mountinfo", "utf8").split("\\n").some((line) => / shared:/.test(line)))`);
+    const { out } = run(
+      `${ENTER} show(require("fs").readFileSync("/proc/self/mountinfo", "utf8").split("\\n").some((line) => / shared:/.test(line)))`,
+    );
     expect(out).toBe("false");
   });
 
   test("never enters twice", () => {
     const { out } = run(`process.env.COOPER_ENTERING = String(process.pid); ${ENTER}`);
-    expect(JSON.parse(out)).toMatchObject({ code: "unsupported", message: expect.stringContaining("left this process as user 1001") });
+    expect(JSON.parse(out)).toMatchObject({
+      code: "unsupported",
+      message: expect.stringContaining("left this process as user 1001"),
+    });
     expect(JSON.parse(run(`${ENTER} enterUserNamespace(self);`).out)).toMatchObject({ code: "internal" });
   });
 
   test("unshare runs a command with its status", () => {
-    expect(run("unshareAndExecute(['sh', '-c', 'id -u; exit 9'], process.env)")).toEqual({ out: "0", err: "", exitCode: 9 });
-    expect(run("unshareAndExecute(['sh', '-c', 'kill -9 $$'], process.env)").exitCode).toBe(137);
-    expect(run("unshareAndExecute([], process.env)", { env: { SHELL: findProgram("whoami")! } }).out).toBe("root");
+    expect(run("unshareAndExecute(['sh', '-c', 'id -u; exit 9'], process.env)")).toEqual({
+      out: "0",
+      err: "",
+      exitCode: 9,
+    });
+    expect(run("unshareAndExecute(['sh', '-c', 'kill -9 $$'], process.env)").exitCode).toBe("SIGKILL");
+    expect(run("unshareAndExecute([], process.env)", { env: { SHELL: findProgram("whoami")! } }).out).toBe(
+      "root",
+    );
   });
 
   test("a user without a range is told the line that gives one", () => {
     // Another id without an entry.
     const { stdout } = Bun.spawnSync(
-      ["setpriv", "--reuid", "4242", "--regid", "4242", "--clear-groups", "--", process.execPath, "-e",
-        `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`],
+      [
+        "setpriv",
+        "--reuid",
+        "4242",
+        "--regid",
+        "4242",
+        "--clear-groups",
+        "--",
+        process.execPath,
+        "-e",
+        `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`,
+      ],
       { env: environment("user1"), cwd: "/" },
     );
-    expect(stdout.toString()).toMatch(/^unsupported .*\/etc\/subuid gives the user \S+ no range of ids .*usermod --add-subuids 100000-165535/);
+    expect(stdout.toString()).toMatch(
+      /^unsupported .*\/etc\/subuid gives the user \S+ no range of ids .*usermod --add-subuids 100000-165535/,
+    );
   });
 
   test("without newuidmap it names the package", () => {
@@ -76,8 +109,17 @@ describe.skipIf(!canRunAs("user1"))("user1", () => {
     symlinkSync(findProgram("unshare")!, join(directory, "unshare"));
     // System directories are always searched: hide the program by a mount of its own namespace.
     const { stdout } = Bun.spawnSync(
-      ["unshare", "--mount", "sh", "-c", `mount --bind /dev/null ${findProgram("newuidmap")} && exec setpriv --reuid 1001 --regid 1001 --clear-groups "$@"`, "sh", process.execPath, "-e",
-        `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`],
+      [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        `mount --bind /dev/null ${findProgram("newuidmap")} && exec setpriv --reuid 1001 --regid 1001 --clear-groups "$@"`,
+        "sh",
+        process.execPath,
+        "-e",
+        `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`,
+      ],
       { env: environment("user1"), cwd: "/" },
     );
     rmSync(directory, { recursive: true });
@@ -87,12 +129,18 @@ describe.skipIf(!canRunAs("user1"))("user1", () => {
 
 describe.skipIf(!canRunAs("root"))("root", () => {
   test("is root whatever the environment says, and refuses to enter", () => {
-    expect(run("show(namespaceState())", { as: "root", env: { COOPER_ROOTLESS_UID: "1001" } }).out).toBe('{"kind":"root"}');
-    expect(JSON.parse(run("enterUserNamespace(self)", { as: "root" }).out)).toMatchObject({ code: "internal" });
+    expect(run("show(namespaceState())", { as: "root", env: { COOPER_ROOTLESS_UID: "1001" } }).out).toBe(
+      '{"kind":"root"}',
+    );
+    expect(JSON.parse(run("enterUserNamespace(self)", { as: "root" }).out)).toMatchObject({
+      code: "internal",
+    });
   });
 
   test("unshare runs the command as it is", () => {
     expect(run("unshareAndExecute(['sh', '-c', 'exit 5'], process.env)", { as: "root" }).exitCode).toBe(5);
-    expect(JSON.parse(run("unshareAndExecute(['no-such-program'], process.env)", { as: "root" }).out)).toMatchObject({ code: "not-found" });
+    expect(
+      JSON.parse(run("unshareAndExecute(['no-such-program'], process.env)", { as: "root" }).out),
+    ).toMatchObject({ code: "not-found" });
   });
 });
