@@ -45,7 +45,7 @@ function infoDocument(info: StoreInfo): GoMap {
       MemFree: memory.has("MemFree") ? kib("MemFree") : freemem(),
       MemTotal: info.memoryBytes,
       OCIRuntime: info.runtimes[0]?.name ?? "",
-      OCIRuntimes: info.runtimes.map(({ name, version }) => goMap({ name, version })),
+      OCIRuntimes: info.runtimes.map(({ name, program }) => goMap({ name, path: program ?? "" })),
       SwapFree: kib("SwapFree"),
       SwapTotal: kib("SwapTotal"),
       arch: hostArchitecture(),

@@ -1,7 +1,6 @@
-import { constants } from "node:os";
-import { CooperError, wrapError } from "../../base/errors.ts";
-import { execve } from "../../base/libc.ts";
-import { findProgram } from "../../base/process.ts";
+import { resolve } from "node:path";
+import { CooperError } from "../../base/errors.ts";
+import { findProgram, signalNumber } from "../../base/process.ts";
 import type { Container, Store } from "../../index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 
@@ -26,23 +25,21 @@ export const command = defineCommand({
     "cooper unshare --mount root=work sh -c 'ls $root'",
   ],
   stopsAtFirstArgument: true,
+  // Without mounts the command itself enters the namespace, in this process's place.
   namespace: (_args, flags) => {
     const first = flags.mount[0];
-    return first === undefined ? {} : { container: splitMount(first).container };
+    return first === undefined ? undefined : { container: splitMount(first).container };
   },
-  async run({ args, flags, signal, store, api }) {
-    const argv = args.length > 0 ? args : [process.env.SHELL || "/bin/sh"];
-    const opened = await store();
-    const env: Record<string, string | undefined> = {
-      ...process.env,
-      COOPER_ROOT: opened.root,
-      COOPER_RUNROOT: opened.runRoot,
-    };
+  async run({ args, flags, signal, globals, store, api }) {
+    const env: Record<string, string | undefined> = { ...process.env };
+    if (globals.root !== undefined) env.COOPER_ROOT = resolve(globals.root);
+    if (globals.runRoot !== undefined) env.COOPER_RUNROOT = resolve(globals.runRoot);
     if (flags.mount.length === 0) {
-      await opened[Symbol.asyncDispose]();
-      return become(argv, env);
+      const { executeUnshared } = await api();
+      return executeUnshared(args, env);
     }
-    return withMounts(flags.mount, { api, signal }, opened, env, () => spawn(argv, env));
+    const argv = args.length > 0 ? args : [env.SHELL || "/bin/sh"];
+    return withMounts(flags.mount, { api, signal }, await store(), env, () => spawn(argv, env));
   },
 });
 
@@ -51,16 +48,6 @@ function splitMount(text: string): { variable: string; container: string } {
   return at === -1
     ? { variable: text, container: text }
     : { variable: text.slice(0, at), container: text.slice(at + 1) };
-}
-
-/** Nothing is left to do afterwards: the command takes this process's place. */
-function become(argv: string[], env: Record<string, string | undefined>): number {
-  const program = programOf(argv[0]!);
-  try {
-    return execve(program, argv, env);
-  } catch (error) {
-    throw wrapError(`Cannot run ${argv[0]}`, error);
-  }
 }
 
 function programOf(name: string): string {
@@ -105,5 +92,5 @@ async function spawn(argv: string[], env: Record<string, string | undefined>): P
   });
   await child.exited;
   if (child.exitCode !== null) return child.exitCode;
-  return 128 + ((constants.signals as Record<string, number>)[String(child.signalCode)] ?? 9);
+  return 128 + signalNumber(String(child.signalCode));
 }

@@ -1,0 +1,182 @@
+// Protects the way from flags to the API's options: run settings, platforms, pull policies, build places, secrets.
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../../src/cli/build-options.ts";
+import { formatOf, PLATFORM_FLAGS, PULL_FLAGS, platformOf, pullPolicyOf } from "../../src/cli/image-flags.ts";
+import { parseFlags } from "../../src/cli/parse-flags.ts";
+import { HOST_FLAGS, RUN_FLAGS, runSettings } from "../../src/cli/run-flags.ts";
+import type { RunSettings } from "../../src/index.ts";
+
+describe("run settings", () => {
+  const settings = (argv: string[]) =>
+    runSettings(
+      parseFlags(argv, {
+        flags: { ...RUN_FLAGS, ...HOST_FLAGS, runtime: { type: "string", help: "" } },
+        env: {},
+      }).values as never,
+    );
+
+  const cases: [argv: string[], settings: RunSettings][] = [
+    [[], {}],
+    [
+      ["--cap-add", "NET_ADMIN,SYS_PTRACE", "--cap-drop", "all"],
+      { capAdd: ["NET_ADMIN", "SYS_PTRACE"], capDrop: ["all"] },
+    ],
+    [["--network", "none"], { network: "none" }],
+    [["--isolation", "chroot"], { isolation: "chroot" }],
+    [["--isolation", "chroot", "--runtime", "runc"], { isolation: "runc" }],
+    [["-v", "/a:/b:ro,z", "-v", "/c:/d"], { volumes: ["/a:/b:ro,z", "/c:/d"] }],
+    [["--add-host", "a:1.2.3.4,b:::1"], { addHosts: ["a:1.2.3.4", "b:::1"] }],
+    [
+      ["--dns", "1.1.1.1", "--dns-search", "a,b", "--dns-option", "ndots:2"],
+      { dns: { servers: ["1.1.1.1"], search: ["a", "b"], options: ["ndots:2"] } },
+    ],
+    [
+      ["--security-opt", "seccomp=unconfined", "--security-opt", "no-new-privileges"],
+      { seccomp: "unconfined", noNewPrivileges: true },
+    ],
+    [["--security-opt", "seccomp:/p.json"], { seccomp: "/p.json" }],
+    [["--security-opt", "no-new-privileges:false"], { noNewPrivileges: false }],
+    [
+      ["--ulimit", "nofile=1:2", "--shm-size", "64m", "--device", "/dev/fuse"],
+      { ulimits: ["nofile=1:2"], shmSize: 67_108_864, devices: ["/dev/fuse"] },
+    ],
+  ];
+  test.each(cases)("%j", (argv, expected) => {
+    expect(settings(argv)).toEqual(expected);
+  });
+
+  test("oci means a runtime, never chroot", () => {
+    expect(["crun", "runc"]).toContain(settings(["--isolation", "oci"]).isolation!);
+  });
+
+  test.each([
+    [["--isolation", "vm"], /"vm"/],
+    [["--runtime", "/usr/bin/kata"], /kata/],
+    [["--network", "ns:/proc/1/ns/net"], /ns:/],
+    [["--security-opt", "label=disable"], /label=disable/],
+    [["--security-opt", "seccomp="], /seccomp=/],
+    [["--shm-size", "big"], /--shm-size/],
+    [["--dns", "none"], /--dns=none/],
+  ] as [string[], RegExp][])("refuses %j", (argv, message) => {
+    expect(() => settings(argv)).toThrow(message);
+  });
+});
+
+describe("platform", () => {
+  const platform = (argv: string[]) =>
+    platformOf(parseFlags(argv, { flags: PLATFORM_FLAGS, env: {} }).values as never);
+  test("from either form, or none", () => {
+    expect(platform([])).toBeUndefined();
+    expect(platform(["--platform", "linux/arm64"])).toBe("linux/arm64");
+    expect(platform(["--platform=linux/arm/v7"])).toBe("linux/arm/v7");
+    expect(platform(["--arch", "arm64"])).toBe("linux/arm64");
+    expect(platform(["--os", "windows", "--arch", "amd64"])).toBe("windows/amd64");
+    expect(platform(["--arch", "arm", "--variant", "v6"])).toBe("linux/arm/v6");
+  });
+  test.each([
+    [["--platform", "linux/amd64,linux/arm64"], /Several/],
+    [["--platform", "linux/amd64", "--arch", "arm64"], /combined/],
+    [["--platform", "amd64"], /"amd64"/],
+  ] as [string[], RegExp][])("refuses %j", (argv, message) => {
+    expect(() => platform(argv)).toThrow(message);
+  });
+});
+
+test("pull policies", () => {
+  const policy = (argv: string[]) =>
+    pullPolicyOf(parseFlags(argv, { flags: PULL_FLAGS, env: {} }).values as never);
+  expect(policy([])).toBeUndefined();
+  expect(policy(["--pull"])).toBe("always");
+  expect(policy(["--pull=true"])).toBe("always");
+  expect(policy(["--pull=false"])).toBe("missing");
+  expect(policy(["--pull=newer"])).toBe("newer");
+  expect(policy(["--pull-never"])).toBe("never");
+  expect(policy(["--pull-always"])).toBe("always");
+  expect(() => policy(["--pull=sometimes"])).toThrow(/sometimes/);
+  expect(() => policy(["--pull", "--pull-never"])).toThrow(/Only one/);
+});
+
+test("formats", () => {
+  expect(formatOf(undefined)).toBeUndefined();
+  expect(formatOf("oci")).toBe("oci");
+  expect(formatOf("docker")).toBe("docker");
+  expect(formatOf("v2s2")).toBe("docker");
+  expect(() => formatOf("v2s1")).toThrow(/schema 1/);
+  expect(() => formatOf("zip")).toThrow(/"zip"/);
+});
+
+describe("build", () => {
+  const directory = mkdtempSync(join(tmpdir(), "cooper-options-"));
+  afterAll(() => rmSync(directory, { recursive: true }));
+  mkdirSync(join(directory, "ctx"));
+  writeFileSync(join(directory, "ctx", "Inside"), "");
+  writeFileSync(join(directory, "Here"), "");
+
+  test("places: a Dockerfile is looked for here, then in the context", () => {
+    const context = join(directory, "ctx");
+    expect(buildPlaces(undefined, [])).toEqual({ context: "." });
+    expect(buildPlaces(context, [])).toEqual({ context });
+    expect(buildPlaces(context, ["Inside"])).toEqual({ context, file: join(context, "Inside") });
+    expect(buildPlaces(context, [join(directory, "Here")])).toEqual({
+      context,
+      file: join(directory, "Here"),
+    });
+    expect(buildPlaces(undefined, [join(directory, "Here")])).toEqual({
+      context: directory,
+      file: join(directory, "Here"),
+    });
+    expect(buildPlaces(undefined, ["-"])).toEqual({ context: ".", file: "-" });
+  });
+
+  test.each(["-", "https://example.com/x.git", "git@github.com:a/b", "github.com/a/b"])(
+    "context %s is refused",
+    (place) => {
+      expect(() => buildPlaces(place, [])).toThrow(/not supported yet/);
+    },
+  );
+
+  test("several Dockerfiles, or one from a URL, are refused", () => {
+    expect(() => buildPlaces(".", ["a", "b"])).toThrow(/Several/);
+    expect(() => buildPlaces(".", ["https://x/Dockerfile"])).toThrow(/URL/);
+  });
+
+  test("arguments", () => {
+    process.env.COOPER_TEST_ARGUMENT = "host";
+    try {
+      expect(buildArguments(["A=1", "B=", "C=a=b", "COOPER_TEST_ARGUMENT", "COOPER_TEST_MISSING"])).toEqual({
+        A: "1",
+        B: "",
+        C: "a=b",
+        COOPER_TEST_ARGUMENT: "host",
+      });
+    } finally {
+      delete process.env.COOPER_TEST_ARGUMENT;
+    }
+    expect(() => buildArguments(["=x"])).toThrow(/no name/);
+  });
+
+  test("contexts", () => {
+    expect(buildContexts(["a=./b", "c=docker-image://x=y"])).toEqual({ a: "./b", c: "docker-image://x=y" });
+    for (const bad of ["a", "=b", "a="]) expect(() => buildContexts([bad])).toThrow(/build context/);
+  });
+
+  test("secrets", () => {
+    expect(parseSecret("id=a,src=/p")).toEqual({ id: "a", source: "/p", kind: "file" });
+    expect(parseSecret("type=file,id=a,source=/p")).toEqual({ id: "a", source: "/p", kind: "file" });
+    expect(parseSecret("id=a,env=B")).toEqual({ id: "a", source: "B", kind: "env" });
+    expect(parseSecret("id=a,type=env")).toEqual({ id: "a", source: "a", kind: "env" });
+    expect(parseSecret("id=PATH")).toEqual({ id: "PATH", source: "PATH", kind: "env" });
+    expect(parseSecret("id=no-such-variable")).toEqual({
+      id: "no-such-variable",
+      source: "no-such-variable",
+      kind: "file",
+    });
+    for (const bad of ["src=/p", "id=", "id=a,type=x", "id=a,src=/p,env=B"])
+      expect(() => parseSecret(bad)).toThrow(/--secret/);
+    // What may be the secret itself is not repeated.
+    expect(() => parseSecret("id=a,type=hunter2")).not.toThrow(/hunter2/);
+  });
+});
