@@ -2,10 +2,10 @@
  * The built-in isolation, for hosts without crun and runc: namespaces by util-linux, and inside them this same program
  * as the first process, which mounts, drops privileges and executes the command (sandbox-init.ts).
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
-import { launch } from "./launch.ts";
+import { launch, notStarted } from "./launch.ts";
 import { openNetwork } from "./network.ts";
 import { prepareRun } from "./prepare-run.ts";
 import { mountsOf } from "./runtime-spec.ts";
@@ -76,7 +76,11 @@ async function start(
     io,
   );
   const report = readFileSync(init.report, "utf8");
-  if (report === "") return { exitCode };
+  if (report === "") {
+    // The first process takes its instructions away: if they are there, it never was.
+    if (existsSync(file)) throw notStarted(exitCode);
+    return { exitCode };
+  }
   // Exits 126 and 127 are the command's fault and were said on its stderr; the rest is ours.
   const { status, message } = JSON.parse(report) as { status: number; message: string };
   if (status === 126 || status === 127) return { exitCode: status };

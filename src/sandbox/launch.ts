@@ -46,6 +46,18 @@ export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io
   return child.exitCode ?? 128 + signalNumber(String(child.signalCode));
 }
 
+/** The error for a run whose namespaces could not be made; unshare(1) has said why on stderr. */
+export function notStarted(exitCode: number): CooperError {
+  return new CooperError(
+    "unsupported",
+    "Cannot isolate the command: this host refuses the namespaces for it",
+    {
+      exitCode,
+      hint: "In an outer container, allow mounts and give it an unmasked /proc",
+    },
+  );
+}
+
 function wrapper(enter: string[]): string[] {
   const namespaces = ["--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"];
   const nsenter = enter.length === 0 ? [] : [requireProgram("nsenter"), ...enter, "--"];

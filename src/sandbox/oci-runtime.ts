@@ -1,9 +1,9 @@
 /** Runs commands through crun or runc: one bundle per run, nothing left of it afterwards. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { coverCgroups } from "./cgroup-view.ts";
-import { launch } from "./launch.ts";
+import { launch, notStarted } from "./launch.ts";
 import { openNetwork } from "./network.ts";
 import { type PreparedRun, prepareRun } from "./prepare-run.ts";
 import { runtimeSpec } from "./runtime-spec.ts";
@@ -72,12 +72,17 @@ async function start(
   io: RunIo,
 ): Promise<RunResult> {
   const log = join(directory, "log");
-  const common = [program, "--root", join(directory, "state"), "--log", log, "--log-format", "json"];
+  const state = join(directory, "state");
+  const common = [program, "--root", state, "--log", log, "--log-format", "json"];
   const flags = isolation === "crun" ? ["--cgroup-manager=disabled"] : ["--rootless=true"];
   const id = basename(directory);
   const env = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
   const exitCode = await launch({ argv: [...common, ...flags, "run", "--bundle", directory, id], env }, io);
-  return exitCode === 0 ? { exitCode } : explainStatus(isolation, exitCode, log);
+  if (exitCode === 0) return { exitCode };
+  const result = explainStatus(isolation, exitCode, log);
+  // The runtime makes its directory first of all: without it, the status is unshare's.
+  if (!existsSync(state)) throw notStarted(exitCode);
+  return result;
 }
 
 /**

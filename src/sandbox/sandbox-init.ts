@@ -1,5 +1,5 @@
 /** First process of the built-in isolation: turns its namespaces into the container and executes the command. */
-import { openSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { openSync, readFileSync, readlinkSync, unlinkSync, writeSync } from "node:fs";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
 import {
   becomeUser,
@@ -35,6 +35,7 @@ export interface InitSpec {
  */
 export function runSandboxInit(specFile: string): never {
   const init = JSON.parse(readFileSync(specFile, "utf8")) as InitSpec;
+  unlinkSync(specFile);
   const report = openSync(init.report, "a");
   try {
     become(init);
