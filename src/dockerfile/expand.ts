@@ -78,10 +78,14 @@ class WordBuilder {
 
   /** Text from outside quotes. */
   split(text: string): void {
-    for (const char of text) {
-      if (isSpace(char.charCodeAt(0))) this.end();
-      else this.#word += char;
+    let start = 0;
+    for (let at = 0; at < text.length; at++) {
+      if (!isSpace(text.charCodeAt(at))) continue;
+      this.#word += text.slice(start, at);
+      this.end();
+      start = at + 1;
     }
+    this.#word += text.slice(start);
   }
 
   /** Text whose blanks are quoted or escaped. */
@@ -102,7 +106,11 @@ function readUntil(cursor: Cursor, stop: string | undefined, keepEscapes: boolea
   const { mode } = cursor;
   let text = "";
   while (cursor.at < cursor.text.length) {
-    const next = cursor.text[cursor.at]!;
+    const plain = takePlain(cursor);
+    text += plain;
+    builder.split(plain);
+    const next = cursor.text[cursor.at];
+    if (next === undefined) break;
     if (next === stop) {
       cursor.at++;
       builder.end();
@@ -135,6 +143,16 @@ function readUntil(cursor: Cursor, stop: string | undefined, keepEscapes: boolea
   builder.end();
   return { text, words: builder.words };
 }
+
+/** Everything up to the next character that may mean something, here or in some mode. */
+function takePlain(cursor: Cursor): string {
+  const start = cursor.at;
+  NOT_PLAIN.lastIndex = start;
+  cursor.at = NOT_PLAIN.exec(cursor.text)?.index ?? cursor.text.length;
+  return cursor.text.slice(start, cursor.at);
+}
+
+const NOT_PLAIN = /[$'"<\\`}/]/g;
 
 /** `<<` keeps the blanks behind it, so that `<< EOF` is one word. */
 function readAngle(cursor: Cursor): string {
@@ -190,18 +208,33 @@ const SPECIAL_PARAMETERS = "@*#?-$!";
 
 /** `[letters digits _]+`, or only the digits when it begins with one, or one special parameter. */
 function readName(cursor: Cursor): string {
-  const next = cursor.text[cursor.at];
+  const { text, at } = cursor;
+  const next = text[at];
   if (next !== undefined && SPECIAL_PARAMETERS.includes(next)) {
     cursor.at++;
     return next;
   }
-  NAME.lastIndex = cursor.at;
-  const name = NAME.exec(cursor.text)?.[0] ?? "";
-  cursor.at += name.length;
-  return name;
+  const digitsOnly = isDigit(text.charCodeAt(at));
+  let end = at;
+  while (end < text.length && isNameCode(text.charCodeAt(end), digitsOnly)) end++;
+  // Letters beyond ASCII are rare, and the table of them takes milliseconds to load.
+  if (end < text.length && text.charCodeAt(end) >= 0x80) end = unicodeNameEnd(text, at);
+  cursor.at = end;
+  return text.slice(at, end);
 }
 
-const NAME = /\p{Nd}+|[\p{L}_][\p{L}\p{Nd}_]*/uy;
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
+
+function isNameCode(code: number, digitsOnly: boolean): boolean {
+  if (isDigit(code) || digitsOnly) return isDigit(code);
+  return (code >= 0x61 && code <= 0x7a) || (code >= 0x41 && code <= 0x5a) || code === 0x5f;
+}
+
+function unicodeNameEnd(text: string, at: number): number {
+  const name = /\p{Nd}+|[\p{L}_][\p{L}\p{Nd}_]*/uy;
+  name.lastIndex = at;
+  return at + (name.exec(text)?.[0].length ?? 0);
+}
 
 function readDollar(cursor: Cursor): string {
   const start = cursor.at++;

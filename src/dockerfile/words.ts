@@ -50,6 +50,8 @@ function takeFlag(text: string, start: number, escapeToken: EscapeToken): { word
 
 /** Words between blanks outside quotes, with their quotes and escapes: `A="x y"` is one. */
 export function quotedWords(text: string, escapeToken: EscapeToken): string[] {
+  if (/^[\x21\x23-\x26\x28-\x5b\x5d-\x5f\x61-\x7e ]*$/.test(text))
+    return text.split(" ").filter((word) => word !== "");
   const words: string[] = [];
   let word = "";
   let quote = "";

@@ -44,6 +44,7 @@ export function splitEntry(entry: string): [name: string, value: string] {
 
 /** `Env` of a config with one variable set: in its place, or at the end. */
 export function withEnv(env: readonly string[], name: string, value: string): string[] {
-  const at = env.findIndex((entry) => splitEntry(entry)[0] === name);
+  const start = `${name}=`;
+  const at = env.findIndex((entry) => entry.startsWith(start) || entry === name);
   return at === -1 ? [...env, `${name}=${value}`] : env.with(at, `${name}=${value}`);
 }

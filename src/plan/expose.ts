@@ -1,5 +1,4 @@
 /** EXPOSE: `port`, `port/protocol`, ranges; the forms of `docker run -p` are let through, as in BuildKit. */
-import { isIP } from "node:net";
 import { CooperError } from "../base/errors.ts";
 
 export interface ExposedPort {
@@ -39,7 +38,13 @@ export function parseExposed(text: string): ExposedPort {
 
 function checkAddress(text: string, address: string): void {
   const bare = /^\[(.*)\]$/.exec(address)?.[1] ?? address;
-  if (address !== "" && isIP(bare) === 0) throw bad(text, `"${address}" is not an address`);
+  if (address !== "" && !isAddress(bare)) throw bad(text, `"${address}" is not an address`);
+}
+
+/** IPv4, or what the URL parser takes for IPv6; `node:net` knows better and takes 10 ms to load. */
+function isAddress(text: string): boolean {
+  if (!text.includes(":")) return /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(text);
+  return URL.canParse(`http://[${text}]/`);
 }
 
 function parseRange(text: string, range: string): [number, number] {

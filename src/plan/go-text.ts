@@ -13,6 +13,7 @@ const ESCAPES: Record<string, string> = {
 
 /** `%q` of a string. */
 export function goQuote(text: string): string {
+  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`;
   return `"${text.replace(/["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, (char) => (char === '"' ? '\\"' : escapeChar(char)))}"`;
 }
 
