@@ -76,7 +76,7 @@ export function copyCommand(
       const { openContainer } = await api();
       const container = await openContainer(await store(), name);
       const digest = await container[verb](paths, destination, options);
-      if (!flags.quiet) writeOut(`${digest}\n`);
+      if (!flags.quiet) writeOut(`${digest.replace(/^sha256:/, "")}\n`);
       return 0;
     },
   });

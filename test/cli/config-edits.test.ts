@@ -107,7 +107,7 @@ describe("env", () => {
   const config: Inner = { Env: ["PATH=/bin", "A=1"] };
 
   test("expands the container's variables, and those just set", () => {
-    const { env } = edits(["--env", "PATH=/opt:$PATH", "-e", "B=${A}-$PATH-$NONE", "--env", "C=$B"], config);
+    const { env } = edits(["--env", "PATH=/opt:$PATH", "-e", `B=$\{A}-$PATH-$NONE`, "--env", "C=$B"], config);
     expect(env).toEqual(["PATH=/opt:/bin", "B=1-/opt:/bin-", "C=1-/opt:/bin-"]);
   });
 

@@ -24,8 +24,10 @@ function parse(argv: string[], extra: { env?: Record<string, string>; stops?: bo
     env: extra.env ?? {},
     stopsAtFirstArgument: extra.stops ?? false,
   });
-  const given = Object.fromEntries([...line.given].map((name) => [name, line.values[name]]));
-  return { ...line, given };
+  const given: Record<string, unknown> = Object.fromEntries(
+    [...line.given].map((name) => [name, line.values[name]]),
+  );
+  return { values: line.values, args: line.args, help: line.help, given };
 }
 
 describe("flags and values", () => {
