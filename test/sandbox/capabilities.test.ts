@@ -57,7 +57,7 @@ test.each(["nofile", "nofile=x", "fly=1", "nofile=3:2", "nofile=-1:2", "=1"])(
   },
 );
 
-test("limits are kept below what this process has", () => {
+test("limits within what this process has stay as they are", () => {
   const [clamped] = clampRlimits([{ name: "RLIMIT_NOFILE", soft: 1, hard: 2 }]);
   expect(clamped).toEqual({ name: "RLIMIT_NOFILE", soft: 1, hard: 2 });
 });

@@ -179,7 +179,7 @@ const CASES: Case[] = [
   { name: "umask", run: ["sh", "-c", "umask"], stdout: "0022\n" },
   {
     name: "a device node",
-    run: "test -c /dev/fuse-of-test || test -c /dev/kmsg",
+    run: "test -c /dev/kmsg",
     spec: { devices: ["/dev/kmsg"] },
     exitCode: 0,
   },
@@ -302,23 +302,26 @@ function behaviour(isolation: Isolation, runner: Runner, stage: () => Stage): vo
     expect(reply).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/not supported/) });
   });
 
-  test("a host that refuses the namespaces is told from a failing command", async () => {
-    // An unshare that always fails stands for it.
-    const command = stage().command({ isolation, spec: { argv: ["true"] } });
-    const masked = [
-      "unshare",
-      "--mount",
-      "sh",
-      "-c",
-      'mount --bind /bin/false "$(command -v unshare)"; exec "$@"',
-      "sh",
-    ];
-    if (runner === "user1") return; // its own namespace is made by the same program
-    const { stdout } = Bun.spawnSync([...masked, ...command], { env: environment(runner) });
-    expect(JSON.parse(stdout.toString())).toMatchObject({
-      error: { code: "unsupported", message: expect.stringContaining("namespaces") },
-    });
-  });
+  // For user1 the same program makes the user namespace around it all.
+  test.skipIf(runner === "user1")(
+    "a host that refuses the namespaces is told from a failing command",
+    async () => {
+      // An unshare that always fails stands for it.
+      const command = stage().command({ isolation, spec: { argv: ["true"] } });
+      const masked = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount --bind /bin/false "$(command -v unshare)"; exec "$@"',
+        "sh",
+      ];
+      const { stdout } = Bun.spawnSync([...masked, ...command], { env: environment(runner) });
+      expect(JSON.parse(stdout.toString())).toMatchObject({
+        error: { code: "unsupported", message: expect.stringContaining("namespaces") },
+      });
+    },
+  );
 
   test("several at once", async () => {
     const reply = await stage().run({
