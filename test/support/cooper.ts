@@ -47,12 +47,10 @@ function treeFor(person: Person): string {
 let copiedTree: string | undefined;
 
 function copyTree(): string {
-  removeStaleTrees();
-  const copy = join(temporary, `cooper-tree-${process.pid}`);
-  mkdirSync(copy);
+  const copy = mkdtempSync(join(temporary, "cooper-tree-"));
   for (const name of ["bin", "src", "dist", "package.json", "node_modules"]) {
     const source = join(repository, name);
-    const heavy = /\/node_modules\/(@biomejs|typescript|@typescript)(\/|$)/;
+    const heavy = /\/node_modules\/(@biomejs|typescript|@typescript|@oven|@types|bun-types)(\/|$)/;
     if (existsSync(source))
       cpSync(source, join(copy, name), {
         recursive: true,
@@ -64,14 +62,13 @@ function copyTree(): string {
   return copy;
 }
 
-// A test process has no last moment in which it could remove its copy: the next one does.
-function removeStaleTrees(): void {
-  for (const name of readdirSync(temporary)) {
-    const pid = /^cooper-tree-(\d+)$/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`))
-      rmSync(join(temporary, name), { recursive: true, force: true });
-  }
+// When the last site is closed: a test process has no last moment of its own in which it could be done.
+function removeCopiedTree(): void {
+  if (copiedTree !== undefined) rmSync(copiedTree, { recursive: true, force: true });
+  copiedTree = undefined;
 }
+
+let openSites = 0;
 
 function must(argv: [string, ...string[]]): void {
   const { status, stderr } = spawnSync(argv[0], argv.slice(1), { encoding: "utf8" });
@@ -88,6 +85,7 @@ export class Site implements AsyncDisposable {
   readonly work: string;
 
   constructor(readonly person: Person) {
+    openSites++;
     this.dir = mkdtempSync(join(temporary, "cooper-test-"));
     this.root = join(this.dir, "store");
     this.runRoot = join(this.dir, "run/cooper");
@@ -191,6 +189,7 @@ export class Site implements AsyncDisposable {
     const remove = ["rm", "-rf", "--one-file-system", this.dir];
     const argv = process.getuid?.() === 0 ? remove : ["unshare", "--map-root-user", "--map-auto", ...remove];
     must(argv as [string, ...string[]]);
+    if (--openSites === 0) removeCopiedTree();
   }
 }
 
