@@ -46,6 +46,7 @@ export interface FileSources {
 function treeOptions(placement: Placement): CopyTreeOptions {
   const owner = placement.chown === undefined ? undefined : lookupOwner(placement.root, placement.chown);
   return {
+    blockDevices: "character",
     ...(placement.keepOwners ? { owner } : { owner: owner ?? { uid: 0, gid: 0 }, capabilities: false }),
     ...(placement.chmod === undefined ? {} : { chmod: parseChmod(placement.chmod) }),
   };

@@ -70,7 +70,7 @@ function parseId(text: string): number | undefined {
 
 /**
  * Who a command runs as: `user[:group]` by name or number, empty for root. As in Docker: a user without a group gets the
- * group of /etc/passwd (0 when it is not listed) and, the supplementary groups that list it by name.
+ * group of /etc/passwd (0 when it is not listed) and the supplementary groups that list it by name.
  */
 export function lookupUser(root: string, text: string): ContainerUser {
   const [userPart = "", groupPart] = splitOnce(text);
@@ -79,10 +79,13 @@ export function lookupUser(root: string, text: string): ContainerUser {
   if (uid === undefined) throw unknown("user", userPart, "/etc/passwd");
   const home = entry?.home ?? "/";
   if (groupPart !== undefined && groupPart !== "") {
-    return { uid, gid: lookupGroup(root, groupPart), additionalGids: [], home };
+    const gid = lookupGroup(root, groupPart);
+    return { uid, gid, additionalGids: [gid], home };
   }
-  const additionalGids = entry === undefined ? [] : groupsOf(root, entry.name);
-  return { uid, gid: entry?.gid ?? 0, additionalGids, home };
+  const gid = entry?.gid ?? 0;
+  const listed = entry === undefined ? [] : groupsOf(root, entry.name);
+  // The primary group is among the others, as containerd has it since CVE-2022-36109: else a setgid program could shed it.
+  return { uid, gid, additionalGids: [...new Set([gid, ...listed])], home };
 }
 
 /** Who owns copied files: `user[:group]`; as in BuildKit a user without a group owns with the group of /etc/passwd. */

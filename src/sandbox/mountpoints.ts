@@ -1,6 +1,7 @@
 /**
  * Mount points that a root file system lacks. A runtime would make them itself and leave them behind as empty files in
  * the layer; we make them before the command runs and remove afterwards exactly what we made, as if it had never been.
+ * Only /proc, /sys and /dev stay, since programs in the image may want to find them and BuildKit's images have them.
  */
 import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
 import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
@@ -14,6 +15,8 @@ export interface MountPoint {
   kind: "directory" | "file";
   /** What lies below is not the root file system's any more: targets there need nothing from us. */
   covers: boolean;
+  /** Stays when it had to be made, as an empty directory of the layer: what runtimes leave, and so BuildKit. */
+  stays?: boolean;
   /** Permissions of a directory that has to be made; runc gives them to what it mounts there. */
   mode?: number;
 }
@@ -50,7 +53,8 @@ export function prepareMountPoints(root: string, points: readonly MountPoint[]):
   return result;
 }
 
-function makePoint(root: string, { target, kind, mode = 0o755 }: MountPoint, result: MadeMountPoints): void {
+function makePoint(root: string, point: MountPoint, result: MadeMountPoints): void {
+  const { target, kind, mode = 0o755 } = point;
   const path = resolveInRoot(root, target);
   const stat = lstatOrNothing(path);
   if (stat !== undefined) {
@@ -69,7 +73,9 @@ function makePoint(root: string, { target, kind, mode = 0o755 }: MountPoint, res
   ) {
     missing.push(parent);
   }
-  for (const each of missing.reverse()) make(each, each === path ? kind : "directory", result);
+  // What stays changes its parent's time for good.
+  const record = point.stays === true ? { made: [], parents: new Map() } : result;
+  for (const each of missing.reverse()) make(each, each === path ? kind : "directory", record);
   if (kind === "directory") chmodSync(fsPath(path), mode);
 }
 

@@ -79,6 +79,8 @@ function writeFiles(spec: RunSpec, directory: string, network: NetworkFacts): Pr
   });
 }
 
+const KERNEL_DIRECTORIES = new Set(["/proc", "/sys", "/dev"]);
+
 /** Where the mounts go, in their order. */
 function mountPoints(spec: RunSpec, files: PreparedRun["files"]): MountPoint[] {
   return mountsOf(spec, { userNamespace: false, files }).map(({ destination, type, source, options }) => {
@@ -88,6 +90,7 @@ function mountPoints(spec: RunSpec, files: PreparedRun["files"]): MountPoint[] {
       target: destination,
       kind: isFile ? "file" : "directory",
       covers: !isFile,
+      stays: KERNEL_DIRECTORIES.has(destination),
       ...(mode === undefined || type !== "tmpfs" ? {} : { mode: Number.parseInt(mode, 8) }),
     };
   });
