@@ -59,6 +59,10 @@ describe.each(people)("as $kind", (person) => {
     `);
     const archive = join(site.work, "hello.tar");
 
+    // Whoever made an archive can read it: unprivileged, skopeo fails to make directories that have no entry.
+    const seen = await site.run(["skopeo", "inspect", `oci-archive:${archive}`]);
+    expect(seen, seen.stderr).toMatchObject({ exitCode: 0 });
+
     expect(describeTree(tools.unpack(archive))).toEqual(await expectedTree(""));
 
     const { os, author, config, rootfs } = tools.inspectConfig(`oci-archive:${archive}`);
