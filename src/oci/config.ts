@@ -194,7 +194,9 @@ function toKeys(names: Iterable<string>): Keys {
 }
 
 function editOnBuild(triggers: string[], edits: string[]): string[] {
-  return edits.reduce<string[]>((list, edit) => (edit === "-" ? [] : [...list, edit]), triggers);
+  // Only what comes after the last clearing dash counts.
+  const cleared = edits.lastIndexOf("-");
+  return cleared === -1 ? [...triggers, ...edits] : edits.slice(cleared + 1);
 }
 
 function editList(list: string[], edits: string[] = []): string[] {

@@ -150,8 +150,13 @@ export async function* readRange(
   }
 }
 
-/** Size of a regular file, or undefined when there is none. */
+/** Size of a regular file, or undefined when there is none at that path. Throws `denied`, `system`. */
 export function sizeOf(path: string): number | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat?.isFile() ? stat.size : undefined;
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat?.isFile() ? stat.size : undefined;
+  } catch (error) {
+    if (errnoOf(error) === "ENOTDIR") return undefined;
+    throw fileError("Cannot look up a file", path, error);
+  }
 }

@@ -2,7 +2,7 @@
  * Moves an image from a source to a target in one pass: streaming, with bounded memory, every byte verified. Digests
  * stay as they are unless another format or compression is asked for or the target needs one.
  */
-import { CooperError } from "../base/errors.ts";
+import { CooperError, wrapError } from "../base/errors.ts";
 import { type EventSink, ignoreEvents } from "../base/events.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
 import { choosePlatform, formatPlatform, hostPlatform } from "../oci/platform.ts";
@@ -63,11 +63,16 @@ export async function copyImage(
     concurrency: target.demands?.sequential ? 1 : (options.concurrency ?? DEFAULT_CONCURRENCY),
     wantedPlatform: options.platform,
   };
-  const found = await readRoot(job, await source.resolve());
-  const result = await copyRoot(job, found, options.all ?? false);
-  throwIfAborted(options.signal, source.name);
-  await target.tag(result.root);
-  return result;
+  try {
+    const found = await readRoot(job, await source.resolve());
+    const result = await copyRoot(job, found, options.all ?? false);
+    throwIfAborted(options.signal, source.name);
+    await target.tag(result.root);
+    return result;
+  } catch (error) {
+    if (error instanceof CooperError) throw error;
+    throw wrapError(`Cannot copy ${source.name} to ${target.name}`, error);
+  }
 }
 
 /** What is asked for and what the target demands. Throws `unsupported` when they contradict each other. */

@@ -12,6 +12,7 @@ import { parseImageConfig, parseManifest, readJson } from "../oci/schema.ts";
 import { formatTransport, type ImageSelector } from "../oci/transport-reference.ts";
 import type { Descriptor, Manifest } from "../oci/types.ts";
 import { type ArchiveFile, openArchiveFile } from "./archive-file.ts";
+import { REF_NAME } from "./layout-index.ts";
 import { TarFile } from "./tar-file.ts";
 import type { BlobRef, BlobRole, Source, Target } from "./types.ts";
 import { verifyBytes } from "./verified-stream.ts";
@@ -171,6 +172,7 @@ async function loadImage(
     mediaType: MEDIA.dockerManifest,
     digest: digestOf(bytes),
     size: bytes.length,
+    ...(listed.RepoTags[0] === undefined ? {} : { annotations: { [REF_NAME]: listed.RepoTags[0] } }),
   };
   return {
     descriptor,

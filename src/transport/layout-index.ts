@@ -4,7 +4,8 @@ import { MEDIA } from "../oci/media-types.ts";
 import type { Descriptor, ImageIndex } from "../oci/types.ts";
 import type { ImageSelector } from "../oci/transport-reference.ts";
 
-const REF_NAME = "org.opencontainers.image.ref.name";
+/** Annotation that holds the name of an image in its layout. */
+export const REF_NAME = "org.opencontainers.image.ref.name";
 /** Annotations that name an image in one place and say nothing elsewhere. */
 const NAMING = new Set([REF_NAME, "io.containerd.image.name"]);
 
@@ -17,7 +18,7 @@ function nameOf(descriptor: Descriptor): string | undefined {
 
 /**
  * The image that is meant: by its name, by its number, else the only one, else the only one without a name. `where`
- * names the layout in errors. Throws `not-found`, or `usage` when it is not clear which.
+ * names the layout in errors. Throws `not-found`, or `usage` when it is not clear which. The descriptor keeps its name.
  */
 export function selectImage(index: ImageIndex, selector: ImageSelector, where: string): Descriptor {
   const { manifests } = index;
@@ -25,12 +26,12 @@ export function selectImage(index: ImageIndex, selector: ImageSelector, where: s
   if (selector.index !== undefined) {
     const chosen = manifests[selector.index];
     if (chosen === undefined) throw missing(`image @${selector.index}`, names, where);
-    return withoutName(chosen);
+    return chosen;
   }
   if (selector.reference !== undefined) {
     const chosen = manifests.find((m) => nameOf(m) === selector.reference);
     if (chosen === undefined) throw missing(`image named "${selector.reference}"`, names, where);
-    return withoutName(chosen);
+    return chosen;
   }
   if (manifests.length === 0) throw missing("image", names, where);
   const unnamed = manifests.filter((m) => nameOf(m) === undefined);
@@ -47,7 +48,7 @@ export function selectImage(index: ImageIndex, selector: ImageSelector, where: s
       },
     );
   }
-  return withoutName(candidates[0]!);
+  return candidates[0]!;
 }
 
 function missing(what: string, names: string[], where: string): CooperError {

@@ -2,7 +2,16 @@
  * Writes a tar file of image blobs as they come, one at a time. A blob's size may be known only at its end: room for
  * its header is left and filled afterwards. The file has a temporary name until it is complete.
  */
-import { closeSync, fdatasyncSync, ftruncateSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  ftruncateSync,
+  openSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { tmpdir } from "node:os";
 import { NO_XATTRS } from "../archive/tar-entry.ts";
@@ -27,7 +36,7 @@ export class TarFile implements Disposable {
   /** Starts a file that will be `path`. Throws `not-found` or `denied` when its directory does not allow it. */
   constructor(path: string, what: string) {
     this.#path = resolve(path);
-    const stat = statSync(this.#path, { throwIfNoEntry: false });
+    const stat = statOf(this.#path, what);
     if (stat?.isDirectory()) throw new CooperError("exists", `Cannot write ${what}: ${path} is a directory`);
     this.#special = stat !== undefined && !stat.isFile();
     const directory = this.#special ? tmpdir() : dirname(this.#path);
@@ -122,6 +131,14 @@ export class TarFile implements Disposable {
     this.#closed = true;
     closeSync(this.#fd);
     rmSync(this.#temporary, { force: true });
+  }
+}
+
+function statOf(path: string, what: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw fileError(`Cannot write ${what}`, path, error);
   }
 }
 

@@ -62,7 +62,7 @@ export function indexTar(fd: number, what: string): TarIndex {
       records =
         header.type === "g"
           ? records
-          : { ...records, ...decodeRecords(header.type, readAt(fd, content, size)) };
+          : { ...records, ...decodeRecords(header.type, readAt(fd, content, size), what) };
       continue;
     }
     addEntry(entries, { ...header, size }, records, content, what);
@@ -178,7 +178,7 @@ function number(block: Buffer, at: number, length: number): number {
   return digits === "" ? 0 : /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
 }
 
-function decodeRecords(type: string, bytes: Buffer): Records {
+function decodeRecords(type: string, bytes: Buffer, what: string): Records {
   if (type === "L") return { path: text(bytes, 0, bytes.length) };
   if (type === "K") return { linkpath: text(bytes, 0, bytes.length) };
   const records: Records = {};
@@ -186,12 +186,18 @@ function decodeRecords(type: string, bytes: Buffer): Records {
     const space = bytes.indexOf(0x20, at);
     const length = Number(bytes.toString("latin1", at, space));
     const equals = bytes.indexOf(0x3d, space);
-    if (space === -1 || equals === -1 || !(length > 0) || at + length > bytes.length) break;
+    const isWhole = space !== -1 && equals !== -1 && length > 0 && at + length <= bytes.length;
+    if (!isWhole || equals >= at + length) throw bad(what, "it has a malformed PAX record");
     const key = bytes.toString("latin1", space + 1, equals);
     const value = bytes.subarray(equals + 1, at + length - 1);
     if (key === "path" || key === "linkpath") records[key] = decodeName(value);
-    else if (key === "size" && /^\d{1,15}$/.test(value.toString("latin1"))) records.size = Number(value);
+    else if (key === "size") records.size = paxSize(value.toString("latin1"), what);
     at += length;
   }
   return records;
+}
+
+function paxSize(digits: string, what: string): number {
+  if (!/^\d{1,15}$/.test(digits)) throw bad(what, "a PAX record has an impossible size");
+  return Number(digits);
 }

@@ -7,7 +7,10 @@ import type { Descriptor, ImageFormat } from "../oci/types.ts";
 export interface Source extends AsyncDisposable {
   /** The reference as a user writes it: `oci:/tmp/x:latest`. */
   readonly name: string;
-  /** Descriptor of the root manifest or index. Throws `not-found`. */
+  /**
+   * Descriptor of the root manifest or index. Its annotation org.opencontainers.image.ref.name is the name that the
+   * image has there, if it has one. Throws `not-found`.
+   */
   resolve(): Promise<Descriptor>;
   /**
    * Content of a manifest, index, config or layer. copyImage() verifies it; other callers must (verified-stream.ts).

@@ -231,12 +231,15 @@ export function transportSuite(under: TransportUnderTest): void {
       expect(error.message).toContain(under.transport);
     });
 
-    test("a directory that does not allow it", async () => {
+    test("a place that cannot be written", async () => {
       using setup = await prepare();
-      await failureOf(
-        copyBetween(setup.made.reference, under.at("/proc/self")),
-        process.getuid?.() === 0 ? "not-found" : "not-found",
+      const copying = copyBetween(setup.made.reference, under.at(`${setup.path}/from/index.json`));
+      const error = await copying.then(
+        () => undefined,
+        (e: unknown) => e,
       );
+      expect(error).toBeInstanceOf(CooperError);
+      expect((error as CooperError).message).toContain(under.transport);
     });
   });
 }
