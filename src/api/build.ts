@@ -73,7 +73,9 @@ function findDockerfile(given: string | undefined, context: string | undefined):
   if (given === "-") return given;
   const base = context ?? process.cwd();
   const candidates =
-    given === undefined ? [join(base, "Containerfile"), join(base, "Dockerfile")] : [resolve(given), resolve(base, given)];
+    given === undefined
+      ? [join(base, "Containerfile"), join(base, "Dockerfile")]
+      : [resolve(given), resolve(base, given)];
   const found = candidates.find((path) => existsSync(path));
   if (found === undefined) {
     const names = given ?? "Containerfile or Dockerfile";
@@ -92,13 +94,18 @@ async function readDockerfile(file: string): Promise<{ text: Uint8Array; file: s
 }
 
 /** `DOCKERFILE.dockerignore`, else the context's `.containerignore` or `.dockerignore`. */
-function findIgnoreFile(given: string | undefined, dockerfile: string, context: string | undefined): string | undefined {
+function findIgnoreFile(
+  given: string | undefined,
+  dockerfile: string,
+  context: string | undefined,
+): string | undefined {
   if (given !== undefined) {
     if (!existsSync(given)) throw new CooperError("not-found", `The ignore file ${given} does not exist`);
     return resolve(given);
   }
   if (context === undefined) return undefined;
   const own = dockerfile === "-" ? [] : [`${dockerfile}.containerignore`, `${dockerfile}.dockerignore`];
-  return [...own, join(context, ".containerignore"), join(context, ".dockerignore")].find((path) => existsSync(path));
+  return [...own, join(context, ".containerignore"), join(context, ".dockerignore")].find((path) =>
+    existsSync(path),
+  );
 }
-

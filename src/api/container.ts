@@ -14,7 +14,13 @@ import { ignoreEvents } from "../base/events.ts";
 import { commitImage } from "../container/commit.ts";
 import { containerBase, scratchBase } from "../container/container-base.ts";
 import { copyIntoContainer } from "../container/copy-in.ts";
-import { endKeeper, mountForUser, mountPointOf, requireReach, unmountForUser } from "../container/mounting.ts";
+import {
+  endKeeper,
+  mountForUser,
+  mountPointOf,
+  requireReach,
+  unmountForUser,
+} from "../container/mounting.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import type { RunSettings } from "../container/run-settings.ts";
 import {
@@ -118,7 +124,11 @@ function createNamed(
 /** The last part of an image's name, without tag or digest. */
 function stemOf(image: string): string {
   const path = image.replace(/^[a-z-]+:(?=\/|\.)/, "").replace(/@.*$/, "");
-  return basename(path).replace(/:.*$/, "").replace(/[^a-zA-Z0-9_.-]/g, "-") || "container";
+  return (
+    basename(path)
+      .replace(/:.*$/, "")
+      .replace(/[^a-zA-Z0-9_.-]/g, "-") || "container"
+  );
 }
 
 function checkedName(name: string): string {
@@ -164,7 +174,8 @@ function handle(store: Store, id: string, name: string): Container {
     add: (sources, destination, options = {}) =>
       locked((container) => copyIn(store, container, sources, destination, options, true), options.signal),
     config: (edits) => locked((container) => editConfig(files, container, edits)),
-    commit: (image, options = {}) => locked((container) => commit(store, container, image, options), options.signal),
+    commit: (image, options = {}) =>
+      locked((container) => commit(store, container, image, options), options.signal),
     rename: async (newName) => renameContainer(files.db, id, checkedName(newName)),
     inspect: async () => inspect(store, findContainer(files, id)),
     remove: () => locked((container) => remove(store, container)),
@@ -191,7 +202,11 @@ async function withLock<T>(
 }
 
 /** Runs `action` on the container's mounted root, and unmounts it again unless its user has it mounted. */
-async function withRoot<T>(store: Store, container: WorkingContainer, action: (root: string) => Promise<T>): Promise<T> {
+async function withRoot<T>(
+  store: Store,
+  container: WorkingContainer,
+  action: (root: string) => Promise<T>,
+): Promise<T> {
   requireReach(store.runRoot, container);
   privateMountNamespace();
   const tree = treeOf(filesOf(store), container);
@@ -204,8 +219,26 @@ async function withRoot<T>(store: Store, container: WorkingContainer, action: (r
   }
 }
 
-function run(store: Store, container: WorkingContainer, argv: string[], options: RunOptions): Promise<{ exitCode: number }> {
-  const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal, ...settings } = options;
+function run(
+  store: Store,
+  container: WorkingContainer,
+  argv: string[],
+  options: RunOptions,
+): Promise<{ exitCode: number }> {
+  const {
+    env,
+    user,
+    workingDir,
+    hostname,
+    mounts,
+    terminal,
+    inherit,
+    stdin,
+    onStdout,
+    onStderr,
+    signal,
+    ...settings
+  } = options;
   return withRoot(store, container, (root) => {
     const spec = runSpec(container, root, {
       argv,
@@ -275,7 +308,10 @@ async function commit(
     ...(container.comment === undefined ? {} : { comment: container.comment }),
   };
   const labels = options.identityLabel === undefined ? [] : [`io.buildah.version=${options.identityLabel}`];
-  const edited = applyConfigEdits(container.image, container.annotations, { labels, annotations: options.annotations ?? [] });
+  const edited = applyConfigEdits(container.image, container.annotations, {
+    labels,
+    annotations: options.annotations ?? [],
+  });
   const image = commitImage(
     files,
     { ...container, image: edited.image, annotations: edited.annotations },
@@ -319,4 +355,3 @@ function inspect(store: Store, container: WorkingContainer): ContainerDetails {
     run: container.run,
   };
 }
-

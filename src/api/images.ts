@@ -5,7 +5,14 @@ import { importRoot } from "../image/import-image.ts";
 import { normaliseName } from "../oci/reference.ts";
 import type { ContainerConfig } from "../oci/types.ts";
 import { readConfig, readManifest, removeImageByText, requireImage } from "../store/images.ts";
-import { allContainers, allImages, clearCache, type ImageRecord, namesOf, setName } from "../store/records.ts";
+import {
+  allContainers,
+  allImages,
+  clearCache,
+  type ImageRecord,
+  namesOf,
+  setName,
+} from "../store/records.ts";
 import { collectGarbage, type StoreFiles } from "../store/store.ts";
 import { configOfChanges } from "../build/config-changes.ts";
 import { filesOf } from "./store.ts";
@@ -32,7 +39,11 @@ export function listImages(store: Store): ImageInfo[] {
 export async function inspectImage(store: Store, image: string): Promise<ImageDetails> {
   const files = filesOf(store);
   const record = requireImage(files, image);
-  return { ...imageInfo(files, record), config: readConfig(files, record), manifest: readManifest(files, record) };
+  return {
+    ...imageInfo(files, record),
+    config: readConfig(files, record),
+    manifest: readManifest(files, record),
+  };
 }
 
 /** Gives an image more names. Throws `not-found`, `invalid`. */
@@ -40,7 +51,11 @@ export async function tagImage(store: Store, image: string, names: string[]): Pr
   const files = filesOf(store);
   const record = requireImage(files, image);
   const full = names.map(normaliseName);
-  files.db.transaction(() => full.forEach((name) => setName(files.db, name, record.id))).immediate();
+  files.db
+    .transaction(() => {
+      for (const name of full) setName(files.db, name, record.id);
+    })
+    .immediate();
 }
 
 /** Removes a name, or an image with its last name. Returns what was done, in order. */
@@ -64,7 +79,11 @@ export async function pruneImages(store: Store): Promise<string[]> {
 }
 
 /** Makes an image of one layer from a root file system: a directory, or a tar (compressed or not; `-` is stdin). */
-export async function importImage(store: Store, source: string, options: ImportOptions = {}): Promise<ImageInfo> {
+export async function importImage(
+  store: Store,
+  source: string,
+  options: ImportOptions = {},
+): Promise<ImageInfo> {
   const files = filesOf(store);
   const image = await importRoot(files, source, {
     names: options.name === undefined ? [] : [normaliseName(options.name)],
@@ -81,7 +100,8 @@ function configOf(changes: string[]): ContainerConfig {
   try {
     return configOfChanges(changes);
   } catch (error) {
-    if (error instanceof CooperError) throw new CooperError("usage", `A change is not valid: ${error.message}`, { cause: error });
+    if (error instanceof CooperError)
+      throw new CooperError("usage", `A change is not valid: ${error.message}`, { cause: error });
     throw error;
   }
 }

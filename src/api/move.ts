@@ -10,24 +10,45 @@ export async function pull(store: Store, source: string, options: PullOptions = 
   const files = filesOf(store);
   const { policy = "always", name, platform, onEvent, signal } = options;
   const request = { name, platform, onEvent, signal };
-  const image = policy === "always" ? await pullImage(files, source, request) : await obtainImage(files, source, policy, request);
+  const image =
+    policy === "always"
+      ? await pullImage(files, source, request)
+      : await obtainImage(files, source, policy, request);
   return imageInfo(files, image);
 }
 
 /** Sends an image of the store to a destination. */
-export async function push(store: Store, image: string, destination: string, options: PushOptions = {}): Promise<PushResult> {
-  const { root } = await pushImage(filesOf(store), image, destination, sendRequest(destination, options, "gzip"));
+export async function push(
+  store: Store,
+  image: string,
+  destination: string,
+  options: PushOptions = {},
+): Promise<PushResult> {
+  const { root } = await pushImage(
+    filesOf(store),
+    image,
+    destination,
+    sendRequest(destination, options, "gzip"),
+  );
   return { digest: root.digest };
 }
 
 /** Copies an image between two transports without a store. */
-export async function copy(source: string, destination: string, options: PushOptions = {}): Promise<PushResult> {
+export async function copy(
+  source: string,
+  destination: string,
+  options: PushOptions = {},
+): Promise<PushResult> {
   const { root } = await copyBetween(source, destination, sendRequest(destination, options, "keep"));
   return { digest: root.digest };
 }
 
 /** Transports that hold plain directories or Docker's archives keep layers uncompressed unless asked, as Buildah does. */
-function sendRequest(destination: string, options: PushOptions, usual: LayerCompression | "keep"): SendRequest {
+function sendRequest(
+  destination: string,
+  options: PushOptions,
+  usual: LayerCompression | "keep",
+): SendRequest {
   const plain = /^(?:dir|docker-archive):/.test(destination);
   return {
     compression: options.compression ?? (plain ? "keep" : usual),

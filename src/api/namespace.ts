@@ -18,7 +18,9 @@ export { runSandboxInit } from "../sandbox/chroot.ts";
  * there (this call then never returns); does nothing where the process is privileged. Call it first in a program that
  * an ordinary user runs. With `container`, joins the namespace in which that container is mounted, if it is.
  */
-export function enterUserNamespace(options: { root?: string; runRoot?: string; container?: string } = {}): void {
+export function enterUserNamespace(
+  options: { root?: string; runRoot?: string; container?: string } = {},
+): void {
   finishEntering();
   if (namespaceState().kind !== "unprivileged") return;
   const keeperPid = options.container === undefined ? undefined : keeperOf(options.container, options);
@@ -51,6 +53,9 @@ function keeperOf(name: string, options: { root?: string; runRoot?: string }): n
 }
 
 /** Replaces this process by a command (or the user's shell) in a user namespace, for `cooper unshare`. */
-export function executeUnshared(command: string[], env: Record<string, string | undefined> = process.env): never {
+export function executeUnshared(
+  command: string[],
+  env: Record<string, string | undefined> = process.env,
+): never {
   unshareAndExecute(command, env);
 }

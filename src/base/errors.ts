@@ -91,7 +91,12 @@ export function wrapError(doing: string, error: unknown, code: ErrorCode = "syst
 
 /** The same error with a place in a file, unless it already has one. */
 export function locateError(error: unknown, location: Location): CooperError {
-  if (!(error instanceof CooperError)) return new CooperError("system", messageOf(error), { location, cause: error });
+  if (!(error instanceof CooperError))
+    return new CooperError("system", messageOf(error), { location, cause: error });
   if (error.location !== undefined) return error;
-  return new CooperError(error.code, error.message, { ...detailOf(error), location, cause: error.cause ?? error });
+  return new CooperError(error.code, error.message, {
+    ...detailOf(error),
+    location,
+    cause: error.cause ?? error,
+  });
 }

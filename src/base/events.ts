@@ -19,7 +19,14 @@ export type BuildEvent =
   | { type: "output"; step?: StepLabel; stream: "stdout" | "stderr"; data: Uint8Array }
   | { type: "commit-start"; name: string | undefined }
   | { type: "commit-done"; name: string | undefined; imageId: string }
-  | { type: "blob"; action: "pull" | "push"; digest: string; done: number; total: number | undefined; skipped?: boolean }
+  | {
+      type: "blob";
+      action: "pull" | "push";
+      digest: string;
+      done: number;
+      total: number | undefined;
+      skipped?: boolean;
+    }
   | { type: "warning"; message: string; location?: Location };
 
 /** Receives events as they happen; must not throw. */

@@ -14,7 +14,11 @@ type Call = (...args: unknown[]) => number | bigint;
 const bound = new Map<string, Call>();
 
 // glibc first, then musl's names.
-const LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`, "libc.so"];
+const LIBRARIES = [
+  "libc.so.6",
+  `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`,
+  "libc.so",
+];
 
 function bind(name: string, args: FFIType[], returns: FFIType): Call {
   const known = bound.get(name);
@@ -68,7 +72,8 @@ function invoke(name: string, args: FFIType[], values: unknown[], path?: string)
 
 /** A NUL-terminated C string; the caller keeps the buffer alive for the call. */
 function cString(text: string): Buffer {
-  if (text.includes("\0")) throw new SystemCallError("path", constants.errno.EINVAL, text.replaceAll("\0", "\\0"));
+  if (text.includes("\0"))
+    throw new SystemCallError("path", constants.errno.EINVAL, text.replaceAll("\0", "\\0"));
   return encodeName(`${text}\0`);
 }
 
@@ -78,7 +83,15 @@ const text = (value: string | undefined): unknown => (value === undefined ? null
 
 const AT_FDCWD = -100;
 
-export const CLONE = { NEWNS: 0x20000, NEWUTS: 0x4000000, NEWIPC: 0x8000000, NEWUSER: 0x10000000, NEWPID: 0x20000000, NEWNET: 0x40000000, NEWCGROUP: 0x2000000 } as const;
+export const CLONE = {
+  NEWNS: 0x20000,
+  NEWUTS: 0x4000000,
+  NEWIPC: 0x8000000,
+  NEWUSER: 0x10000000,
+  NEWPID: 0x20000000,
+  NEWNET: 0x40000000,
+  NEWCGROUP: 0x2000000,
+} as const;
 
 /** Flags of mount(2). */
 export const MS = {
@@ -108,8 +121,19 @@ export function unshare(flags: number): void {
 }
 
 /** mount(2). */
-export function mount(source: string, target: string, type: string | undefined, flags: number, data?: string): void {
-  invoke("mount", [pointer, pointer, pointer, u64, pointer], [cString(source), cString(target), text(type), flags, text(data)], target);
+export function mount(
+  source: string,
+  target: string,
+  type: string | undefined,
+  flags: number,
+  data?: string,
+): void {
+  invoke(
+    "mount",
+    [pointer, pointer, pointer, u64, pointer],
+    [cString(source), cString(target), text(type), flags, text(data)],
+    target,
+  );
 }
 
 /** Numbers of the system calls that libc does not wrap; the same on every architecture (include/uapi/asm-generic/unistd.h). */
@@ -129,13 +153,23 @@ function systemCall(name: keyof typeof NUMBER, types: FFIType[], values: unknown
  * Mounts a file system whose options do not fit mount(2)'s one page, option by option (fsopen(2), Linux 5.2). An option
  * without a value is a flag.
  */
-export function mountWithOptions(type: string, target: string, options: [name: string, value?: string][]): void {
+export function mountWithOptions(
+  type: string,
+  target: string,
+  options: [name: string, value?: string][],
+): void {
   const fs = systemCall("fsopen", [pointer, u32], [cString(type), 0], target);
   let fd = -1;
   try {
     const set = (command: number, key: string | undefined, value: string | undefined) =>
-      systemCall("fsconfig", [i32, u32, pointer, pointer, i32], [fs, command, text(key), text(value), 0], target);
-    for (const [key, value] of options) set(value === undefined ? FSCONFIG.SET_FLAG : FSCONFIG.SET_STRING, key, value);
+      systemCall(
+        "fsconfig",
+        [i32, u32, pointer, pointer, i32],
+        [fs, command, text(key), text(value), 0],
+        target,
+      );
+    for (const [key, value] of options)
+      set(value === undefined ? FSCONFIG.SET_FLAG : FSCONFIG.SET_STRING, key, value);
     set(FSCONFIG.CMD_CREATE, undefined, undefined);
     fd = systemCall("fsmount", [i32, u32, u32], [fs, 0, 0], target);
     const MOVE_MOUNT_F_EMPTY_PATH = 4;
@@ -229,12 +263,22 @@ export function setTimes(path: string, mtimeNs: bigint): void {
   }
   timespecs[0] = timespecs[2] = seconds;
   timespecs[1] = timespecs[3] = nanoseconds;
-  invoke("utimensat", [i32, pointer, pointer, i32], [AT_FDCWD, cString(path), ptr(timespecs), AT_SYMLINK_NOFOLLOW], path);
+  invoke(
+    "utimensat",
+    [i32, pointer, pointer, i32],
+    [AT_FDCWD, cString(path), ptr(timespecs), AT_SYMLINK_NOFOLLOW],
+    path,
+  );
 }
 
 /** linkat(2) of a path itself: a symbolic link gets a second name and is not followed. */
 export function link(existing: string, path: string): void {
-  invoke("linkat", [i32, pointer, i32, pointer, i32], [AT_FDCWD, cString(existing), AT_FDCWD, cString(path), 0], path);
+  invoke(
+    "linkat",
+    [i32, pointer, i32, pointer, i32],
+    [AT_FDCWD, cString(existing), AT_FDCWD, cString(path), 0],
+    path,
+  );
 }
 
 // Nearly every file has none: one buffer for all calls spares an allocation each.
@@ -259,7 +303,9 @@ export function getXattr(path: string, name: string): Buffer | undefined {
   const cName = cString(name);
   for (let size = 256; ; size *= 8) {
     const buffer = Buffer.alloc(size);
-    const length = Number(bind("lgetxattr", [pointer, pointer, pointer, u64], i64)(cPath, cName, buffer, size));
+    const length = Number(
+      bind("lgetxattr", [pointer, pointer, pointer, u64], i64)(cPath, cName, buffer, size),
+    );
     if (length >= 0) return buffer.subarray(0, length);
     const number = errno();
     if (number === constants.errno.ENODATA || number === constants.errno.EOPNOTSUPP) return undefined;
@@ -271,7 +317,12 @@ export function getXattr(path: string, name: string): Buffer | undefined {
 export function setXattr(path: string, name: string, value: Uint8Array): void {
   // An empty buffer has no address: give the kernel one byte to point at, of which it reads none.
   const bytes = value.length === 0 ? Buffer.alloc(1) : value;
-  invoke("lsetxattr", [pointer, pointer, pointer, u64, i32], [cString(path), cString(name), bytes, value.length, 0], path);
+  invoke(
+    "lsetxattr",
+    [pointer, pointer, pointer, u64, i32],
+    [cString(path), cString(name), bytes, value.length, 0],
+    path,
+  );
 }
 
 /** Removes an extended attribute of a path itself. */
@@ -331,19 +382,27 @@ function stringArray(values: string[]): { array: BigUint64Array; keep: Buffer[] 
 /** execve(2): replaces this process, all threads of it. Returns only by throwing. */
 export function execve(path: string, argv: string[], env: Record<string, string | undefined>): never {
   const args = stringArray(argv);
-  const pairs = Object.entries(env).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
+  const pairs = Object.entries(env).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key}=${value}`],
+  );
   const environment = stringArray(pairs);
   // Bun opens everything close-on-exec but may have marked stdio non-blocking; the new program expects plain files.
   for (const fd of [0, 1, 2]) setBlocking(fd);
   resetSignals();
-  invoke("execve", [pointer, pointer, pointer], [cString(path), ptr(args.array), ptr(environment.array)], path);
+  invoke(
+    "execve",
+    [pointer, pointer, pointer],
+    [cString(path), ptr(args.array), ptr(environment.array)],
+    path,
+  );
   throw new SystemCallError("execve", 0, path);
 }
 
 /** Ignored signals stay ignored in the new program: Bun ignores SIGPIPE, without which `yes | head` never ends. */
 function resetSignals(): void {
   const SIG_DFL = 0n;
-  for (const signal of [constants.signals.SIGPIPE, constants.signals.SIGXFSZ]) bind("signal", [i32, i64], i64)(signal, SIG_DFL);
+  for (const signal of [constants.signals.SIGPIPE, constants.signals.SIGXFSZ])
+    bind("signal", [i32, i64], i64)(signal, SIG_DFL);
 }
 
 function setBlocking(fd: number): void {
@@ -382,7 +441,14 @@ export function capset(effective: bigint, permitted: bigint, inheritable: bigint
   const low = (set: bigint) => Number(set & 0xffffffffn);
   const high = (set: bigint) => Number(set >> 32n);
   const header = new Uint32Array([0x20080522, 0]);
-  const data = new Uint32Array([low(effective), low(permitted), low(inheritable), high(effective), high(permitted), high(inheritable)]);
+  const data = new Uint32Array([
+    low(effective),
+    low(permitted),
+    low(inheritable),
+    high(effective),
+    high(permitted),
+    high(inheritable),
+  ]);
   invoke("capset", [pointer, pointer], [ptr(header), ptr(data)]);
 }
 

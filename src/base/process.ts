@@ -49,8 +49,15 @@ export async function runProcess(argv: string[], options: ProcessOptions = {}): 
       drain(child.stderr, options.onStderr),
       child.exited,
     ]);
-    if (signal?.aborted) throw new CooperError("cancelled", `${argv[0]} was cancelled`, { cause: signal.reason });
-    return { argv, exitCode: statusOf(child), signal: child.signalCode === null ? undefined : String(child.signalCode), stdout, stderr };
+    if (signal?.aborted)
+      throw new CooperError("cancelled", `${argv[0]} was cancelled`, { cause: signal.reason });
+    return {
+      argv,
+      exitCode: statusOf(child),
+      signal: child.signalCode === null ? undefined : String(child.signalCode),
+      stdout,
+      stderr,
+    };
   } finally {
     clearTimeout(force);
     signal?.removeEventListener("abort", onAbort);
@@ -102,7 +109,10 @@ const found = new Map<string, string | undefined>();
 export function findProgram(name: string): string | undefined {
   if (found.has(name)) return found.get(name);
   const directories = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-  const path = directories.filter((d) => d.startsWith("/")).map((d) => `${d}/${name}`).find(isExecutable);
+  const path = directories
+    .filter((d) => d.startsWith("/"))
+    .map((d) => `${d}/${name}`)
+    .find(isExecutable);
   found.set(name, path);
   return path;
 }

@@ -45,7 +45,11 @@ export interface BuiltImage {
 }
 
 /** Builds and names the image. Throws the first failing stage's error; then nothing is named. */
-export async function buildImage(store: StoreFiles, request: BuildRequest, sandbox: () => Sandbox): Promise<BuiltImage> {
+export async function buildImage(
+  store: StoreFiles,
+  request: BuildRequest,
+  sandbox: () => Sandbox,
+): Promise<BuiltImage> {
   const { text, file } = request.dockerfile;
   const dockerfile = parseDockerfile(text, file);
   const plan = planBuild(dockerfile, {
@@ -69,7 +73,8 @@ export async function buildImage(store: StoreFiles, request: BuildRequest, sandb
     checkouts: new Map(),
   };
   await planTriggers(build);
-  for (const { message, location } of build.plan.warnings) request.onEvent({ type: "warning", message, location });
+  for (const { message, location } of build.plan.warnings)
+    request.onEvent({ type: "warning", message, location });
   const target = await runStages(build);
   warnUnusedArgs(build);
   request.signal.throwIfAborted();
@@ -132,8 +137,11 @@ function stageRunner(build: () => Build, limit: LimitFunction, failed: AbortCont
 async function runStages(build: Build): Promise<StageState> {
   const stages = build.plan.order.map((index) => build.stage(index));
   const results = await Promise.allSettled(stages);
-  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
-  const first = failures.find((error) => !(error instanceof CooperError && error.code === "cancelled")) ?? failures[0];
+  const failures = results.flatMap((result) =>
+    result.status === "rejected" ? [result.reason as unknown] : [],
+  );
+  const first =
+    failures.find((error) => !(error instanceof CooperError && error.code === "cancelled")) ?? failures[0];
   if (first !== undefined) throw first;
   return build.stage(build.plan.target);
 }
@@ -141,7 +149,10 @@ async function runStages(build: Build): Promise<StageState> {
 function warnUnusedArgs(build: Build): void {
   const unused = Object.keys(build.request.buildArgs).filter((name) => !build.usedArgs.has(name));
   if (unused.length === 0) return;
-  build.request.onEvent({ type: "warning", message: `No instruction uses the build args ${unused.sort().join(", ")}` });
+  build.request.onEvent({
+    type: "warning",
+    message: `No instruction uses the build args ${unused.sort().join(", ")}`,
+  });
 }
 
 function commitTarget(build: Build, target: StageState): BuiltImage {

@@ -11,6 +11,7 @@ export function configOfChanges(changes: string[], base: ContainerConfig = {}): 
   const plan = planBuild(parseDockerfile(["FROM scratch", ...changes].join("\n"), "--change"));
   const { steps, state } = resolveStage(plan, plan.stages[0]!, imageState(base));
   const working = steps.find((step) => step.op.kind !== "config" && step.op.kind !== "mkdir");
-  if (working !== undefined) throw new CooperError("invalid", `"${working.text}" changes files, which a config change cannot`);
+  if (working !== undefined)
+    throw new CooperError("invalid", `"${working.text}" changes files, which a config change cannot`);
   return state.config;
 }

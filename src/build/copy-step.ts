@@ -121,7 +121,12 @@ async function placeOther(build: Build, op: CopyOp, source: CopySource, placemen
     }
     case "url": {
       const got = await downloaded(build, source, op.checksum);
-      const made = { name: got.suggestedName ?? source.name, content: { file: got.file }, mode: 0o600, mtimeNs: got.mtimeNs };
+      const made = {
+        name: got.suggestedName ?? source.name,
+        content: { file: got.file },
+        mode: 0o600,
+        mtimeNs: got.mtimeNs,
+      };
       return placeMadeFile(made, { ...placement, keepOwners: false, unpack: op.unpack === true }, directory);
     }
     case "git": {

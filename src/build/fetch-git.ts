@@ -40,11 +40,15 @@ async function checkOut(build: Build, source: GitSource): Promise<GitCheckout> {
   if (source.submodules) await git("submodule", "update", "-q", "--init", "--recursive", "--depth=1");
   const commit = (await git("rev-parse", "HEAD")).trim();
   if (source.checksum !== undefined && !commit.startsWith(source.checksum)) {
-    throw new CooperError("integrity", `The checksum of ${source.url} does not match: its commit is ${commit}`);
+    throw new CooperError(
+      "integrity",
+      `The checksum of ${source.url} does not match: its commit is ${commit}`,
+    );
   }
   if (!source.keepGitDir) rmSync(join(directory, ".git"), { recursive: true, force: true });
   const path = source.subdir === undefined ? directory : resolveInRoot(directory, source.subdir);
-  if (!existsSync(path)) throw new CooperError("not-found", `${source.url} has no directory ${source.subdir}`);
+  if (!existsSync(path))
+    throw new CooperError("not-found", `${source.url} has no directory ${source.subdir}`);
   return { path, commit };
 }
 
@@ -57,14 +61,22 @@ const ENVIRONMENT = {
 
 function start(build: Build, directory: string | undefined, args: string[]) {
   const where = directory === undefined ? [] : ["-C", directory];
-  return runProcess(["git", ...where, ...args], { env: { ...process.env, ...ENVIRONMENT }, signal: build.signal });
+  return runProcess(["git", ...where, ...args], {
+    env: { ...process.env, ...ENVIRONMENT },
+    signal: build.signal,
+  });
 }
 
 async function tryGit(build: Build, directory: string, args: string[]): Promise<boolean> {
   return (await start(build, directory, args)).exitCode === 0;
 }
 
-async function runGit(build: Build, source: GitSource, directory: string | undefined, args: string[]): Promise<string> {
+async function runGit(
+  build: Build,
+  source: GitSource,
+  directory: string | undefined,
+  args: string[],
+): Promise<string> {
   const { exitCode, stdout, stderr } = await start(build, directory, args);
   if (exitCode === 0) return Buffer.from(stdout).toString();
   const said = Buffer.from(stderr).toString().trim().split("\n").at(-1) ?? "";

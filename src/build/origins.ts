@@ -29,7 +29,10 @@ async function openNew(build: Build, origin: Origin): Promise<OpenOrigin> {
     case "stage":
       return { kind: "stage", stage: await build.stage(origin.stage) };
     case "image":
-      return { kind: "stage", stage: await imageStage(build.store, build.request, origin.reference, origin.platform) };
+      return {
+        kind: "stage",
+        stage: await imageStage(build.store, build.request, origin.reference, origin.platform),
+      };
     case "context":
       return openContext(build, origin.name);
   }
@@ -50,7 +53,10 @@ async function openContext(build: Build, name: string | undefined): Promise<Open
   }
   const layout = /^oci-layout:\/\/(.+)$/.exec(given);
   if (layout !== null) {
-    return { kind: "stage", stage: await imageStage(build.store, build.request, `oci:${layout[1]}`, undefined) };
+    return {
+      kind: "stage",
+      stage: await imageStage(build.store, build.request, `oci:${layout[1]}`, undefined),
+    };
   }
   const path = resolve(given);
   if (!existsSync(path) || !statSync(path).isDirectory()) {
@@ -72,4 +78,3 @@ export async function originKey(build: Build, origin: Origin): Promise<Digest | 
   const open = await openOrigin(build, origin);
   return open.kind === "directory" ? undefined : digestOf(`origin ${open.stage.key}`);
 }
-

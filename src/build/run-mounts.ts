@@ -43,7 +43,12 @@ export async function prepareMounts(build: Build, op: RunOp): Promise<PreparedMo
   }
 }
 
-async function prepareMount(build: Build, wanted: MountOp, prepared: PreparedMounts, undo: (() => void)[]): Promise<void> {
+async function prepareMount(
+  build: Build,
+  wanted: MountOp,
+  prepared: PreparedMounts,
+  undo: (() => void)[],
+): Promise<void> {
   switch (wanted.type) {
     case "bind":
       prepared.mounts.push(await bindMount(build, wanted, undo));
@@ -52,13 +57,18 @@ async function prepareMount(build: Build, wanted: MountOp, prepared: PreparedMou
       prepared.mounts.push(await cacheMount(build, wanted, undo));
       return;
     case "tmpfs":
-      prepared.mounts.push({ type: "tmpfs", target: wanted.target, ...(wanted.size === undefined ? {} : { size: wanted.size }) });
+      prepared.mounts.push({
+        type: "tmpfs",
+        target: wanted.target,
+        ...(wanted.size === undefined ? {} : { size: wanted.size }),
+      });
       return;
     case "secret":
       secretMount(build, wanted, prepared, undo);
       return;
     case "ssh":
-      if (wanted.required) throw new CooperError("unsupported", "RUN --mount=type=ssh is not supported in this version");
+      if (wanted.required)
+        throw new CooperError("unsupported", "RUN --mount=type=ssh is not supported in this version");
   }
 }
 
@@ -115,11 +125,18 @@ async function fillCache(build: Build, wanted: Of<"cache">, directory: string): 
   chownSync(directory, wanted.uid, wanted.gid);
 }
 
-function secretMount(build: Build, wanted: Of<"secret">, prepared: PreparedMounts, undo: (() => void)[]): void {
+function secretMount(
+  build: Build,
+  wanted: Of<"secret">,
+  prepared: PreparedMounts,
+  undo: (() => void)[],
+): void {
   const value = secretValue(build, wanted.id);
   if (value === undefined) {
     if (!wanted.required) return;
-    throw new CooperError("not-found", `The build has no secret "${wanted.id}"`, { hint: `Give it with --secret id=${wanted.id},src=FILE` });
+    throw new CooperError("not-found", `The build has no secret "${wanted.id}"`, {
+      hint: `Give it with --secret id=${wanted.id},src=FILE`,
+    });
   }
   if (wanted.env !== undefined) prepared.env.push(`${wanted.env}=${value.toString("utf8")}`);
   if (wanted.env !== undefined && wanted.target === undefined) return;
@@ -134,7 +151,12 @@ function secretMount(build: Build, wanted: Of<"secret">, prepared: PreparedMount
   writeFileSync(file, value, { mode: 0o600 });
   chownSync(file, wanted.uid, wanted.gid);
   chmodSync(file, wanted.mode);
-  prepared.mounts.push({ type: "bind", source: file, target: wanted.target ?? `/run/secrets/${basename(wanted.id)}`, readOnly: true });
+  prepared.mounts.push({
+    type: "bind",
+    source: file,
+    target: wanted.target ?? `/run/secrets/${basename(wanted.id)}`,
+    readOnly: true,
+  });
 }
 
 function secretValue(build: Build, id: string): Buffer | undefined {

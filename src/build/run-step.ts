@@ -13,7 +13,12 @@ import { containerOf, type StageState } from "./stage-state.ts";
 const TAIL_LINES = 20;
 
 /** Runs it. Throws `run-failed` with the command's exit status and the end of its output. */
-export async function executeRun(build: Build, stage: StageState, op: RunOp, label: StepLabel): Promise<void> {
+export async function executeRun(
+  build: Build,
+  stage: StageState,
+  op: RunOp,
+  label: StepLabel,
+): Promise<void> {
   const { store, request } = build;
   const container = containerOf(store, request, stage);
   const rootfs = snapshotter(container).mount(treeOf(store, container));
@@ -53,10 +58,14 @@ function runRequest(op: RunOp, mounts: RunMount[], env: string[]): RunRequest {
 function failure(op: RunOp, exitCode: number, tail: Tail): CooperError {
   const command = op.argv.at(-1) ?? "";
   const short = command.length > 80 ? `${command.slice(0, 77)}…` : command;
-  return new CooperError("run-failed", `The command "${short.replaceAll("\n", " ")}" failed: exit status ${exitCode}`, {
-    exitCode,
-    output: tail.text(),
-  });
+  return new CooperError(
+    "run-failed",
+    `The command "${short.replaceAll("\n", " ")}" failed: exit status ${exitCode}`,
+    {
+      exitCode,
+      output: tail.text(),
+    },
+  );
 }
 
 /** The last lines of a stream, in bounded memory. */

@@ -16,7 +16,16 @@ export function scratchStage(request: BuildRequest, platform: string | undefined
   const image = newImageConfig(wanted === undefined ? hostPlatform() : parsePlatform(wanted));
   const key = digestOf(`scratch ${image.os}/${image.architecture}/${image.variant ?? ""}`);
   const planned = scratchState();
-  return { base: scratchBase, frozen: [], plan: [], image, annotations: {}, planned, key, container: undefined };
+  return {
+    base: scratchBase,
+    frozen: [],
+    plan: [],
+    image,
+    annotations: {},
+    planned,
+    key,
+    container: undefined,
+  };
 }
 
 /** A stage FROM an image, pulled if the policy says so. */
@@ -34,12 +43,19 @@ export async function imageStage(
   const config = readConfig(store, image);
   const base = containerBase(store, image);
   // The files decide, not the manifest: the same image in another format or compression is the same base.
-  const key = digestOf(JSON.stringify(["image", config.os, config.architecture, config.variant, config.rootfs.diff_ids]));
+  const key = digestOf(
+    JSON.stringify(["image", config.os, config.architecture, config.variant, config.rootfs.diff_ids]),
+  );
   const planned = imageState(config.config, config.author);
   return { base, frozen: [], plan: [], image: config, annotations: {}, planned, key, container: undefined };
 }
 
 /** A stage FROM another one: it goes on where that one ended. */
 export function continuedStage(other: StageState): StageState {
-  return { ...other, frozen: [...other.frozen], plan: other.plan.map((layer) => ({ ...layer })), container: undefined };
+  return {
+    ...other,
+    frozen: [...other.frozen],
+    plan: other.plan.map((layer) => ({ ...layer })),
+    container: undefined,
+  };
 }

@@ -1,7 +1,13 @@
 /** A stage while it is being built: what it stands on, what its steps gave, and its working container once it needs one. */
 import type { Digest } from "../base/digest.ts";
 import type { LayerPlan } from "../container/commit.ts";
-import { createBuildContainer, freezeContainer, snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
+import {
+  createBuildContainer,
+  freezeContainer,
+  snapshotter,
+  treeOf,
+  type WorkingContainer,
+} from "../container/working-container.ts";
 import type { ContainerBase } from "../container/working-container.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { StageState as PlannedState } from "../plan/types.ts";

@@ -22,7 +22,13 @@ export async function buildStage(build: Build, index: number): Promise<StageStat
   build.signal.throwIfAborted();
   const state = await openBase(build, plan);
   const resolved = resolve(build, plan, state);
-  const run: StageRun = { build, plan, state, total: resolved.steps.length + 1, useCache: !build.request.noCache };
+  const run: StageRun = {
+    build,
+    plan,
+    state,
+    total: resolved.steps.length + 1,
+    useCache: !build.request.noCache,
+  };
   announceBase(run);
   for (const [number, step] of resolved.steps.entries()) {
     await runStep(run, step, number + 2).catch((error) => {
@@ -50,7 +56,10 @@ export async function openBase(build: Build, plan: StagePlan): Promise<StageStat
   try {
     if (base.kind === "scratch") return scratchStage(build.request, plan.platform);
     if (base.kind === "stage") return continuedStage(await build.stage(base.stage));
-    const open = await openOrigin(build, base.kind === "image" ? { ...base, platform: base.platform ?? plan.platform } : base);
+    const open = await openOrigin(
+      build,
+      base.kind === "image" ? { ...base, platform: base.platform ?? plan.platform } : base,
+    );
     if (open.kind === "stage") return continuedStage(open.stage);
     throw new CooperError("unsupported", `A stage cannot begin with a build context that is a directory`);
   } catch (error) {
@@ -59,9 +68,13 @@ export async function openBase(build: Build, plan: StagePlan): Promise<StageStat
 }
 
 function resolve(build: Build, plan: StagePlan, state: StageState): ResolvedStage {
-  const resolved = resolveStage(build.plan, plan, state.planned, { buildArgs: build.request.buildArgs, os: state.image.os });
+  const resolved = resolveStage(build.plan, plan, state.planned, {
+    buildArgs: build.request.buildArgs,
+    os: state.image.os,
+  });
   for (const name of resolved.usedArgs) build.usedArgs.add(name);
-  for (const { message, location } of resolved.warnings) build.request.onEvent({ type: "warning", message, location });
+  for (const { message, location } of resolved.warnings)
+    build.request.onEvent({ type: "warning", message, location });
   return resolved;
 }
 
@@ -85,10 +98,18 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
   state.image = imageOf(state.image, step);
   const stack = snapshot === null ? [] : [snapshot];
   state.plan.push({ stack, history: historyOf(step, stack.length === 0), checkpoint: step.checkpoint });
-  build.request.onEvent({ type: "step-done", step: label, cached, milliseconds: performance.now() - started });
+  build.request.onEvent({
+    type: "step-done",
+    step: label,
+    cached,
+    milliseconds: performance.now() - started,
+  });
 }
 
-function imageOf(image: ImageConfig, state: { config: ContainerConfig; author: string | undefined }): ImageConfig {
+function imageOf(
+  image: ImageConfig,
+  state: { config: ContainerConfig; author: string | undefined },
+): ImageConfig {
   return { ...image, config: state.config, ...(state.author === undefined ? {} : { author: state.author }) };
 }
 
@@ -98,7 +119,11 @@ function historyOf(step: Step, empty: boolean): HistoryEntry[] {
 }
 
 /** What a step adds: from the cache, or by executing it. Steps that only change the config add nothing. */
-async function snapshotOf(run: StageRun, step: Step, label: StepLabel): Promise<{ snapshot: string | null; cached: boolean }> {
+async function snapshotOf(
+  run: StageRun,
+  step: Step,
+  label: StepLabel,
+): Promise<{ snapshot: string | null; cached: boolean }> {
   const { build, state } = run;
   const key = stepKey(state.key, step, await inputsOf(build, step));
   state.key = key;
@@ -145,7 +170,9 @@ async function inputsOf(build: Build, step: Step): Promise<Digest[]> {
   const inputs: Digest[] = [];
   for (const wanted of op.mounts) {
     if (wanted.type !== "bind") continue;
-    inputs.push((await originKey(build, wanted.from)) ?? (await mountDigest(build, wanted.from, wanted.source)));
+    inputs.push(
+      (await originKey(build, wanted.from)) ?? (await mountDigest(build, wanted.from, wanted.source)),
+    );
   }
   return inputs;
 }

@@ -68,7 +68,11 @@ export function commitImage(
     rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
     history: request.omitHistory ? [] : history,
   });
-  return addImage(store, { config, layers, annotations: container.annotations, format: request.format }, request.names);
+  return addImage(
+    store,
+    { config, layers, annotations: container.annotations, format: request.format },
+    request.names,
+  );
 }
 
 interface Parts {
@@ -76,7 +80,13 @@ interface Parts {
   history: HistoryEntry[];
 }
 
-function stacked(store: StoreFiles, container: WorkingContainer, plan: LayerPlan[], request: CommitRequest, created: string): Parts {
+function stacked(
+  store: StoreFiles,
+  container: WorkingContainer,
+  plan: LayerPlan[],
+  request: CommitRequest,
+  created: string,
+): Parts {
   const layers = container.base.layers.map((layer) => inFormat(layer, request.format));
   const history = [...(container.image.history ?? [])];
   const below = layers.flatMap((layer) => layer.stack);
@@ -89,19 +99,34 @@ function stacked(store: StoreFiles, container: WorkingContainer, plan: LayerPlan
   return { layers, history };
 }
 
-function squashed(store: StoreFiles, container: WorkingContainer, plan: LayerPlan[], request: CommitRequest, created: string): Parts {
+function squashed(
+  store: StoreFiles,
+  container: WorkingContainer,
+  plan: LayerPlan[],
+  request: CommitRequest,
+  created: string,
+): Parts {
   const base = container.base.layers.flatMap((layer) => layer.stack);
   const stack = [...base, ...plan.flatMap((layer) => layer.stack)];
   const layer = packed(store, stack, [], request);
   const last = plan.at(-1)?.history.at(-1);
-  const entry = { created, created_by: last?.created_by ?? "squash", ...(layer === undefined ? { empty_layer: true } : {}) };
+  const entry = {
+    created,
+    created_by: last?.created_by ?? "squash",
+    ...(layer === undefined ? { empty_layer: true } : {}),
+  };
   return { layers: layer === undefined ? [] : [layer], history: [entry] };
 }
 
 /** Bytes of a tar that holds no entry: two blocks of zeros, or nothing at all. */
 const EMPTY_TAR = 1024;
 
-function packed(store: StoreFiles, stack: string[], below: string[], request: CommitRequest): ImageLayer | undefined {
+function packed(
+  store: StoreFiles,
+  stack: string[],
+  below: string[],
+  request: CommitRequest,
+): ImageLayer | undefined {
   if (stack.length === 0) return undefined;
   const measured = measureLayer(store, { stack, below, timestamp: request.timestamp });
   if (measured.size <= EMPTY_TAR) return undefined;
@@ -125,7 +150,8 @@ function ownerOf(entries: HistoryEntry[]): number {
 /** Fields in the order of the spec's example, so that equal configs have equal bytes. */
 function orderedConfig(config: ImageConfig): ImageConfig {
   const { created, author, architecture, os, variant, config: inner, rootfs, history, ...rest } = config;
-  if (architecture === undefined || os === undefined) throw new CooperError("internal", "An image needs a platform");
+  if (architecture === undefined || os === undefined)
+    throw new CooperError("internal", "An image needs a platform");
   return {
     ...(created === undefined ? {} : { created }),
     ...(author === undefined || author === "" ? {} : { author }),
@@ -138,4 +164,3 @@ function orderedConfig(config: ImageConfig): ImageConfig {
     ...(history === undefined || history.length === 0 ? {} : { history }),
   };
 }
-

@@ -9,7 +9,12 @@ import type { ContainerBase } from "./working-container.ts";
 export function containerBase(store: StoreFiles, image: ImageRecord): ContainerBase {
   const layers = imageLayers(store.db, image.id);
   const { layers: descriptors } = readManifest(store, image);
-  if (!holdSnapshots(store, layers.flatMap((layer) => layer.stack))) {
+  if (
+    !holdSnapshots(
+      store,
+      layers.flatMap((layer) => layer.stack),
+    )
+  ) {
     throw new CooperError("not-found", `Image ${image.id.slice(0, 12)} was removed by another process`);
   }
   return {
@@ -25,4 +30,9 @@ export function containerBase(store: StoreFiles, image: ImageRecord): ContainerB
 }
 
 /** Nothing. */
-export const scratchBase: ContainerBase = { imageId: undefined, imageName: undefined, manifestDigest: undefined, layers: [] };
+export const scratchBase: ContainerBase = {
+  imageId: undefined,
+  imageName: undefined,
+  manifestDigest: undefined,
+  layers: [],
+};

@@ -40,7 +40,8 @@ export async function copyIntoContainer(
   root: string,
   request: CopyInRequest,
 ): Promise<string> {
-  if (request.sources.length === 0) throw new CooperError("usage", "There is nothing to copy: no source was given");
+  if (request.sources.length === 0)
+    throw new CooperError("usage", "There is nothing to copy: no source was given");
   const placement = placementOf(container, root, request);
   const urls = request.sources.filter(isUrl);
   if (urls.length > 0 && !request.add) {
@@ -80,9 +81,15 @@ function placementOf(container: WorkingContainer, root: string, request: CopyInR
 /** Without a context directory sources are paths of the whole host. */
 function fileSources(request: CopyInRequest, patterns: string[]): FileSources {
   const ignore = ignoreOf(request);
-  if (request.sourceRoot !== undefined) return { root: request.sourceRoot, label: "the source", patterns, ignore };
+  if (request.sourceRoot !== undefined)
+    return { root: request.sourceRoot, label: "the source", patterns, ignore };
   if (request.contextDir !== undefined) {
-    return { root: resolve(request.contextDir), label: `the context directory ${request.contextDir}`, patterns, ignore };
+    return {
+      root: resolve(request.contextDir),
+      label: `the context directory ${request.contextDir}`,
+      patterns,
+      ignore,
+    };
   }
   return { root: "/", label: "the host", patterns: patterns.map((pattern) => resolve(pattern)), ignore };
 }
@@ -122,7 +129,12 @@ function hashOptions(placement: Placement) {
   };
 }
 
-async function addUrl(store: StoreFiles, url: string, placement: Placement, request: CopyInRequest): Promise<string> {
+async function addUrl(
+  store: StoreFiles,
+  url: string,
+  placement: Placement,
+  request: CopyInRequest,
+): Promise<string> {
   const got = await download(url, store.session.path("download"), request.checksum, request.signal);
   const name = got.suggestedName ?? (new URL(url).pathname.split("/").at(-1) || "download");
   await placeMadeFile(

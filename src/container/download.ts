@@ -14,16 +14,27 @@ export interface Download {
 }
 
 /** Downloads to `file`. With `checksum` (sha256:…) other content is an `integrity` error and nothing is kept. */
-export async function download(url: string, file: string, checksum: string | undefined, signal?: AbortSignal): Promise<Download> {
+export async function download(
+  url: string,
+  file: string,
+  checksum: string | undefined,
+  signal?: AbortSignal,
+): Promise<Download> {
   const wanted = checksum === undefined ? undefined : parseDigest(checksum);
   try {
     const response = await fetch(url, { redirect: "follow", ...(signal === undefined ? {} : { signal }) });
     if (!response.ok || response.body === null) {
-      throw new CooperError("not-found", `the server answered ${response.status} ${response.statusText}`.trimEnd());
+      throw new CooperError(
+        "not-found",
+        `the server answered ${response.status} ${response.statusText}`.trimEnd(),
+      );
     }
     const digest = await save(response.body, file);
     if (wanted !== undefined && digest !== wanted) {
-      throw new CooperError("integrity", `digest mismatch: the content is ${digest}, the checksum says ${wanted}`);
+      throw new CooperError(
+        "integrity",
+        `digest mismatch: the content is ${digest}, the checksum says ${wanted}`,
+      );
     }
     const modified = Date.parse(response.headers.get("last-modified") ?? "");
     return {
@@ -55,6 +66,7 @@ async function save(body: ReadableStream<Uint8Array>, file: string): Promise<Dig
 function nameFrom(disposition: string | null): string | undefined {
   const match = /filename="?([^";]+)"?/i.exec(disposition ?? "");
   const name = match?.[1]?.trim();
-  return name === undefined || name === "" || name.includes("/") || name === ".." || name === "." ? undefined : name;
+  return name === undefined || name === "" || name.includes("/") || name === ".." || name === "."
+    ? undefined
+    : name;
 }
-

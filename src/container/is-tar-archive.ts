@@ -21,7 +21,13 @@ export async function isTarArchive(file: string): Promise<boolean> {
 
 /** The header's checksum counts its own eight bytes as spaces (pax(1), "ustar Interchange Format"). */
 function isTarHeader(block: Buffer): boolean {
-  const stored = Number.parseInt(block.toString("latin1", 148, 156).replace(/[\0 ]+$/, "").trim(), 8);
+  const stored = Number.parseInt(
+    block
+      .toString("latin1", 148, 156)
+      .replace(/[\0 ]+$/, "")
+      .trim(),
+    8,
+  );
   let unsigned = 0;
   for (let i = 0; i < BLOCK; i++) unsigned += i >= 148 && i < 156 ? 0x20 : block[i]!;
   return stored === unsigned && block.some((byte) => byte !== 0);

@@ -9,7 +9,8 @@ import { lookupUser } from "./user.ts";
 export function mkdirInContainer(root: string, path: string, user: string): void {
   const there = lstatSync(fsPath(resolveInRoot(root, path)), { throwIfNoEntry: false });
   if (there?.isDirectory()) return;
-  if (there !== undefined) throw new CooperError("invalid", `Cannot make the directory ${path}: there is a file of that name`);
+  if (there !== undefined)
+    throw new CooperError("invalid", `Cannot make the directory ${path}: there is a file of that name`);
   const { uid, gid } = lookupUser(root, user);
   makeDirectories(root, path, { uid, gid, mode: 0o755 });
 }

@@ -46,9 +46,13 @@ function isInside(keeper: Keeper): boolean {
 export function requireReach(runRoot: string, container: WorkingContainer): void {
   const keeper = findKeeper(runRoot, container.id);
   if (keeper === undefined || isInside(keeper)) return;
-  throw new CooperError("in-use", `Container ${container.name ?? container.id} is mounted in another namespace`, {
-    hint: "Call enterUserNamespace({ container }) at the start of the program",
-  });
+  throw new CooperError(
+    "in-use",
+    `Container ${container.name ?? container.id} is mounted in another namespace`,
+    {
+      hint: "Call enterUserNamespace({ container }) at the start of the program",
+    },
+  );
 }
 
 /** Mounts it for the user, who finds it at the path returned until unmountForUser(). */
@@ -62,7 +66,11 @@ export function mountForUser(store: StoreFiles, runRoot: string, container: Work
 }
 
 /** Where it is mounted for its user, if it is. */
-export function mountPointOf(store: StoreFiles, runRoot: string, container: WorkingContainer): string | undefined {
+export function mountPointOf(
+  store: StoreFiles,
+  runRoot: string,
+  container: WorkingContainer,
+): string | undefined {
   const tree = treeOf(store, container);
   const keeper = findKeeper(runRoot, container.id);
   if (keeper !== undefined) return `/proc/${keeper.pid}/root${snapshotter(container).path(tree)}`;

@@ -92,7 +92,8 @@ async function findArchives(sources: FileSources, placement: Placement): Promise
   });
   const archives = new Set<string>();
   for (const match of matches) {
-    if (match.stat.isFile() && (await isTarArchive(hostPath(view, match.path)))) archives.add(hostPath(view, match.path));
+    if (match.stat.isFile() && (await isTarArchive(hostPath(view, match.path))))
+      archives.add(hostPath(view, match.path));
   }
   return archives;
 }
@@ -100,10 +101,15 @@ async function findArchives(sources: FileSources, placement: Placement): Promise
 async function unpackInto(file: string, directory: string, placement: Placement): Promise<void> {
   const inRoot = directory.slice(placement.root.length) || "/";
   const owner = placement.chown === undefined ? undefined : lookupOwner(placement.root, placement.chown);
-  await extractArchive(decompress(createReadStream(fsPath(file), { highWaterMark: 1 << 20 })), placement.root, inRoot, {
-    ...(owner === undefined ? {} : { owner }),
-    ...(placement.signal === undefined ? {} : { signal: placement.signal }),
-  });
+  await extractArchive(
+    decompress(createReadStream(fsPath(file), { highWaterMark: 1 << 20 })),
+    placement.root,
+    inRoot,
+    {
+      ...(owner === undefined ? {} : { owner }),
+      ...(placement.signal === undefined ? {} : { signal: placement.signal }),
+    },
+  );
 }
 
 /** A file that Cooper makes itself, from a here-document or a download. */

@@ -73,7 +73,13 @@ function seccompOf(settings: RunSettings, conf: ContainersConf): RunSpec["seccom
 }
 
 /** Later entries win; the order of first appearance is kept. */
-function environment(config: ContainerConfig, conf: ContainersConf, asked: string[], home: string, terminal: boolean): string[] {
+function environment(
+  config: ContainerConfig,
+  conf: ContainersConf,
+  asked: string[],
+  home: string,
+  terminal: boolean,
+): string[] {
   const values = new Map<string, string>();
   const defaults = [DEFAULT_PATH, ...conf.env, ...(terminal ? [`TERM=${process.env.TERM ?? "xterm"}`] : [])];
   for (const pair of [...defaults, `HOME=${home}`, ...(config.Env ?? []), ...asked]) {
@@ -92,8 +98,17 @@ function workingDirectory(config: ContainerConfig, asked: string | undefined): s
 /** `host:container[:options]` of --volume. Throws `usage`, `not-found`. */
 export function parseVolume(text: string): RunMount {
   const [source, target, options, ...rest] = text.split(":");
-  if (source === undefined || target === undefined || rest.length > 0 || !isAbsolute(source) || !isAbsolute(target)) {
-    throw new CooperError("usage", `The volume "${text}" is not of the form /host/path:/container/path[:options]`);
+  if (
+    source === undefined ||
+    target === undefined ||
+    rest.length > 0 ||
+    !isAbsolute(source) ||
+    !isAbsolute(target)
+  ) {
+    throw new CooperError(
+      "usage",
+      `The volume "${text}" is not of the form /host/path:/container/path[:options]`,
+    );
   }
   const words = (options ?? "").split(",").filter((word) => word !== "");
   const unknown = words.find((word) => !["ro", "rw", "z", "Z", "bind", "rbind"].includes(word));
@@ -113,12 +128,17 @@ export function parseMount(text: string): RunMount {
     const at = part.indexOf("=");
     fields.set(at === -1 ? part : part.slice(0, at), at === -1 ? "true" : part.slice(at + 1));
   }
-  const take = (...names: string[]) => names.map((name) => fields.get(name)).find((value) => value !== undefined);
+  const take = (...names: string[]) =>
+    names.map((name) => fields.get(name)).find((value) => value !== undefined);
   const target = take("target", "dst", "destination");
   if (target === undefined) throw new CooperError("usage", `The mount "${text}" has no target`);
   const type = take("type") ?? "bind";
   if (type === "tmpfs") return { type: "tmpfs", target, ...tmpfsSize(take("tmpfs-size")) };
-  if (type !== "bind") throw new CooperError("unsupported", `Mounts of type "${type}" are not supported here (bind and tmpfs are)`);
+  if (type !== "bind")
+    throw new CooperError(
+      "unsupported",
+      `Mounts of type "${type}" are not supported here (bind and tmpfs are)`,
+    );
   const source = take("source", "src");
   if (source === undefined) throw new CooperError("usage", `The mount "${text}" has no source`);
   requireSource(source, text);

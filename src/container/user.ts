@@ -93,7 +93,8 @@ export function lookupOwner(root: string, text: string): { uid: number; gid: num
   const { uid, gid } = lookupUser(root, text);
   const [userPart = "", groupPart] = splitOnce(text);
   // A bare number stands for the group as well, whatever /etc/passwd says of it.
-  if ((groupPart === undefined || groupPart === "") && parseId(userPart) !== undefined) return { uid, gid: uid };
+  if ((groupPart === undefined || groupPart === "") && parseId(userPart) !== undefined)
+    return { uid, gid: uid };
   return { uid, gid };
 }
 

@@ -61,7 +61,10 @@ export interface WorkingContainer {
 /** The writable tree, for the snapshotter. */
 export function treeOf(store: StoreFiles, container: WorkingContainer): WritableTree {
   const frozen = container.frozen.map((id) => snapshotPath(store, id));
-  return { directory: container.directory, lowers: [...snapshotPaths(store, container.base.layers), ...frozen] };
+  return {
+    directory: container.directory,
+    lowers: [...snapshotPaths(store, container.base.layers), ...frozen],
+  };
 }
 
 export function snapshotter(container: WorkingContainer): Snapshotter {
@@ -85,7 +88,13 @@ export function createContainer(
     createdBy: undefined,
     comment: undefined,
   };
-  const record = { id, name, imageId: parts.base.imageId, created: container.created, state: JSON.stringify(container) };
+  const record = {
+    id,
+    name,
+    imageId: parts.base.imageId,
+    created: container.created,
+    state: JSON.stringify(container),
+  };
   const snapshots = parts.base.layers.flatMap((layer) => layer.stack);
   const unfinished = { ...treeOf(store, container), directory: store.session.path("container") };
   snapshotter(container).prepare(unfinished);
@@ -131,7 +140,9 @@ function findRecord(store: StoreFiles, text: string): ContainerRecord {
     throw new CooperError("usage", `Container id ${text} is ambiguous`, { hint: "give more of its digits" });
   }
   if (matches[0] !== undefined) return matches[0];
-  throw new CooperError("not-found", `${text}: no such container`, { hint: "cooper containers lists what is there" });
+  throw new CooperError("not-found", `${text}: no such container`, {
+    hint: "cooper containers lists what is there",
+  });
 }
 
 /** The container of a record, whatever a killed freeze left of it. */
@@ -171,7 +182,8 @@ function freezeNamed(store: StoreFiles, container: WorkingContainer): string | u
   const id = store.session.snapshotId();
   const tree = treeOf(store, container);
   const after = { ...container, frozen: [...container.frozen, id] };
-  const record = (state: WorkingContainer) => saveContainerState(store.db, container.id, JSON.stringify(state));
+  const record = (state: WorkingContainer) =>
+    saveContainerState(store.db, container.id, JSON.stringify(state));
   store.db
     .transaction(() => {
       addSnapshot(store.db, id);

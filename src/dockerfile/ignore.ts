@@ -4,7 +4,7 @@
  * Which file applies is decided elsewhere. An ignored Dockerfile, or ignore file, can still be read by the builder;
  * it is only COPY, ADD and mounts that do not see it.
  */
-import { CooperError, locateError } from "../base/errors.ts";
+import type { Location } from "../base/errors.ts";
 import { PatternList, type PatternState } from "./pattern-list.ts";
 import { cleanPath } from "./pattern.ts";
 import { trim } from "./spaces.ts";
@@ -24,26 +24,22 @@ export interface IgnoreMatcher {
 
 /**
  * Reads an ignore file. `text` is its content as a name (base/path-bytes.ts: decodeName), `file` its path for errors.
- * Throws `invalid` with the file and line for a malformed pattern.
+ * Throws `invalid` with the file and line for a
+ * malformed pattern; the matcher itself does so for one that is malformed in a way that Docker too finds late.
  */
 export function parseIgnoreFile(text: string, file: string): IgnoreMatcher {
   const patterns: string[] = [];
+  const locations: Location[] = [];
   for (const [index, line] of text
     .replace(/^\ufeff/, "")
     .split("\n")
     .entries()) {
     const pattern = readLine(line);
     if (pattern === undefined) continue;
-    try {
-      new PatternList([pattern]);
-    } catch (error) {
-      if (!(error instanceof CooperError)) throw error;
-      const message = `Cannot read ${file}: ${error.message.replace(/^Pattern/, "pattern")}`;
-      throw locateError(new CooperError(error.code, message, { cause: error }), { file, line: index + 1 });
-    }
     patterns.push(pattern);
+    locations.push({ file, line: index + 1 });
   }
-  return ignoreMatcher(patterns, file);
+  return ignoreMatcher(patterns, file, locations);
 }
 
 /** Pattern of a line, or undefined for comments and blank lines. A comment starts in the first column. */
@@ -61,8 +57,12 @@ function readLine(line: string): string | undefined {
 }
 
 /** A matcher for patterns in the form that parseIgnoreFile makes them. Throws `invalid`. */
-export function ignoreMatcher(patterns: readonly string[], origin: string): IgnoreMatcher {
-  const list = new PatternList(patterns);
+export function ignoreMatcher(
+  patterns: readonly string[],
+  origin: string,
+  locations: readonly Location[] = [],
+): IgnoreMatcher {
+  const list = new PatternList(patterns, locations);
   const directories = new Map<string, PatternState>();
 
   function judge(path: string): PatternState {

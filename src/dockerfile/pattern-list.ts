@@ -2,7 +2,7 @@
  * Ordered lists of path patterns with exceptions, as .dockerignore, `--exclude` and `--parents` use them: the semantics
  * of github.com/moby/patternmatcher, which BuildKit matches with, its oddities included.
  */
-import { CooperError } from "../base/errors.ts";
+import { CooperError, type Location, locateError } from "../base/errors.ts";
 import { checkPattern, classSource, cleanPath, literalSource } from "./pattern.ts";
 import { trim } from "./spaces.ts";
 
@@ -26,9 +26,13 @@ export interface PatternState {
 export class PatternList {
   readonly #patterns: Pattern[];
 
-  /** Throws `invalid` for malformed patterns and for a lone `!`. Empty patterns are passed over. */
-  constructor(patterns: readonly string[]) {
-    this.#patterns = patterns.flatMap(parsePattern);
+  /**
+   * Throws `invalid` for malformed patterns and for a lone `!`. Empty patterns are passed over. What only a comparison
+   * would stumble on is thrown by the first one, and never for a pattern that is not asked. `locations` are where the
+   * patterns are written.
+   */
+  constructor(patterns: readonly string[], locations: readonly Location[] = []) {
+    this.#patterns = patterns.flatMap((pattern, index) => parsePattern(pattern, locations[index]));
   }
 
   /** Whether any pattern is an exception. */
@@ -93,17 +97,29 @@ function prefixesOf(path: string): string[] {
   return prefixes;
 }
 
-function parsePattern(written: string): Pattern[] {
+function parsePattern(written: string, location: Location | undefined): Pattern[] {
   const trimmed = trim(written);
   if (trimmed === "") return [];
-  let text = cleanPath(trimmed);
-  const exception = text.startsWith("!");
-  if (exception) {
-    text = text.slice(1);
+  const clean = cleanPath(trimmed);
+  const exception = clean.startsWith("!");
+  const text = exception ? clean.slice(1) : clean;
+  const locate = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw location === undefined ? error : locateError(error, location);
+    }
+  };
+  locate(() => {
     if (text === "") throw new CooperError("invalid", 'Pattern "!" is malformed: it excepts nothing');
-  }
-  checkPattern(text);
-  return [{ exception, text, test: compile(text) }];
+    checkPattern(text);
+  });
+  let compiled: ((path: string) => boolean) | undefined;
+  const test = (path: string) => {
+    compiled ??= locate(() => compile(text));
+    return compiled(path);
+  };
+  return [{ exception, text, test }];
 }
 
 /**
@@ -125,7 +141,7 @@ function compile(text: string): (path: string) => boolean {
 
 interface Translation {
   kind: "exact" | "prefix" | "suffix" | "expression";
-  /** In the syntax of Go's regexp package (RE2), between `^` and `$`. */
+  /** In the syntax of Go's regexp package (RE2), to stand between `^` and `$`. */
   source: string;
 }
 
@@ -153,8 +169,10 @@ function translate(text: string): Translation {
     }
     if (char === "*") source += "[^/]*";
     else if (char === "?") source += "[^/]";
+    // At the end of the text it takes the `$` behind the expression for itself.
     else if (char === "\\") source += `\\${chars[at++] ?? ""}`;
-    else if (".+()|{}$".includes(char)) source += `\\${char}`;
+    // Not `|`, `{` and `}`, which keep their meaning as expressions once a pattern has a wildcard.
+    else if (".+()$".includes(char)) source += `\\${char}`;
     else source += char;
     if ("*?\\[]".includes(char)) kind = "expression";
   }
@@ -163,7 +181,7 @@ function translate(text: string): Translation {
 
 function compileExpression(text: string, source: string): RegExp {
   try {
-    return new RegExp(`^${fromRe2(source)}$`, "u");
+    return new RegExp(fromRe2(`^${source}$`), "u");
   } catch (error) {
     if (error instanceof CooperError) throw error;
     throw malformed(text);
@@ -181,7 +199,12 @@ function compileExpression(text: string, source: string): RegExp {
         const end = readRe2Class(chars, at, text);
         out += end.source;
         at = end.at;
-      } else if ("()*?^$".includes(char)) out += char;
+      } else if (char === "{") {
+        const count = /^\d+(?:,\d*)?\}/.exec(chars.slice(at, at + 12).join(""))?.[0] ?? "";
+        out += count === "" ? literalSource(char) : char + count;
+        at += count.length;
+      } else if (char === "^" || char === "$") out += assertion(char);
+      else if ("()*?|".includes(char)) out += char;
       else out += literalSource(char);
     }
     return out;
@@ -191,14 +214,19 @@ function compileExpression(text: string, source: string): RegExp {
     if (/^[dDwW]$/.test(char)) return `\\${char}`;
     if (char === "s") return "[\\t\\n\\f\\r ]";
     if (char === "S") return "[^\\t\\n\\f\\r ]";
-    if (char === "b" || char === "B") return `\\${char}`;
-    if (char === "A") return "^";
-    if (char === "z") return "$";
+    if (char === "b" || char === "B") return assertion(`\\${char}`);
+    if (char === "A") return assertion("^");
+    if (char === "z") return assertion("$");
     const control = CONTROLS[char];
     if (control !== undefined) return literalSource(control);
     if (/^[A-Za-z0-9]$/.test(char) || char.codePointAt(0)! >= 0x80) throw malformed(text);
     return literalSource(char);
   }
+}
+
+/** In RE2 a count may follow it, in JavaScript only in a group. */
+function assertion(source: string): string {
+  return `(?:${source})`;
 }
 
 const CONTROLS: Record<string, string> = { a: "\x07", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v" };

@@ -35,19 +35,52 @@ export function compilePattern(pattern: string): (name: string) => boolean {
   return (name) => expression.test(name);
 }
 
-/** Checks a pattern. Throws `invalid`. */
+/**
+ * Checks a pattern as far as Go's filepath.Match looks when it compares it with ".": a piece between stars is read only
+ * when those before it match. moby/patternmatcher refuses patterns by that. Throws `invalid`.
+ */
 export function checkPattern(pattern: string): void {
-  tokenize(pattern);
+  let name = ".";
+  for (const { starred, text, last } of piecesOf(pattern)) {
+    if (starred && text === "") return;
+    const tokens = tokenize(text, pattern);
+    // Where a piece ends when it starts at each place; behind a star it may also start later, but not behind a slash.
+    const starts = starred ? [name, name.slice(1)] : [name];
+    const rest = starts
+      .map((start) => consume(tokens, start))
+      .find((end) => end !== undefined && !(last && end !== ""));
+    if (rest === undefined) return;
+    name = rest;
+  }
 }
 
-function tokenize(pattern: string): PatternToken[] {
+/** What is left of a name (at most one character long) behind tokens without stars, or undefined. */
+function consume(tokens: PatternToken[], name: string): string | undefined {
+  if (tokens.length > name.length) return undefined;
+  const source = tokens.map(tokenSource).join("");
+  return new RegExp(`^${source}`, "su").test(name) ? name.slice(tokens.length) : undefined;
+}
+
+/** A pattern cut before each run of stars that is not in brackets. */
+function piecesOf(pattern: string): { starred: boolean; text: string; last: boolean }[] {
+  const pieces = pattern
+    .match(/\**(?:\\[^]?|\[(?:\\[^]?|[^\]\\])*\]?|[^*[\\])*/g)!
+    .filter((piece) => piece !== "");
+  return pieces.map((piece, index) => {
+    const text = piece.replace(/^\*+/, "");
+    return { starred: text !== piece, text, last: index === pieces.length - 1 };
+  });
+}
+
+/** `whole` is the pattern to name in errors. */
+function tokenize(pattern: string, whole = pattern): PatternToken[] {
   const chars = Array.from(pattern);
   const tokens: PatternToken[] = [];
   try {
     for (let at = 0; at < chars.length; ) at = readToken(chars, at, tokens);
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
-    throw new CooperError("invalid", `Pattern "${pattern}" is malformed: ${error.message}`);
+    throw new CooperError("invalid", `Pattern "${whole}" is malformed: ${error.message}`);
   }
   return tokens;
 }

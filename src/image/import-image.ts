@@ -22,8 +22,13 @@ export interface ImportRequest {
 }
 
 /** Imports `source`: a directory, a tar (compressed or not), or `-` for a tar on stdin. */
-export async function importRoot(store: StoreFiles, source: string, request: ImportRequest): Promise<ImageRecord> {
-  if (source !== "-" && !existsSync(source)) throw new CooperError("not-found", `Cannot import ${source}: there is no such file`);
+export async function importRoot(
+  store: StoreFiles,
+  source: string,
+  request: ImportRequest,
+): Promise<ImageRecord> {
+  if (source !== "-" && !existsSync(source))
+    throw new CooperError("not-found", `Cannot import ${source}: there is no such file`);
   const snapshot = await makeSnapshotSlowly(store, (directory) => fill(source, directory, request.signal));
   const layer = plainLayer(request.format, [snapshot], measureLayer(store, { stack: [snapshot], below: [] }));
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
@@ -50,6 +55,7 @@ async function fill(source: string, directory: string, signal: AbortSignal | und
     copyTree(source, directory, {});
     return;
   }
-  const bytes: AsyncIterable<Uint8Array> = source === "-" ? Bun.stdin.stream() : createReadStream(source, { highWaterMark: 1 << 20 });
+  const bytes: AsyncIterable<Uint8Array> =
+    source === "-" ? Bun.stdin.stream() : createReadStream(source, { highWaterMark: 1 << 20 });
   await applyLayer(decompress(bytes), directory, signal === undefined ? {} : { signal });
 }

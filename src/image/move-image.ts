@@ -27,7 +27,11 @@ export interface PullRequest {
 const REF_NAME = "org.opencontainers.image.ref.name";
 
 /** Copies an image into the store and names it. */
-export async function pullImage(store: StoreFiles, text: string, request: PullRequest = {}): Promise<ImageRecord> {
+export async function pullImage(
+  store: StoreFiles,
+  text: string,
+  request: PullRequest = {},
+): Promise<ImageRecord> {
   const reference = parseTransport(text);
   await using source = await openSource(reference);
   const root = await source.resolve();
@@ -41,7 +45,8 @@ export async function pullImage(store: StoreFiles, text: string, request: PullRe
     ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   });
-  if (target.image === undefined) throw new CooperError("internal", `Copying ${text} into the store named no image`);
+  if (target.image === undefined)
+    throw new CooperError("internal", `Copying ${text} into the store named no image`);
   return target.image;
 }
 
@@ -62,7 +67,10 @@ function defaultName(reference: TransportReference, root: Descriptor): string | 
 }
 
 function pathName(path: string): string {
-  return `localhost/${path.toLowerCase().replace(/^[^a-z0-9]+/, "").replace(/[^a-z0-9/._-]+/g, "-")}`;
+  return `localhost/${path
+    .toLowerCase()
+    .replace(/^[^a-z0-9]+/, "")
+    .replace(/[^a-z0-9/._-]+/g, "-")}`;
 }
 
 /** Where an image reference may come from, and whether the store has it already. */
@@ -76,7 +84,8 @@ export async function obtainImage(
   if (reference.transport !== "name") return pullImage(store, text, request);
   const there = findImageByText(store, text);
   if (there !== undefined && policy !== "always") return there;
-  if (policy === "never") throw new CooperError("not-found", `${text}: no such image in the store, and pulling is off`);
+  if (policy === "never")
+    throw new CooperError("not-found", `${text}: no such image in the store, and pulling is off`);
   throw new CooperError("not-found", `${text}: no such image in the store`, {
     hint: "This version pulls from oci:, oci-archive:, docker-archive: and dir: only, not from registries",
   });
@@ -92,7 +101,12 @@ export interface SendRequest {
 }
 
 /** Sends an image of the store to a destination. */
-export async function pushImage(store: StoreFiles, text: string, destination: string, request: SendRequest): Promise<CopyResult> {
+export async function pushImage(
+  store: StoreFiles,
+  text: string,
+  destination: string,
+  request: SendRequest,
+): Promise<CopyResult> {
   await using source = storeSource(store, text);
   await using target = await openTarget(requireDestination(destination));
   return send(source, target, request);

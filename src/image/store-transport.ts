@@ -18,7 +18,14 @@ import {
   imageLayers,
   type StoredLayer,
 } from "../store/records.ts";
-import { holdBlob, holdSnapshots, makeSnapshotSlowly, type StoreFiles, storeBytes, storeStream } from "../store/store.ts";
+import {
+  holdBlob,
+  holdSnapshots,
+  makeSnapshotSlowly,
+  type StoreFiles,
+  storeBytes,
+  storeStream,
+} from "../store/store.ts";
 import type { Source, Target } from "../transport/types.ts";
 
 /** An image of the store to copy from. Throws `not-found`. */
@@ -70,7 +77,10 @@ export class StoreTarget implements Target {
     return holdBlob(this.#store, descriptor.digest);
   }
 
-  push(content: AsyncIterable<Uint8Array>, expected?: { digest: Digest; size: number }): Promise<{ digest: Digest; size: number }> {
+  push(
+    content: AsyncIterable<Uint8Array>,
+    expected?: { digest: Digest; size: number },
+  ): Promise<{ digest: Digest; size: number }> {
     return storeStream(this.#store, content, expected);
   }
 
@@ -79,7 +89,8 @@ export class StoreTarget implements Target {
   }
 
   async tag(root: Descriptor): Promise<void> {
-    if (isIndexType(root.mediaType)) throw new CooperError("unsupported", "The store keeps images, not indexes");
+    if (isIndexType(root.mediaType))
+      throw new CooperError("unsupported", "The store keeps images, not indexes");
     const store = this.#store;
     const manifestBytes = readBlob(store.root, root.digest);
     const manifest = parseManifest(manifestBytes, `manifest ${root.digest}`);
@@ -92,9 +103,16 @@ export class StoreTarget implements Target {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-async function unpackLayers(store: StoreFiles, manifest: Manifest, diffIds: Digest[]): Promise<(StoredLayer & { size: number })[]> {
+async function unpackLayers(
+  store: StoreFiles,
+  manifest: Manifest,
+  diffIds: Digest[],
+): Promise<(StoredLayer & { size: number })[]> {
   if (manifest.layers.length !== diffIds.length) {
-    throw new CooperError("invalid", `The manifest has ${manifest.layers.length} layers and the config ${diffIds.length} diff_ids`);
+    throw new CooperError(
+      "invalid",
+      `The manifest has ${manifest.layers.length} layers and the config ${diffIds.length} diff_ids`,
+    );
   }
   const layers: (StoredLayer & { size: number })[] = [];
   for (const [index, descriptor] of manifest.layers.entries()) {
@@ -104,7 +122,11 @@ async function unpackLayers(store: StoreFiles, manifest: Manifest, diffIds: Dige
 }
 
 /** The snapshot of a layer: one that is there already, or the blob unpacked and checked against its diff_id. */
-async function unpackLayer(store: StoreFiles, descriptor: Descriptor, diffId: Digest): Promise<StoredLayer & { size: number }> {
+async function unpackLayer(
+  store: StoreFiles,
+  descriptor: Descriptor,
+  diffId: Digest,
+): Promise<StoredLayer & { size: number }> {
   const known = findSnapshotOf(store.db, diffId);
   if (known !== undefined && holdSnapshots(store, known.stack)) {
     // That this blob holds this layer is proven once.
@@ -115,16 +137,27 @@ async function unpackLayer(store: StoreFiles, descriptor: Descriptor, diffId: Di
     await applyLayer(digesting(decompress(streamBlob(store.root, descriptor.digest)), digester), directory);
     const found = digester.digest();
     if (found !== diffId) {
-      throw new CooperError("integrity", `Layer ${descriptor.digest} unpacks to ${found}, the config says ${diffId}`);
+      throw new CooperError(
+        "integrity",
+        `Layer ${descriptor.digest} unpacks to ${found}, the config says ${diffId}`,
+      );
     }
   });
   const size = digester.size;
-  addLayerBlob(store.db, { digest: descriptor.digest, diffId, mediaType: descriptor.mediaType, size: descriptor.size });
+  addLayerBlob(store.db, {
+    digest: descriptor.digest,
+    diffId,
+    mediaType: descriptor.mediaType,
+    size: descriptor.size,
+  });
   addLayer(store.db, [id], { diffId, size });
   return { diffId, stack: [id], size };
 }
 
-async function* digesting(content: AsyncIterable<Uint8Array>, digester: Digester): AsyncGenerator<Uint8Array, void> {
+async function* digesting(
+  content: AsyncIterable<Uint8Array>,
+  digester: Digester,
+): AsyncGenerator<Uint8Array, void> {
   for await (const chunk of content) {
     digester.update(chunk);
     yield chunk;

@@ -1,15 +1,23 @@
 /** Instructions → stages: what each stands on, which others it needs, and which of them the target needs. */
 import { CooperError, type Location, locateError } from "../base/errors.ts";
 import { expandWord } from "../dockerfile/expand.ts";
-import type { ArgInstruction, Dockerfile, FromInstruction, Instruction } from "../dockerfile/instruction.ts";
+import type {
+  ArgInstruction,
+  Dockerfile,
+  FromInstruction,
+  Instruction,
+  Warning,
+} from "../dockerfile/instruction.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
 import { nearHint } from "../dockerfile/suggest.ts";
 import { formatPlatform, hostPlatform, parsePlatform } from "../oci/platform.ts";
 import type { Platform } from "../oci/types.ts";
+import { parseCheckOptions, ruleCounts } from "./check-options.ts";
 import type { EnvList } from "./env-list.ts";
-import { globalArgs } from "./global-args.ts";
+import { type ArgSources, globalArgs } from "./global-args.ts";
+import { declaredNames, graphChecks } from "./graph-checks.ts";
 import { contextFor, type NameTable, nameTable, outsideOrigin, stagesUsedBy } from "./origins.ts";
-import type { BuildPlan, Origin, StagePlan } from "./types.ts";
+import type { BuildPlan, CheckOptions, Origin, StagePlan } from "./types.ts";
 
 export interface PlanOptions {
   /** Name of the stage to build; the last one without it. */
@@ -32,16 +40,15 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions = {}): Bu
   const { before, groups } = splitStages(dockerfile);
   const lastName = groups.at(-1)!.from.name;
   const target = options.target === undefined || options.target === "" ? undefined : options.target;
-  const args = globalArgs(
-    before,
-    {
-      buildArgs: options.buildArgs ?? {},
-      platform: options.platform ?? hostPlatform(),
-      buildPlatform: options.buildPlatform ?? hostPlatform(),
-      targetStage: target ?? lastName ?? "default",
-    },
-    dockerfile.directives.escapeToken,
-  );
+  const { escapeToken } = dockerfile.directives;
+  const checks = checkOptionsOf(dockerfile);
+  const sources: ArgSources = {
+    buildArgs: options.buildArgs ?? {},
+    platform: options.platform ?? hostPlatform(),
+    buildPlatform: options.buildPlatform ?? hostPlatform(),
+    targetStage: target ?? lastName ?? "default",
+  };
+  const args = globalArgs(before, sources, escapeToken);
   const stages = makeStages(groups, dockerfile, args, contexts);
   const table = nameTable(stages, contexts);
   for (const stage of stages) stage.needs = needsOf(stage, stage.instructions, table);
@@ -51,8 +58,33 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions = {}): Bu
     target: findTarget(stages, target, table),
     order: [],
     contexts: [...contexts],
-    warnings: [...dockerfile.warnings],
+    warnings: fileWarnings(dockerfile, before, args, sources, checks),
+    checks,
   });
+}
+
+function checkOptionsOf(dockerfile: Dockerfile): CheckOptions {
+  try {
+    return parseCheckOptions(dockerfile.directives.check);
+  } catch (error) {
+    throw locateError(error, { file: dockerfile.file, line: 1 });
+  }
+}
+
+function fileWarnings(
+  dockerfile: Dockerfile,
+  before: ArgInstruction[],
+  args: EnvList,
+  sources: ArgSources,
+  checks: CheckOptions,
+): Warning[] {
+  const defaults = globalArgs(before, { ...sources, buildArgs: {} }, dockerfile.directives.escapeToken);
+  const found = graphChecks({ dockerfile, args, defaults, declared: declaredNames(before) });
+  const graph = found.filter(({ rule, comments }) => ruleCounts(rule, checks, comments));
+  return [
+    ...dockerfile.warnings.filter(({ rule }) => ruleCounts(rule, checks)),
+    ...graph.map(({ rule, message, location }) => ({ rule, message, location })),
+  ];
 }
 
 /**

@@ -24,7 +24,7 @@ import {
 } from "./resolve-config.ts";
 import { resolveCopy } from "./resolve-copy.ts";
 import { resolveRun } from "./resolve-run.ts";
-import { checkInstruction, checkUnset } from "./stage-checks.ts";
+import { checkInstruction, checkUnset, checkWorkdir } from "./stage-checks.ts";
 import { expandIn, type StageWalk } from "./stage-walk.ts";
 import type { BuildPlan, Op, ResolvedStage, StagePlan, StageState, Step } from "./types.ts";
 
@@ -87,8 +87,10 @@ function startWalk(plan: BuildPlan, stage: StagePlan, base: StageState, options:
     buildArgs,
     proxyEnv: proxyEnvironment(buildArgs),
     cmdSet: false,
-    seen: new Set(base.workdirSet === true ? ["workdir"] : []),
+    seen: new Map(base.workdirSet === true ? [["workdir", stage.location]] : []),
     warnings: [],
+    checks: plan.checks,
+    comments: [],
     unset: new Set(),
   };
   const env = config.Env ?? [];
@@ -105,6 +107,7 @@ function startWalk(plan: BuildPlan, stage: StagePlan, base: StageState, options:
 function resolveStep(walk: StageWalk, instruction: Instruction, trigger: boolean): Step {
   const { location, text } = instruction;
   walk.unset.clear();
+  walk.comments = instruction.comments;
   try {
     checkInstruction(walk, instruction);
     const { op, createdBy } = resolve(walk, instruction);
@@ -174,10 +177,12 @@ function resolve(walk: StageWalk, instruction: Instruction): Resolved {
 
 /** Makes the directory with the owner that USER names; the root is there already. */
 function resolveWorkdir(walk: StageWalk, instruction: WorkdirInstruction): Resolved {
-  const written = nextWorkingDir(walk.config.WorkingDir ?? "/", expandIn(walk, instruction.path));
+  const path = expandIn(walk, instruction.path);
+  checkWorkdir(walk, path, instruction);
+  const written = nextWorkingDir(walk.config.WorkingDir ?? "/", path);
   changeConfig(walk, { WorkingDir: written });
   const createdBy = `WORKDIR ${written}`;
-  const path = absolutePath(written);
-  if (path === "/") return onlyConfig(createdBy);
-  return { op: { kind: "mkdir", path, user: walk.config.User ?? "" }, createdBy };
+  const directory = absolutePath(written);
+  if (directory === "/") return onlyConfig(createdBy);
+  return { op: { kind: "mkdir", path: directory, user: walk.config.User ?? "" }, createdBy };
 }

@@ -15,9 +15,6 @@ export function checkInstruction(walk: StageWalk, instruction: Instruction): voi
         location,
       );
       return;
-    case "workdir":
-      checkWorkdir(walk, instruction.path, instruction);
-      return;
     case "env":
       checkSecretNames(walk, instruction, instruction.pairs);
       checkLegacy(walk, instruction.pairs, instruction);
@@ -30,7 +27,7 @@ export function checkInstruction(walk: StageWalk, instruction: Instruction): voi
       return;
     case "cmd":
     case "entrypoint": {
-      const keyword = instruction.kind.toUpperCase();
+      const { keyword } = instruction;
       if (instruction.command.form === "shell" && (walk.config.Shell ?? []).length === 0) {
         const message = `JSON arguments recommended for ${keyword} to prevent unintended behavior related to OS signals`;
         warn(walk, "JSONArgsRecommended", message, location);
@@ -45,34 +42,36 @@ export function checkInstruction(walk: StageWalk, instruction: Instruction): voi
   }
 }
 
-function checkWorkdir(walk: StageWalk, path: string, instruction: Instruction): void {
+/** The first WORKDIR of the file, expanded: a relative one depends on the base image. */
+export function checkWorkdir(walk: StageWalk, path: string, instruction: Instruction): void {
   const first = !walk.seen.has("workdir");
-  walk.seen.add("workdir");
-  if (!first || /^["']?(?:\/|\$)/.test(path)) return;
+  walk.seen.set("workdir", instruction.location);
+  if (!first || path.startsWith("/")) return;
   const message = `Relative workdir "${path}" can have unexpected results if the base image changes`;
   warn(walk, "WorkdirRelativePath", message, instruction.location);
 }
 
 function checkLegacy(walk: StageWalk, pairs: { legacy: boolean }[], instruction: Instruction): void {
   if (!pairs.some((pair) => pair.legacy)) return;
-  const keyword = instruction.kind.toUpperCase();
+  const { keyword } = instruction;
   const message = `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`;
   warn(walk, "LegacyKeyValueFormat", message, instruction.location);
 }
 
-/** The last one counts; the earlier ones were written for nothing. */
+/** The last one counts; an earlier one was written for nothing, and is what is reported. */
 function checkOnce(walk: StageWalk, instruction: Instruction): void {
-  const keyword = instruction.kind.toUpperCase();
-  if (walk.seen.has(instruction.kind)) {
+  const { keyword, kind, location } = instruction;
+  const earlier = walk.seen.get(kind);
+  if (earlier !== undefined) {
     const message = `Multiple ${keyword} instructions should not be used in the same stage because only the last one will be used`;
-    warn(walk, "MultipleInstructionsDisallowed", message, instruction.location);
+    warn(walk, "MultipleInstructionsDisallowed", message, earlier);
   }
-  walk.seen.add(instruction.kind);
+  walk.seen.set(kind, location);
 }
 
 const SECRET_WORD =
   /(?:^|_)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)/i;
-const PUBLIC_WORD = /(?:^|_)public(?:_|$)/i;
+const HARMLESS_WORD = /(?:^|_)(?:public|file|version)(?:_|$)/i;
 
 function checkSecretNames(
   walk: StageWalk,
@@ -80,7 +79,7 @@ function checkSecretNames(
   names: { name: string }[],
 ): void {
   for (const { name } of names) {
-    if (!SECRET_WORD.test(name) || PUBLIC_WORD.test(name)) continue;
+    if (!SECRET_WORD.test(name) || HARMLESS_WORD.test(name)) continue;
     const keyword = instruction.kind.toUpperCase();
     const message = `Do not use ARG or ENV instructions for sensitive data (${keyword} "${name}")`;
     warn(walk, "SecretsUsedInArgOrEnv", message, instruction.location);

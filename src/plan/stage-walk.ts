@@ -3,8 +3,10 @@ import type { Location } from "../base/errors.ts";
 import { expandWord, expandWords } from "../dockerfile/expand.ts";
 import type { EscapeToken, Warning } from "../dockerfile/instruction.ts";
 import type { ContainerConfig } from "../oci/types.ts";
+import { ruleCounts } from "./check-options.ts";
 import type { EnvList } from "./env-list.ts";
 import type { NameTable } from "./origins.ts";
+import type { CheckOptions } from "./types.ts";
 
 export interface StageWalk {
   /** Replaced, never changed: every step keeps its own. */
@@ -21,9 +23,12 @@ export interface StageWalk {
   proxyEnv: string[];
   /** A CMD of this stage survives an ENTRYPOINT; an inherited one does not. */
   cmdSet: boolean;
-  /** Instructions that count once, seen so far. */
-  seen: Set<string>;
+  /** Instructions that count once, and WORKDIR, with the place where each was seen last. */
+  seen: Map<string, Location>;
   warnings: Warning[];
+  checks: CheckOptions;
+  /** Comments above the current instruction, which may skip checks. */
+  comments: readonly string[];
   /** Variables that the current instruction referred to and that are not set. */
   unset: Set<string>;
 }
@@ -42,9 +47,9 @@ export function expandIn(walk: StageWalk, text: string): string {
   return expandWord(text, lookup(walk), { escapeToken: walk.escapeToken });
 }
 
-/** Several words, as in EXPOSE. Throws `invalid`. */
+/** Several words, as in EXPOSE, where BuildKit does not mind names that are not set. Throws `invalid`. */
 export function expandListIn(walk: StageWalk, text: string): string[] {
-  return expandWords(text, lookup(walk), { escapeToken: walk.escapeToken });
+  return expandWords(text, (name) => walk.env.get(name), { escapeToken: walk.escapeToken });
 }
 
 /** The body of a here-document: quotes mean nothing in it, and the escape character is always `\`. Throws `invalid`. */
@@ -52,7 +57,7 @@ export function expandBodyIn(walk: StageWalk, text: string): string {
   return expandWord(text, lookup(walk), { escapeToken: "\\", ignoreQuotes: true });
 }
 
-/** Notes a warning. */
+/** Notes a warning, unless the file or the comments above the instruction skip its rule. */
 export function warn(walk: StageWalk, rule: string, message: string, location: Location): void {
-  walk.warnings.push({ rule, message, location });
+  if (ruleCounts(rule, walk.checks, walk.comments)) walk.warnings.push({ rule, message, location });
 }

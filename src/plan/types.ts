@@ -37,12 +37,21 @@ export interface StagePlan {
   location: Location;
 }
 
+/** `# check=…`: names of rules, or `all`. */
+export interface CheckOptions {
+  skip: string[];
+  experimental: string[];
+  error: boolean;
+}
+
 export interface BuildPlan {
   stages: StagePlan[];
   /** Names given by --build-context, normalised, for origins that are found later (ONBUILD). */
   contexts: string[];
-  /** Warnings of the graph; those of single stages are in ResolvedStage. */
+  /** Warnings of the file and the graph; those of single stages are in ResolvedStage. */
   warnings: Warning[];
+  /** Which warnings there are, and whether any fails the build: enforceChecks(). */
+  checks: CheckOptions;
   /** Index of the stage that is the result. */
   target: number;
   /** Indexes of the stages that the target needs, itself included, in an order that respects `needs`. */

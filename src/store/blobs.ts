@@ -1,5 +1,14 @@
 /** blobs/sha256/HEX: content by digest. Written under a temporary name and hashed on the way; store.ts renames it. */
-import { closeSync, createReadStream, existsSync, fdatasyncSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fdatasyncSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type Digest, Digester, digestHex, digestOf } from "../base/digest.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
@@ -81,10 +90,16 @@ export async function writeStream(
 function verify(found: BlobRef, expected: BlobRef): void {
   if (found.size !== expected.size) {
     const size = found.size > expected.size ? "more" : `${found.size}`;
-    throw new CooperError("integrity", `Blob ${expected.digest} should have ${expected.size} bytes and has ${size}`);
+    throw new CooperError(
+      "integrity",
+      `Blob ${expected.digest} should have ${expected.size} bytes and has ${size}`,
+    );
   }
   if (found.digest !== expected.digest) {
-    throw new CooperError("integrity", `Blob ${expected.digest} has other content: its digest is ${found.digest}`);
+    throw new CooperError(
+      "integrity",
+      `Blob ${expected.digest} has other content: its digest is ${found.digest}`,
+    );
   }
 }
 

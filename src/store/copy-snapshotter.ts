@@ -2,7 +2,15 @@
  * The copy driver, for hosts that cannot mount: DIRECTORY/tree holds a whole copy of what lies below, and `index.json`
  * how each path looked then, so that a freeze finds what changed by metadata alone.
  */
-import { type BigIntStats, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  type BigIntStats,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
 import { link } from "../base/libc.ts";

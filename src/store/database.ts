@@ -52,9 +52,13 @@ export function openDatabase(path: string): Database {
   if (version === 0) createSchema(database);
   else if (version !== VERSION) {
     database.close();
-    throw new CooperError("unsupported", `The store's database ${path} has version ${version}, this Cooper reads ${VERSION}`, {
-      hint: "use the Cooper that made it, or another --root",
-    });
+    throw new CooperError(
+      "unsupported",
+      `The store's database ${path} has version ${version}, this Cooper reads ${VERSION}`,
+      {
+        hint: "use the Cooper that made it, or another --root",
+      },
+    );
   }
   database.run("PRAGMA synchronous = NORMAL");
   return database;

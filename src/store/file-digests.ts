@@ -13,7 +13,9 @@ function isSettled(key: StatKey): boolean {
 
 /** A cache in the store's database. Writes are gathered and made in one transaction at the end of the turn. */
 export function fileDigestCache(db: Database): StatCache {
-  const find = db.query("SELECT digest FROM file_digests WHERE device = ? AND inode = ? AND size = ? AND mtime = ? AND ctime = ?");
+  const find = db.query(
+    "SELECT digest FROM file_digests WHERE device = ? AND inode = ? AND size = ? AND mtime = ? AND ctime = ?",
+  );
   const add = db.query("INSERT OR REPLACE INTO file_digests VALUES (?, ?, ?, ?, ?, ?)");
   const waiting: [StatKey, Digest][] = [];
   const flush = () => {

@@ -32,15 +32,28 @@ export interface ImageLayer extends StoredLayer {
 }
 
 /** Descriptor of a layer that exists as snapshots only; its blob is made when somebody wants it. */
-export function plainLayer(format: ImageFormat, stack: string[], measured: { diffId: Digest; size: number }): ImageLayer {
-  const descriptor = { mediaType: layerMediaType(format, "none"), digest: measured.diffId, size: measured.size };
+export function plainLayer(
+  format: ImageFormat,
+  stack: string[],
+  measured: { diffId: Digest; size: number },
+): ImageLayer {
+  const descriptor = {
+    mediaType: layerMediaType(format, "none"),
+    digest: measured.diffId,
+    size: measured.size,
+  };
   return { stack, diffId: measured.diffId, size: measured.size, descriptor };
 }
 
 /** Writes the config and manifest of an image made here, and names it. */
 export function addImage(
   store: StoreFiles,
-  image: { config: ImageConfig; layers: ImageLayer[]; annotations: Record<string, string>; format: ImageFormat },
+  image: {
+    config: ImageConfig;
+    layers: ImageLayer[];
+    annotations: Record<string, string>;
+    format: ImageFormat;
+  },
   names: string[],
 ): ImageRecord {
   const { config, layers, annotations, format } = image;
@@ -56,7 +69,11 @@ export function addImage(
     layers: layers.map((layer) => layer.descriptor),
     ...(Object.keys(annotations).length > 0 && format === "oci" ? { annotations } : {}),
   };
-  return recordImage(store, { config, configBytes, manifest, manifestBytes: Buffer.from(JSON.stringify(manifest)), layers }, names);
+  return recordImage(
+    store,
+    { config, configBytes, manifest, manifestBytes: Buffer.from(JSON.stringify(manifest)), layers },
+    names,
+  );
 }
 
 /** Documents of an image as they are to be kept, and the layers behind them. */
@@ -98,14 +115,16 @@ export function findImageByText(store: StoreFiles, text: string): ImageRecord | 
   if (named !== undefined) return named;
   if (!/^[0-9a-f]{3,64}$/.test(bare)) return undefined;
   const matches = findImagesByPrefix(store.db, bare);
-  if (matches.length > 1) throw new CooperError("usage", `Image id ${bare} is ambiguous`, { hint: "give more of its digits" });
+  if (matches.length > 1)
+    throw new CooperError("usage", `Image id ${bare} is ambiguous`, { hint: "give more of its digits" });
   return matches[0];
 }
 
 /** Names that a short name may stand for, in the order in which they are tried. */
 export function candidateNames(text: string): string[] {
   const full = normaliseName(text);
-  const short = !full.startsWith("localhost/") || text.startsWith("localhost/") ? [] : [full.replace(/^localhost\//, "")];
+  const short =
+    !full.startsWith("localhost/") || text.startsWith("localhost/") ? [] : [full.replace(/^localhost\//, "")];
   const hub = short.map((name) => (name.includes("/") ? `docker.io/${name}` : `docker.io/library/${name}`));
   return [full, ...hub];
 }
@@ -128,11 +147,16 @@ function findNamed(store: StoreFiles, text: string): ImageRecord | undefined {
 export function requireImage(store: StoreFiles, text: string): ImageRecord {
   const image = findImageByText(store, text);
   if (image !== undefined) return image;
-  throw new CooperError("not-found", `${text}: no such image in the store`, { hint: "cooper images lists what is there" });
+  throw new CooperError("not-found", `${text}: no such image in the store`, {
+    hint: "cooper images lists what is there",
+  });
 }
 
 export function readConfig(store: StoreFiles, image: ImageRecord): ImageConfig {
-  return parseImageConfig(readBlob(store.root, `sha256:${image.id}`), `config of image ${image.id.slice(0, 12)}`);
+  return parseImageConfig(
+    readBlob(store.root, `sha256:${image.id}`),
+    `config of image ${image.id.slice(0, 12)}`,
+  );
 }
 
 export function readManifest(store: StoreFiles, image: ImageRecord): Manifest {

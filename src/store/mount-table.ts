@@ -6,12 +6,12 @@ export function mountPoints(): Set<string> {
   const points = new Set<string>();
   for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
     const point = line.split(" ", 5)[4];
-    if (point !== undefined) points.add(unescape(point));
+    if (point !== undefined) points.add(unescapeOctal(point));
   }
   return points;
 }
 
-function unescape(text: string): string {
+function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 

@@ -45,7 +45,9 @@ export const overlay: Snapshotter = {
       umount(merged(tree), lazy ? MNT.DETACH : 0);
     } catch (error) {
       if (errnoOf(error) !== "EBUSY") throw error;
-      throw new CooperError("in-use", `Cannot unmount ${merged(tree)}: a process still uses it`, { cause: error });
+      throw new CooperError("in-use", `Cannot unmount ${merged(tree)}: a process still uses it`, {
+        cause: error,
+      });
     }
   },
 
@@ -71,7 +73,10 @@ export const overlay: Snapshotter = {
 
 function mountOverlay(tree: WritableTree): void {
   if (tree.lowers.length > STACK_LIMIT) {
-    throw new CooperError("unsupported", `Cannot mount ${tree.lowers.length} layers: overlayfs stacks ${STACK_LIMIT}`);
+    throw new CooperError(
+      "unsupported",
+      `Cannot mount ${tree.lowers.length} layers: overlayfs stacks ${STACK_LIMIT}`,
+    );
   }
   // `volatile` leaves a mark in the work directory that forbids a second mount: each mount gets a new one.
   rmSync(work(tree), { recursive: true, force: true });

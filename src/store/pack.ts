@@ -39,7 +39,12 @@ export function measureLayer(store: StoreFiles, layer: LayerToPack): { diffId: D
  * The tar of a committed layer again, for sending, packed as it was then: ends in an `integrity` error when its files
  * are not what was committed.
  */
-export function* committedLayerTar(store: StoreFiles, stack: string[], below: string[], diffId: Digest): Generator<Uint8Array, void> {
+export function* committedLayerTar(
+  store: StoreFiles,
+  stack: string[],
+  below: string[],
+  diffId: Digest,
+): Generator<Uint8Array, void> {
   const variant = findVariant(store.db, stack, diffId) ?? "";
   const timestamp = variant.startsWith("t") ? Number(variant.slice(1)) : undefined;
   const digester = new Digester();
@@ -48,6 +53,9 @@ export function* committedLayerTar(store: StoreFiles, stack: string[], below: st
     yield chunk;
   }
   if (digester.digest() !== diffId) {
-    throw new CooperError("integrity", `The files of layer ${diffId} in ${store.root}/layers have changed since its commit`);
+    throw new CooperError(
+      "integrity",
+      `The files of layer ${diffId} in ${store.root}/layers have changed since its commit`,
+    );
   }
 }

@@ -60,7 +60,10 @@ export function dropUses(db: Database, user: User): string[] {
 /** Forgets a thing unless somebody uses it; true when its files may now be deleted. */
 export function forgetUnused(db: Database, thing: string): boolean {
   const table = thing.startsWith("sha256:") ? "blobs WHERE digest" : "snapshots WHERE id";
-  return db.query(`DELETE FROM ${table} = ?1 AND NOT EXISTS (SELECT 1 FROM uses WHERE thing = ?1)`).run(thing).changes > 0;
+  return (
+    db.query(`DELETE FROM ${table} = ?1 AND NOT EXISTS (SELECT 1 FROM uses WHERE thing = ?1)`).run(thing)
+      .changes > 0
+  );
 }
 
 /** Snapshots and blobs that nobody uses. */
@@ -87,8 +90,14 @@ export function hasSnapshot(db: Database, id: string): boolean {
 }
 
 /** What a stack is known to pack to with the given options. */
-export function findLayer(db: Database, stack: string[], variant = ""): { diffId: Digest; size: number } | undefined {
-  const row = db.query("SELECT diff_id, size FROM layers WHERE stack = ? AND variant = ?").get(join(stack), variant) as {
+export function findLayer(
+  db: Database,
+  stack: string[],
+  variant = "",
+): { diffId: Digest; size: number } | undefined {
+  const row = db
+    .query("SELECT diff_id, size FROM layers WHERE stack = ? AND variant = ?")
+    .get(join(stack), variant) as {
     diff_id: Digest;
     size: number;
   } | null;
@@ -101,8 +110,18 @@ export function findVariant(db: Database, stack: string[], diffId: Digest): stri
   return (row as { variant: string } | null)?.variant;
 }
 
-export function addLayer(db: Database, stack: string[], layer: { diffId: Digest; size: number }, variant = ""): void {
-  db.query("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)").run(join(stack), variant, layer.diffId, layer.size);
+export function addLayer(
+  db: Database,
+  stack: string[],
+  layer: { diffId: Digest; size: number },
+  variant = "",
+): void {
+  db.query("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)").run(
+    join(stack),
+    variant,
+    layer.diffId,
+    layer.size,
+  );
 }
 
 /**
@@ -111,7 +130,9 @@ export function addLayer(db: Database, stack: string[], layer: { diffId: Digest;
  */
 export function findSnapshotOf(db: Database, diffId: Digest): { stack: string[]; size: number } | undefined {
   const row = db
-    .query("SELECT stack, size FROM layers WHERE diff_id = ? AND variant = '' AND stack NOT LIKE '%,%' LIMIT 1")
+    .query(
+      "SELECT stack, size FROM layers WHERE diff_id = ? AND variant = '' AND stack NOT LIKE '%,%' LIMIT 1",
+    )
     .get(diffId) as { stack: string; size: number } | null;
   return row === null ? undefined : { stack: split(row.stack), size: row.size };
 }
@@ -126,17 +147,28 @@ export interface LayerBlob {
 }
 
 export function addLayerBlob(db: Database, blob: LayerBlob): void {
-  db.query("INSERT OR REPLACE INTO layer_blobs VALUES (?, ?, ?, ?)").run(blob.digest, blob.diffId, blob.mediaType, blob.size);
+  db.query("INSERT OR REPLACE INTO layer_blobs VALUES (?, ?, ?, ?)").run(
+    blob.digest,
+    blob.diffId,
+    blob.mediaType,
+    blob.size,
+  );
 }
 
 export function findLayerBlob(db: Database, digest: Digest): LayerBlob | undefined {
-  const row = db.query("SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs WHERE digest = ?").get(digest);
+  const row = db
+    .query(
+      "SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs WHERE digest = ?",
+    )
+    .get(digest);
   return (row as LayerBlob | null) ?? undefined;
 }
 
 export function blobsOfLayer(db: Database, diffId: Digest): LayerBlob[] {
   return db
-    .query("SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs WHERE diff_id = ?")
+    .query(
+      "SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs WHERE diff_id = ?",
+    )
     .all(diffId) as LayerBlob[];
 }
 
@@ -148,7 +180,8 @@ export function putImage(db: Database, image: ImageRecord, layers: StoredLayer[]
     "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest",
   ).run(image.id, image.manifest, image.created, image.size, Date.now());
   const add = db.query("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)");
-  for (const [position, layer] of layers.entries()) add.run(image.id, position, join(layer.stack), layer.diffId);
+  for (const [position, layer] of layers.entries())
+    add.run(image.id, position, join(layer.stack), layer.diffId);
 }
 
 const IMAGE = "SELECT id, manifest, created, size FROM images";
@@ -168,7 +201,9 @@ export function allImages(db: Database): ImageRecord[] {
 }
 
 export function imageLayers(db: Database, imageId: string): StoredLayer[] {
-  const rows = db.query("SELECT stack, diff_id FROM image_layers WHERE image_id = ? ORDER BY position").all(imageId) as {
+  const rows = db
+    .query("SELECT stack, diff_id FROM image_layers WHERE image_id = ? ORDER BY position")
+    .all(imageId) as {
     stack: string;
     diff_id: Digest;
   }[];
@@ -189,7 +224,8 @@ export function setName(db: Database, name: string, imageId: string): void {
 }
 
 export function findName(db: Database, name: string): string | undefined {
-  return (db.query("SELECT image_id FROM names WHERE name = ?").get(name) as { image_id: string } | null)?.image_id;
+  return (db.query("SELECT image_id FROM names WHERE name = ?").get(name) as { image_id: string } | null)
+    ?.image_id;
 }
 
 export function deleteName(db: Database, name: string): void {
@@ -197,7 +233,9 @@ export function deleteName(db: Database, name: string): void {
 }
 
 export function namesOf(db: Database, imageId: string): string[] {
-  const rows = db.query("SELECT name FROM names WHERE image_id = ? ORDER BY name").all(imageId) as { name: string }[];
+  const rows = db.query("SELECT name FROM names WHERE image_id = ? ORDER BY name").all(imageId) as {
+    name: string;
+  }[];
   return rows.map((row) => row.name);
 }
 
@@ -238,16 +276,25 @@ export function findContainerByName(db: Database, name: string): ContainerRecord
 }
 
 export function findContainersByPrefix(db: Database, prefix: string): ContainerRecord[] {
-  return db.query(`${CONTAINER} WHERE id >= ? AND id < ? LIMIT 2`).all(prefix, `${prefix}g`).map((row) => container(row)!);
+  return db
+    .query(`${CONTAINER} WHERE id >= ? AND id < ? LIMIT 2`)
+    .all(prefix, `${prefix}g`)
+    .map((row) => container(row)!);
 }
 
 export function allContainers(db: Database): ContainerRecord[] {
-  return db.query(`${CONTAINER} ORDER BY created`).all().map((row) => container(row)!);
+  return db
+    .query(`${CONTAINER} ORDER BY created`)
+    .all()
+    .map((row) => container(row)!);
 }
 
 /** Containers made from an image. */
 export function containersOf(db: Database, imageId: string): ContainerRecord[] {
-  return db.query(`${CONTAINER} WHERE image_id = ?`).all(imageId).map((row) => container(row)!);
+  return db
+    .query(`${CONTAINER} WHERE image_id = ?`)
+    .all(imageId)
+    .map((row) => container(row)!);
 }
 
 export function deleteContainer(db: Database, id: string): void {
@@ -258,7 +305,9 @@ export function deleteContainer(db: Database, id: string): void {
 
 /** What a step gave: a snapshot, or null when it changed no file; undefined when it is not known. */
 export function findCached(db: Database, key: Digest): string | null | undefined {
-  const row = db.query("SELECT snapshot FROM cache WHERE key = ?").get(key) as { snapshot: string | null } | null;
+  const row = db.query("SELECT snapshot FROM cache WHERE key = ?").get(key) as {
+    snapshot: string | null;
+  } | null;
   return row === null ? undefined : row.snapshot;
 }
 

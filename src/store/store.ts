@@ -120,7 +120,10 @@ function recordSnapshot(store: StoreFiles, id: string): void {
 }
 
 /** The same for content that arrives over time: filled under a temporary name, renamed when complete. */
-export async function makeSnapshotSlowly(store: StoreFiles, fill: (directory: string) => Promise<void>): Promise<string> {
+export async function makeSnapshotSlowly(
+  store: StoreFiles,
+  fill: (directory: string) => Promise<void>,
+): Promise<string> {
   const temporary = store.session.path("layer");
   mkdirSync(temporary, { mode: 0o700 });
   await fill(temporary);
@@ -197,7 +200,9 @@ export function deleteUnused(store: StoreFiles, things: string[]): number {
   for (const thing of things) {
     const path = store.session.path("trash");
     // Forgotten and renamed in one transaction, so that whoever claims a thing finds all of it or nothing.
-    const gone = store.db.transaction(() => forgetUnused(store.db, thing) && discard(store, thing, path)).immediate();
+    const gone = store.db
+      .transaction(() => forgetUnused(store.db, thing) && discard(store, thing, path))
+      .immediate();
     if (gone) trash.push(path);
   }
   for (const path of trash) rmSync(path, { recursive: true, force: true });
@@ -210,7 +215,9 @@ export function collectGarbage(store: StoreFiles): number {
 }
 
 function discard(store: StoreFiles, thing: string, trash: string): boolean {
-  const path = thing.startsWith("sha256:") ? blobPath(store.root, thing as Digest) : join(store.root, "layers", thing);
+  const path = thing.startsWith("sha256:")
+    ? blobPath(store.root, thing as Digest)
+    : join(store.root, "layers", thing);
   try {
     renameSync(path, trash);
   } catch (error) {
