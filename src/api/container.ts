@@ -322,6 +322,7 @@ async function commit(
       squash: options.squash ?? false,
       omitHistory: options.omitHistory ?? false,
       timestamp: options.timestamp,
+      keepTime: false,
     },
   );
   event({ type: "commit-done", name: names[0], imageId: image.id });

@@ -170,6 +170,7 @@ function commitTarget(build: Build, target: StageState): BuiltImage {
     squash: request.squash,
     omitHistory: false,
     timestamp: request.timestamp,
+    keepTime: !request.noCache,
   });
   request.onEvent({ type: "commit-done", name, imageId: image.id });
   return { id: image.id, digest: image.manifest };

@@ -1,10 +1,11 @@
 /** From a working container to an image: its changes become one layer, its config the image's. */
+import { type Digest, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { MEDIA } from "../oci/media-types.ts";
 import type { HistoryEntry, ImageConfig, ImageFormat } from "../oci/types.ts";
 import { addImage, type ImageLayer, plainLayer } from "../store/images.ts";
 import { measureLayer } from "../store/pack.ts";
-import type { ImageRecord } from "../store/records.ts";
+import { findCreationTime, type ImageRecord, rememberCreationTime } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { WorkingContainer } from "./working-container.ts";
 
@@ -26,6 +27,8 @@ export interface CommitRequest {
   omitHistory: boolean;
   /** Seconds since 1970 for `created`, history and files. */
   timestamp: number | undefined;
+  /** Whether an image that was made before, but for its time, is made again as it was. */
+  keepTime: boolean;
 }
 
 const DOCKER_TYPES: Record<string, string> = {
@@ -44,10 +47,6 @@ function inFormat(layer: ImageLayer, format: ImageFormat): ImageLayer {
   return { ...layer, descriptor: { ...layer.descriptor, mediaType } };
 }
 
-function now(request: CommitRequest): string {
-  return new Date(request.timestamp === undefined ? Date.now() : request.timestamp * 1000).toISOString();
-}
-
 /**
  * Writes the image that `container.base` plus the planned layers make. Layers that change nothing are left out; their
  * steps stay in the history. Nothing is named before everything is stored.
@@ -58,26 +57,47 @@ export function commitImage(
   plan: LayerPlan[],
   request: CommitRequest,
 ): ImageRecord {
-  const created = now(request);
-  const { layers, history } = request.squash
-    ? squashed(store, container, plan, request, created)
-    : stacked(store, container, plan, request, created);
-  const config: ImageConfig = orderedConfig({
-    ...container.image,
+  const parts = request.squash
+    ? squashed(store, container, plan, request)
+    : stacked(store, container, plan, request);
+  const { annotations } = container;
+  const { format } = request;
+  const configAt = (created: string) => assembleConfig(container.image, parts, request, created);
+  const timeless = digestOf(JSON.stringify([configAt(""), annotations, format]));
+  const config = configAt(creationTime(store, timeless, request));
+  return addImage(store, { config, layers: parts.layers, annotations, format }, request.names);
+}
+
+/** An image that differs from an earlier one by its time alone is that image: rebuilds keep their id. */
+function creationTime(store: StoreFiles, timeless: Digest, request: CommitRequest): string {
+  if (request.timestamp !== undefined) return new Date(request.timestamp * 1000).toISOString();
+  const known = request.keepTime ? findCreationTime(store.db, timeless) : undefined;
+  const created = known ?? new Date().toISOString();
+  if (known === undefined) rememberCreationTime(store.db, timeless, created);
+  return created;
+}
+
+function assembleConfig(
+  image: ImageConfig,
+  parts: Parts,
+  request: CommitRequest,
+  created: string,
+): ImageConfig {
+  const added = parts.added.map((entry) => ({ created, ...entry }));
+  return orderedConfig({
+    ...image,
     created,
-    rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
-    history: request.omitHistory ? [] : history,
+    rootfs: { type: "layers", diff_ids: parts.layers.map((layer) => layer.diffId) },
+    history: request.omitHistory ? [] : [...parts.inherited, ...added],
   });
-  return addImage(
-    store,
-    { config, layers, annotations: container.annotations, format: request.format },
-    request.names,
-  );
 }
 
 interface Parts {
   layers: ImageLayer[];
-  history: HistoryEntry[];
+  /** History of the base, as it is. */
+  inherited: HistoryEntry[];
+  /** History of this commit, without times. */
+  added: HistoryEntry[];
 }
 
 function stacked(
@@ -85,18 +105,17 @@ function stacked(
   container: WorkingContainer,
   plan: LayerPlan[],
   request: CommitRequest,
-  created: string,
 ): Parts {
   const layers = container.base.layers.map((layer) => inFormat(layer, request.format));
-  const history = [...(container.image.history ?? [])];
+  const added: HistoryEntry[] = [];
   const below = layers.flatMap((layer) => layer.stack);
-  for (const { stack, history: entries } of plan) {
+  for (const { stack, history } of plan) {
     const layer = packed(store, stack, below, request);
     below.push(...stack);
     if (layer !== undefined) layers.push(layer);
-    history.push(...entryPerLayer(entries, layer !== undefined, created));
+    added.push(...entryPerLayer(history, layer !== undefined));
   }
-  return { layers, history };
+  return { layers, inherited: container.image.history ?? [], added };
 }
 
 function squashed(
@@ -104,18 +123,16 @@ function squashed(
   container: WorkingContainer,
   plan: LayerPlan[],
   request: CommitRequest,
-  created: string,
 ): Parts {
   const base = container.base.layers.flatMap((layer) => layer.stack);
   const stack = [...base, ...plan.flatMap((layer) => layer.stack)];
   const layer = packed(store, stack, [], request);
   const last = plan.at(-1)?.history.at(-1);
   const entry = {
-    created,
     created_by: last?.created_by ?? "squash",
     ...(layer === undefined ? { empty_layer: true } : {}),
   };
-  return { layers: layer === undefined ? [] : [layer], history: [entry] };
+  return { layers: layer === undefined ? [] : [layer], inherited: [], added: [entry] };
 }
 
 /** Bytes of a tar that holds no entry: two blocks of zeros, or nothing at all. */
@@ -134,11 +151,11 @@ function packed(
 }
 
 /** In a layer of several steps the last step that changed files stands for the layer; the others have none. */
-function entryPerLayer(entries: HistoryEntry[], hasLayer: boolean, created: string): HistoryEntry[] {
+function entryPerLayer(entries: HistoryEntry[], hasLayer: boolean): HistoryEntry[] {
   const owner = hasLayer ? ownerOf(entries) : -1;
   return entries.map((entry, index) => {
     const { empty_layer: _, ...rest } = entry;
-    return { created, ...rest, ...(index === owner ? {} : { empty_layer: true }) };
+    return { ...rest, ...(index === owner ? {} : { empty_layer: true }) };
   });
 }
 

@@ -14,6 +14,7 @@ export type { Database } from "bun:sqlite";
  * images        by id, the hexadecimal digest of the config; `manifest` is the manifest's digest
  * image_layers  the stack behind each layer of an image: two images may reach one diff_id by different stacks
  * layer_blobs   compressed blobs in blobs/ and the diff_id that they hold
+ * creation_times  when an image was made, by its digest without times: a build that gives the same gives the same id
  * cache         the snapshot that a build step gave, by key; NULL when it changed no file
  */
 const SCHEMA = `
@@ -36,6 +37,7 @@ CREATE INDEX layer_blobs_diff_id ON layer_blobs (diff_id);
 CREATE TABLE containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image_id TEXT, created INTEGER NOT NULL,
   state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE cache (key TEXT PRIMARY KEY, snapshot TEXT, used INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE creation_times (timeless TEXT PRIMARY KEY, created TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE file_digests (device TEXT NOT NULL, inode TEXT NOT NULL, size INTEGER NOT NULL, mtime TEXT NOT NULL,
   ctime TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (device, inode)) WITHOUT ROWID;
 `;

@@ -320,7 +320,20 @@ export function addCached(db: Database, key: Digest, snapshot: string | null): v
 /** Empties the build cache. */
 export function clearCache(db: Database): void {
   db.query("DELETE FROM cache").run();
+  db.query("DELETE FROM creation_times").run();
   db.query("DELETE FROM uses WHERE user >= 'cache:' AND user < 'cache;'").run();
+}
+
+/** When an image was first made of which only the digest without its times is known. */
+export function findCreationTime(db: Database, timeless: Digest): string | undefined {
+  const row = db.query("SELECT created FROM creation_times WHERE timeless = ?").get(timeless) as {
+    created: string;
+  } | null;
+  return row?.created;
+}
+
+export function rememberCreationTime(db: Database, timeless: Digest, created: string): void {
+  db.query("INSERT OR REPLACE INTO creation_times VALUES (?, ?)").run(timeless, created);
 }
 
 // ---- counts ----
