@@ -64,7 +64,7 @@ function consume(tokens: PatternToken[], name: string): string | undefined {
 /** A pattern cut before each run of stars that is not in brackets. */
 function piecesOf(pattern: string): { starred: boolean; text: string; last: boolean }[] {
   const pieces = pattern
-    .match(/\**(?:\\[^]?|\[(?:\\[^]?|[^\]\\])*\]?|[^*[\\])*/g)!
+    .match(/\**(?:\\.?|\[(?:\\.?|[^\]\\])*\]?|[^*[\\])*/gs)!
     .filter((piece) => piece !== "");
   return pieces.map((piece, index) => {
     const text = piece.replace(/^\*+/, "");
