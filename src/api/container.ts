@@ -44,7 +44,7 @@ import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { readConfig, readManifest } from "../store/images.ts";
 import { lockFile } from "../store/locks.ts";
-import { allContainers, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
+import { allContainers, freeName, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { selfCommand } from "./namespace.ts";
 import { filesOf } from "./store.ts";
@@ -112,10 +112,11 @@ function createNamed(
 ): WorkingContainer {
   if (name !== undefined) return createContainer(files, checkedName(name), parts);
   const stem = image === "scratch" ? "working-container" : `${stemOf(image)}-working-container`;
-  for (let number = 0; ; number++) {
+  for (;;) {
     try {
-      return createContainer(files, number === 0 ? stem : `${stem}-${number}`, parts);
+      return createContainer(files, freeName(files.db, stem), parts);
     } catch (error) {
+      // Somebody else was quicker: look again.
       if (!(error instanceof CooperError) || error.code !== "exists") throw error;
     }
   }

@@ -76,17 +76,12 @@ function imageNamed(images: ImageInfo[], name: string): ImageInfo {
   return found;
 }
 
-/** Images of that name, of that repository, or with an id that begins so. Throws `not-found` when there is none. */
-export function imagesCalled(images: ImageInfo[], name: string): ImageInfo[] {
-  const found = images.flatMap((image) => {
-    if (image.id === name || (/^[0-9a-f]{3,}$/.test(name) && image.id.startsWith(name))) return [image];
-    const names = image.names.filter(
-      (full) => nameMatches(full, name) || nameMatches(splitName(full).repository, name),
-    );
-    return names.length === 0 ? [] : [{ ...image, names }];
-  });
-  if (found.length === 0) throw new CooperError("not-found", `There is no image ${JSON.stringify(name)}`);
-  return found;
+/** Ids of the images of that name, or of that repository. */
+export function idsCalled(images: ImageInfo[], name: string): Set<string> {
+  const called = images.filter(({ names }) =>
+    names.some((full) => nameMatches(full, name) || nameMatches(splitName(full).repository, name)),
+  );
+  return new Set(called.map(({ id }) => id));
 }
 
 function isCalled(image: ImageInfo, name: string): boolean {

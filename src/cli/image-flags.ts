@@ -130,7 +130,11 @@ export const MADE_IMAGE_FLAGS = {
     default: true,
     help: "add the label io.buildah.version that tells what made the image",
   },
-  iidfile: { type: "string", placeholder: "file", help: "write the image's ID to a file" },
+  iidfile: {
+    type: "string",
+    placeholder: "file",
+    help: "write the image's ID to a file, in place of printing it",
+  },
   quiet: { type: "bool", short: "q", help: "print the image's ID only" },
   squash: { type: "bool", help: "make one layer of everything, the base's included" },
   timestamp: {

@@ -35,7 +35,7 @@ export function expandWords(text: string, lookup: Lookup, mode: ExpandMode): str
 
 function expand(text: string, lookup: Lookup, mode: ExpandMode): Expanded {
   try {
-    return readUntil({ text, at: 0, lookup, mode }, undefined, mode.keepEscapes === true);
+    return readUntil({ text, at: 0, lookup, mode, depth: 0 }, undefined, mode.keepEscapes === true);
   } catch (error) {
     if (!(error instanceof CooperError)) throw error;
     throw new CooperError("invalid", `Cannot expand ${quote(text)}: ${error.message}`, { cause: error });
@@ -56,7 +56,11 @@ interface Cursor {
   at: number;
   lookup: Lookup;
   mode: ExpandMode;
+  /** Of ${} within ${}. */
+  depth: number;
 }
+
+const DEEPEST = 200;
 
 function fail(why: string): CooperError {
   return new CooperError("invalid", why);
@@ -248,7 +252,10 @@ function readDollar(cursor: Cursor): string {
   const first = text[cursor.at];
   if (first === undefined) throw fail(NO_BRACE);
   if (first === "{" || first === "}" || first === ":") throw fail("bad substitution");
-  return readBraces(cursor);
+  if (++cursor.depth > DEEPEST) throw fail(`more than ${DEEPEST} substitutions are nested`);
+  const value = readBraces(cursor);
+  cursor.depth--;
+  return value;
 }
 
 function readBraces(cursor: Cursor): string {

@@ -79,7 +79,9 @@ export class LineReader {
 
   #comment(text: string, comments: string[]): string[] {
     this.#events.onComment(text);
-    return text === "" ? [] : [...comments, text];
+    if (text === "") return [];
+    comments.push(text);
+    return comments;
   }
 
   /** The line without its continuation character, or undefined when it ends here. */

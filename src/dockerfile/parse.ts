@@ -99,7 +99,7 @@ class Parser {
   #instruction(line: LogicalLine): Instruction {
     const location: Location = { file: this.#file, line: line.line, endLine: line.endLine };
     if (line.emptyLines) {
-      const message = "Empty continuation line (these will become errors in a future release)";
+      const message = "Empty continuation line";
       this.#warnings.push({
         rule: "NoEmptyContinuation",
         message,

@@ -4,6 +4,7 @@ import { expandWord } from "../dockerfile/expand.ts";
 import type {
   ArgInstruction,
   Dockerfile,
+  EscapeToken,
   FromInstruction,
   Instruction,
   Warning,
@@ -78,7 +79,7 @@ function fileWarnings(
   sources: ArgSources,
   checks: CheckOptions,
 ): Warning[] {
-  const defaults = globalArgs(before, { ...sources, buildArgs: {} }, dockerfile.directives.escapeToken);
+  const defaults = defaultArgs(before, sources, dockerfile.directives.escapeToken);
   const found = graphChecks({ dockerfile, args, defaults, declared: declaredNames(before) });
   const graph = found.filter(({ rule, comments }) => ruleCounts(rule, checks, comments));
   return [
@@ -97,6 +98,19 @@ export function withTriggers(plan: BuildPlan, index: number, triggers: readonly 
   addTriggerNeeds(stages[index]!, triggers, nameTable(stages, plan.contexts));
   checkCycles(stages);
   return ordered({ ...plan, stages });
+}
+
+/** The ARGs as they are without build args; undefined when that is an error, as with `${A:?}`. */
+function defaultArgs(
+  before: ArgInstruction[],
+  sources: ArgSources,
+  escapeToken: EscapeToken,
+): EnvList | undefined {
+  try {
+    return globalArgs(before, { ...sources, buildArgs: {} }, escapeToken);
+  } catch {
+    return undefined;
+  }
 }
 
 interface StageGroup {

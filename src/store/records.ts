@@ -275,6 +275,18 @@ export function findContainerByName(db: Database, name: string): ContainerRecord
   return container(db.query(`${CONTAINER} WHERE name = ?`).get(name));
 }
 
+/** `stem`, or `stem-N` with the smallest N that no container has. */
+export function freeName(db: Database, stem: string): string {
+  const rows = db.query("SELECT name FROM containers WHERE name >= ?1 AND name < ?1 || '.'").all(stem) as {
+    name: string;
+  }[];
+  const taken = new Set(rows.map((row) => row.name));
+  for (let number = 0; ; number++) {
+    const name = number === 0 ? stem : `${stem}-${number}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
 export function findContainersByPrefix(db: Database, prefix: string): ContainerRecord[] {
   return db
     .query(`${CONTAINER} WHERE id >= ? AND id < ? LIMIT 2`)

@@ -66,7 +66,8 @@ export class StoreFiles implements Disposable {
       this.#session[Symbol.dispose]();
       this.#session = undefined;
     }
-    this.db.close();
+    // The database stays open until the process ends: closing the last connection copies the log back and syncs it,
+    // which costs every command more than the command itself. SQLite does so anyway once the log has grown.
   }
 }
 

@@ -273,6 +273,16 @@ const cases: [name: string, below: Change[][], diffs: Change[][]][] = [
     ],
   ],
   [
+    "hidden below by an opaque directory: no trace of a deletion",
+    [base, [remove("d"), make("d")]],
+    [[write("d/x")], [remove("d/x")]],
+  ],
+  [
+    "emptied below by deletions: nothing to hide",
+    [base, [remove("d/x"), remove("d/e")]],
+    [[remove("d"), make("d"), write("d/new")]],
+  ],
+  [
     "only attributes of a directory",
     [base],
     [[(p) => chmodSync(p("d"), 0o700)], [(p) => chownSync(p("d"), 7, 8)]],
@@ -381,6 +391,7 @@ function randomChanges(random: (limit: number) => number): Change[] {
     () => {
       const [at, other] = [name(), name()];
       return (path) => {
+        if (`${at}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${at}/`)) return;
         rmSync(path(at), { recursive: true });
         cpSync(path(other), path(at), { recursive: true });
       };

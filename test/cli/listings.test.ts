@@ -2,8 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { renderTemplate } from "../../src/cli/go-template.ts";
 import { goJson } from "../../src/cli/go-value.ts";
-import { filterImages, imagesCalled, splitName } from "../../src/cli/image-filter.ts";
+import { filterImages, idsCalled, splitName } from "../../src/cli/image-filter.ts";
 import { containerDocument, imageDocument } from "../../src/cli/inspect-document.ts";
+import { compileRows } from "../../src/cli/table.ts";
 import type { ContainerDetails, ImageDetails, ImageInfo } from "../../src/index.ts";
 
 function image(id: string, names: string[], created: string, labels: Record<string, string> = {}): ImageInfo {
@@ -61,16 +62,26 @@ test.each([
   ["localhost/hello", "aaa"],
   ["debian:trixie", "bbb"],
   ["debian", "bbb"],
-  ["ccc", "ccc"],
   ["registry:5000/team/app", "ddd"],
-])("images %s", (name, expected) => {
-  expect(ids(imagesCalled(images, name))).toBe(expected);
+  ["hell", ""],
+])("images called %s", (name, expected) => {
+  expect(ids(images.filter(({ id }) => idsCalled(images, name).has(id)))).toBe(expected);
 });
 
-test("a name shows only what it names; an unknown one is refused", () => {
-  expect(imagesCalled(images, "hello:1.0")[0]!.names).toEqual(["localhost/hello:1.0"]);
-  expect(imagesCalled(images, "aaa")[0]!.names).toHaveLength(2);
-  expect(() => imagesCalled(images, "hell")).toThrow(/no image "hell"/);
+test("--format of a list: blanks are columns, `table` has headings, actions keep their blanks", () => {
+  const rows = [
+    { A: "1", B: "long value" },
+    { A: "1234", B: "x" },
+  ];
+  const headings = { A: "FIRST", B: "SECOND" };
+  const show = (format: string) => compileRows(format, headings)(rows);
+  expect(show("{{.A}} {{.B}}")).toBe("1      long value\n1234   x\n");
+  expect(show("{{.A}}|{{ .B }}")).toBe("1|long value\n1234|x\n");
+  expect(show("{{.B}}\\t{{.A}}")).toBe("long value   1\nx            1234\n");
+  expect(show("table {{.A}} {{.B}}")).toBe("FIRST   SECOND\n1       long value\n1234    x\n");
+  expect(show('{{printf "%s - %s" .A .B}}')).toBe("1 - long value\n1234 - x\n");
+  expect(compileRows("{{.A}} {{.B}}", headings)([])).toBe("");
+  expect(compileRows("table {{.A}}", headings)([])).toBe("FIRST\n");
 });
 
 test.each([

@@ -10,17 +10,23 @@ const directory = mkdtempSync(join(tmpdir(), "cooper-program-"));
 const root = join(directory, "root");
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
+// The sources: dist/cooper, which bin/cooper prefers, may be older.
+const sources = [process.execPath, resolve(import.meta.dir, "../../src/cli/main.ts")];
+
 function cooper(argv: string[], options: { command?: string; env?: Record<string, string> } = {}) {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([options.command ?? program, ...argv], {
-    env: {
-      PATH: process.env.PATH,
-      HOME: directory,
-      COOPER_ROOT: root,
-      COOPER_RUNROOT: join(directory, "run"),
-      ...options.env,
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [...(options.command === undefined ? sources : [options.command]), ...argv],
+    {
+      env: {
+        PATH: process.env.PATH,
+        HOME: directory,
+        COOPER_ROOT: root,
+        COOPER_RUNROOT: join(directory, "run"),
+        ...options.env,
+      },
+      cwd: directory,
     },
-    cwd: directory,
-  });
+  );
   return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 

@@ -48,8 +48,15 @@ function planFile(path: string, options: Options) {
 /** What of a plan is worth reading in a file. */
 function summary(path: string, options: Options) {
   const { plan, resolved } = planFile(path, options);
-  const warningText = ({ rule, message, location }: { rule: string; message: string; location: { line: number } }) =>
-    `${location.line}: ${rule}: ${message}`;
+  const warningText = ({
+    rule,
+    message,
+    location,
+  }: {
+    rule: string;
+    message: string;
+    location: { line: number };
+  }) => `${location.line}: ${rule}: ${message}`;
   return {
     options,
     target: plan.target,
@@ -59,15 +66,30 @@ function summary(path: string, options: Options) {
       const result = resolved.get(stage.index);
       if (result === undefined) return { name, base, platform, needs };
       const { state, steps, warnings } = result;
-      return { name, base, platform, needs, steps: steps.map(stepSummary), warnings: warnings.map(warningText), state };
+      return {
+        name,
+        base,
+        platform,
+        needs,
+        steps: steps.map(stepSummary),
+        warnings: warnings.map(warningText),
+        state,
+      };
     }),
     warnings: plan.warnings.map(warningText),
   };
 }
 
 function stepSummary({ op, createdBy, text, location, checkpoint }: Step) {
-  const lines = location.endLine === location.line ? `${location.line}` : `${location.line}-${location.endLine}`;
-  return { lines, text, ...(checkpoint ? { checkpoint } : {}), createdBy, ...(op.kind === "config" ? {} : { op }) };
+  const lines =
+    location.endLine === location.line ? `${location.line}` : `${location.line}-${location.endLine}`;
+  return {
+    lines,
+    text,
+    ...(checkpoint ? { checkpoint } : {}),
+    createdBy,
+    ...(op.kind === "config" ? {} : { op }),
+  };
 }
 
 function errorText(path: string): string {
@@ -76,7 +98,8 @@ function errorText(path: string): string {
   } catch (error) {
     if (!(error instanceof CooperError)) throw error;
     const { code, message, hint, location } = error;
-    const place = location === undefined ? "nowhere" : `${location.line}-${location.endLine ?? location.line}`;
+    const place =
+      location === undefined ? "nowhere" : `${location.line}-${location.endLine ?? location.line}`;
     return `${code} at ${place}\n${message}\n${hint ?? "(no hint)"}\n`;
   }
   return "no error\n";

@@ -166,8 +166,9 @@ export const command = defineCommand({
       if (log !== undefined) closeSync(log);
     }
     if (!flags.quiet) for (const name of result.names) writeErr(`Successfully tagged ${name}\n`);
+    // As in Buildah, the ID goes to one or the other.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${result.imageId}`);
-    writeOut(`${result.imageId}\n`);
+    else writeOut(`${result.imageId}\n`);
     return 0;
   },
 });

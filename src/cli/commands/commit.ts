@@ -64,8 +64,9 @@ export const command = defineCommand({
     } else {
       ({ imageId } = await container.commit(image, flags.rm ? { ...options, remove: true } : options));
     }
+    // As in Buildah, the ID goes to one or the other.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${imageId}`);
-    writeOut(`${imageId}\n`);
+    else writeOut(`${imageId}\n`);
     return 0;
   },
 });

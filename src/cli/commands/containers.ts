@@ -1,9 +1,10 @@
 import { CooperError } from "../../base/errors.ts";
-import type { ContainerInfo } from "../../index.ts";
+import type { ContainerInfo, ImageInfo } from "../../index.ts";
 import { defineCommand } from "../command.ts";
-import { compileTemplate } from "../go-template.ts";
 import { goJson } from "../go-value.ts";
+import { idsCalled } from "../image-filter.ts";
 import { writeOut } from "../output.ts";
+import { compileRows } from "../table.ts";
 
 /** buildah-containers(1) */
 export const command = defineCommand({
@@ -26,10 +27,14 @@ export const command = defineCommand({
     "cooper containers --format '{{.ContainerID}} {{.ContainerName}}'",
   ],
   async run({ flags, api, store }) {
-    const template = flags.format === undefined ? undefined : compileTemplate(flags.format);
-    const tests = parseFilters(flags.filter);
-    const { listContainers } = await api();
-    const containers = listContainers(await store()).filter((info) => tests.every((test) => test(info)));
+    if (flags.quiet && flags.format !== undefined)
+      throw new CooperError("usage", "Only one of --quiet and --format can be given");
+    const formatted = flags.format === undefined ? undefined : compileRows(flags.format, HEADINGS);
+    const filters = parseFilters(flags.filter);
+    const { listContainers, listImages } = await api();
+    const opened = await store();
+    const tests = filters.map((filter) => testOf(filter, () => listImages(opened)));
+    const containers = listContainers(opened).filter((info) => tests.every((test) => test(info)));
     const rows = containers.map(rowOf);
     if (flags.json) {
       const entries = rows.map((row) => ({
@@ -41,7 +46,7 @@ export const command = defineCommand({
       }));
       return print(`${goJson(entries, 4)}\n`);
     }
-    if (template !== undefined) return print(rows.map((row) => `${template.render(row)}\n`).join(""));
+    if (formatted !== undefined) return print(formatted(rows));
     if (flags.quiet) return print(rows.map((row) => `${row.ContainerID}\n`).join(""));
     const lines = rows.map((row) =>
       lineOf(row.ContainerID, row.Builder, row.ImageID, row.ImageName, row.ContainerName, flags.notruncate),
@@ -73,6 +78,15 @@ function rowOf(info: ContainerInfo) {
   };
 }
 
+/** What `table …` puts over the columns. */
+const HEADINGS = {
+  ContainerID: "CONTAINER ID",
+  Builder: "BUILDER",
+  ImageID: "IMAGE ID",
+  ImageName: "IMAGE NAME",
+  ContainerName: "CONTAINER NAME",
+};
+
 /** Buildah's columns have fixed widths. */
 function lineOf(
   id: string,
@@ -84,34 +98,29 @@ function lineOf(
 ): string {
   const width = whole ? 64 : 12;
   const cut = (text: string) => text.slice(0, width).padEnd(width);
-  return `${cut(id)}  ${builder.padEnd(8)} ${cut(imageId)} ${imageName.padEnd(32)} ${name}\n`;
+  const shortName = whole || imageName.length <= 32 ? imageName : `${imageName.slice(0, 29)}...`;
+  return `${cut(id)}${whole ? " " : "  "}${builder.padEnd(8)} ${cut(imageId)} ${shortName.padEnd(32)} ${name}\n`;
 }
 
-type Test = (info: ContainerInfo) => boolean;
+interface Filter {
+  name: "id" | "name" | "ancestor";
+  value: string;
+}
 
-function parseFilters(text: string | undefined): Test[] {
-  return (text ?? "")
-    .split(",")
-    .filter((part) => part !== "")
-    .map((part) => {
-      const at = part.indexOf("=");
-      const value = part.slice(at + 1);
-      switch (at === -1 ? "" : part.slice(0, at)) {
-        case "id":
-          return ({ id }) => id.startsWith(value);
-        case "name":
-          return ({ name }) => name === value || name.includes(value);
-        case "ancestor":
-          return ({ imageName, imageId }) =>
-            imageId?.startsWith(value) === true ||
-            imageName === value ||
-            imageName === `${value}:latest` ||
-            imageName?.endsWith(`/${value}`) === true ||
-            imageName?.endsWith(`/${value}:latest`) === true;
-        default:
-          throw new CooperError("usage", `Invalid filter ${JSON.stringify(part)}`, {
-            hint: "use id=…, name=… or ancestor=…",
-          });
-      }
+function parseFilters(text: string | undefined): Filter[] {
+  const parts = (text ?? "").split(",").filter((part) => part !== "");
+  return parts.map((part) => {
+    const [, name, value] = /^\s*(id|name|ancestor)\s*=(.*)$/s.exec(part) ?? [];
+    if (name !== undefined) return { name: name as Filter["name"], value: value! };
+    throw new CooperError("usage", `Invalid filter ${JSON.stringify(part)}`, {
+      hint: "use id=…, name=… or ancestor=…",
     });
+  });
+}
+
+function testOf({ name, value }: Filter, images: () => ImageInfo[]): (info: ContainerInfo) => boolean {
+  if (name === "id") return ({ id }) => id.startsWith(value);
+  if (name === "name") return (info) => info.name.includes(value);
+  const ids = idsCalled(images(), value);
+  return ({ imageId }) => imageId !== undefined && (ids.has(imageId) || imageId.startsWith(value));
 }

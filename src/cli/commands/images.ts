@@ -1,11 +1,10 @@
 import { CooperError } from "../../base/errors.ts";
 import type { ImageInfo } from "../../index.ts";
 import { defineCommand } from "../command.ts";
-import { compileTemplate } from "../go-template.ts";
 import { type GoStruct, goJson } from "../go-value.ts";
-import { filterImages, imagesCalled, splitName } from "../image-filter.ts";
+import { filterImages, splitName } from "../image-filter.ts";
 import { writeOut } from "../output.ts";
-import { renderTable } from "../table.ts";
+import { compileRows, renderTable } from "../table.ts";
 import { formatAge, formatSize } from "../units.ts";
 
 /** buildah-images(1) */
@@ -41,13 +40,15 @@ export const command = defineCommand({
   ],
   async run({ args, flags, api, store }) {
     if (flags.all && args.length > 0) throw new CooperError("usage", "With --all no images can be named");
-    const template = flags.format === undefined ? undefined : compileTemplate(flags.format);
-    const { listImages } = await api();
-    const everything = listImages(await store());
-    const called = args[0] === undefined ? everything : imagesCalled(everything, args[0]);
-    const images = filterImages(called, flags.filter).sort(
-      (a, b) => Date.parse(b.created) - Date.parse(a.created),
-    );
+    if (flags.quiet && flags.format !== undefined)
+      throw new CooperError("usage", "Only one of --quiet and --format can be given");
+    const formatted = flags.format === undefined ? undefined : compileRows(flags.format, HEADINGS);
+    const { inspectImage, listImages } = await api();
+    const opened = await store();
+    const wanted = args[0] === undefined ? undefined : (await inspectImage(opened, args[0])).id;
+    const images = filterImages(listImages(opened), flags.filter)
+      .filter(({ id }) => wanted === undefined || id === wanted)
+      .sort((a, b) => Date.parse(b.created) - Date.parse(a.created));
     if (flags.json)
       return print(
         `${goJson(
@@ -58,7 +59,7 @@ export const command = defineCommand({
     const shownId = (image: ImageInfo) => (flags["no-trunc"] ? `sha256:${image.id}` : image.id.slice(0, 12));
     if (flags.quiet) return print(images.map((image) => `${shownId(image)}\n`).join(""));
     const rows = images.flatMap((image) => rowsOf(image, shownId(image)));
-    if (template !== undefined) return print(rows.map((row) => `${template.render(row)}\n`).join(""));
+    if (formatted !== undefined) return print(formatted(rows));
     return print(tableOf(rows, flags));
   },
 });
@@ -81,6 +82,19 @@ function jsonEntry(image: ImageInfo, whole: boolean): GoStruct {
     history: null,
   };
 }
+
+/** What `table …` puts over the columns. */
+const HEADINGS = {
+  Name: "REPOSITORY",
+  Tag: "TAG",
+  ID: "IMAGE ID",
+  Digest: "DIGEST",
+  Created: "CREATED",
+  CreatedAt: "CREATED",
+  CreatedAtRaw: "CREATED",
+  Size: "SIZE",
+  ReadOnly: "READ ONLY",
+};
 
 /** A row for each name, with the fields that templates know. */
 function rowsOf(image: ImageInfo, id: string) {
