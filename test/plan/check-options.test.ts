@@ -27,7 +27,7 @@ test.each(["skip", "error=maybe", "skipp=A"])("%j is refused", (text) => {
 
 test("warnings of a stage, with their lines", () => {
   const text =
-    "FROM a\nENV k v\nCMD x\nCMD y\nARG API_TOKEN KEY_FILE\nWORKDIR w\nWORKDIR v\nLABEL a=$NOPE b=${MAYBE:-}\nEXPOSE 1:2/TCP\nMAINTAINER m\n";
+    "FROM a\nENV k v\nCMD x\nCMD y\nARG API_TOKEN KEY_FILE\nWORKDIR w\nWORKDIR v\nLABEL a=$NOPE b=$MAYBE\nEXPOSE 1:2/TCP\nMAINTAINER m\n";
   expect(warningsOf(text).rules).toEqual([
     "2 LegacyKeyValueFormat",
     "3 JSONArgsRecommended",
