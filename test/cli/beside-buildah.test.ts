@@ -286,3 +286,33 @@ test.skipIf(!possible)("a session of both", () => {
     expect(ours, file).toBe(theirs!);
   }
 });
+
+test.skipIf(!possible).each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("%s ends a running command, with status %d and nothing left", async (signal, status) => {
+  cooper.run(["from", "--name", signal, "scratch"]);
+  cooper.run(["copy", "-q", signal, "busybox", "/busybox"]);
+  const marker = `${process.pid}${status}`;
+  const running = Bun.spawn(
+    [
+      ...program,
+      "--root",
+      `${directory}/cr`,
+      "--runroot",
+      `${directory}/crr`,
+      "run",
+      signal,
+      "/busybox",
+      "sh",
+      "-c",
+      `echo up; /busybox sleep ${marker}; exit 1`,
+    ],
+    { stdout: "pipe", stderr: "pipe" },
+  );
+  await running.stdout.getReader().read();
+  running.kill(signal);
+  expect(await running.exited).toBe(status);
+  expect(Bun.spawnSync(["pgrep", "-f", `sleep ${marker}$`]).stdout.toString()).toBe("");
+  expect(cooper.run(["rm", signal]).exitCode).toBe(0);
+});
