@@ -39,7 +39,8 @@ export interface CopyRequest extends SourceRequest {
   directoryContents?: boolean | undefined;
   /**
    * COPY --link: links in the destination are not followed and what is in the way is replaced, as if the files were a
-   * layer of their own; directories on the way get the mode and owner of new ones even where they exist.
+   * layer of their own; directories on the way get the mode and owner of new ones even where they exist. Together with
+   * a chmod it means nothing, as in BuildKit's Dockerfile frontend.
    */
   link?: boolean | undefined;
   /**
@@ -60,12 +61,13 @@ export type CopyTreeOptions = Omit<WriterOptions, "replace">;
 export function copyFiles(request: CopyRequest, options: CopyTreeOptions = {}): CopyCount {
   const view = viewOf(request.sourceRoot, request.ignore);
   const label = request.label ?? request.sourceRoot;
+  const link = request.link === true && options.chmod === undefined;
   const job: CopyJob = {
     request,
-    options: { ...options, replace: request.link === true },
+    options: { ...options, replace: link },
     view,
     exclude: request.exclude === undefined ? undefined : new PatternList(request.exclude),
-    place: (request.link === true ? linkDestination : plainDestination)(request.destinationRoot, options),
+    place: (link ? linkDestination : plainDestination)(request.destinationRoot, options),
     made: [],
     count: { copied: 0, bytes: 0 },
   };

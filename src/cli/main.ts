@@ -2,6 +2,7 @@
 /** The program: everything is loaded only when the command line asks for it. */
 import { isatty } from "node:tty";
 import { CooperError } from "../base/errors.ts";
+import { exitNow } from "../base/libc.ts";
 import { writeErr } from "./output.ts";
 import { execute, printText, readRequest } from "./run-command.ts";
 import { type Cancellation, catchSignals } from "./signals.ts";
@@ -53,10 +54,8 @@ function hasColour(): boolean {
   return !process.env.NO_COLOR && process.env.TERM !== "dumb" && isatty(2);
 }
 
-main(process.argv.slice(2)).then(
-  (status) => process.exit(status),
-  (error) => {
-    writeErr(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(FAILURE);
-  },
-);
+// Output is synchronous and the store needs no farewell: the runtime's would close the database, which syncs it.
+main(process.argv.slice(2)).then(exitNow, (error) => {
+  writeErr(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+  exitNow(FAILURE);
+});

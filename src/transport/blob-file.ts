@@ -86,11 +86,13 @@ export function replaceFile(path: string, bytes: Uint8Array | string): void {
   syncDirectory(dirname(path));
 }
 
-/** Makes renames in a directory durable. */
+/** Makes renames in a directory durable, where its file system can. */
 export function syncDirectory(path: string): void {
   const fd = openSync(path, "r");
   try {
     fsyncSync(fd);
+  } catch (error) {
+    if (errnoOf(error) !== "EINVAL") throw error;
   } finally {
     closeSync(fd);
   }

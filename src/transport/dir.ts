@@ -1,5 +1,5 @@
 /** `dir:path`: the flat directory of containers/image: manifest.json, blobs named by their hexadecimal digests. */
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Digest, digestHex, digestOf } from "../base/digest.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
@@ -56,6 +56,9 @@ class DirTarget implements Target {
   readonly #manifests = new Map<Digest, { descriptor: Descriptor; bytes: Uint8Array }>();
   readonly #written: string[] = [];
   #prepared = false;
+  /** Nothing was there before. */
+  #isNew = false;
+  #madeDirectory = false;
 
   constructor(path: string) {
     this.name = `dir:${path}`;
@@ -66,13 +69,14 @@ class DirTarget implements Target {
     if (this.#prepared) return;
     try {
       const there = listing(this.#directory);
-      if (there.length > 0 && !there.includes("version")) {
+      if (there.length > 0 && !isImageDirectory(this.#directory)) {
         throw new CooperError(
           "exists",
           `Cannot write to ${this.name}: ${this.#directory} is not empty and holds no image`,
         );
       }
-      mkdirSync(this.#directory, { recursive: true });
+      this.#isNew = there.length === 0;
+      this.#madeDirectory = mkdirSync(this.#directory, { recursive: true }) !== undefined;
       replaceFile(join(this.#directory, "version"), VERSION);
     } catch (error) {
       if (error instanceof CooperError) throw error;
@@ -121,6 +125,7 @@ class DirTarget implements Target {
     }
     replaceFile(join(this.#directory, "manifest.json"), manifest.bytes);
     this.#written.length = 0;
+    this.#isNew = false;
     // What is left of an image that was here before.
     for (const entry of listing(this.#directory)) {
       if (!kept.has(entry) && /^([0-9a-f]{64}(\.manifest\.json)?|signature-\d+)$/.test(entry)) {
@@ -131,7 +136,16 @@ class DirTarget implements Target {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const path of this.#written) rmSync(path, { force: true });
+    if (!this.#isNew) return;
+    rmSync(join(this.#directory, "version"), { force: true });
+    if (this.#madeDirectory && listing(this.#directory).length === 0) rmdirSync(this.#directory);
   }
+}
+
+function isImageDirectory(directory: string): boolean {
+  const path = join(directory, "version");
+  const size = sizeOf(path);
+  return size !== undefined && size < 1000 && readFileSync(path, "utf8").startsWith("Directory Transport Version: 1.");
 }
 
 function listing(directory: string): string[] {

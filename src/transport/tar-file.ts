@@ -7,6 +7,7 @@ import {
   fdatasyncSync,
   ftruncateSync,
   openSync,
+  realpathSync,
   renameSync,
   rmSync,
   type Stats,
@@ -24,23 +25,27 @@ const BLOCK = 512;
 const OCTAL_LIMIT = 0o77777777777;
 
 export class TarFile implements Disposable {
-  readonly #path: string;
+  readonly #target: string;
   /** A pipe or device: the archive is put together elsewhere and then sent. */
   readonly #special: boolean;
   readonly #temporary: string;
   readonly #fd: number;
   readonly #names = new Set<string>();
   #end = 0;
+  #busy = false;
   #closed = false;
 
   /** Starts a file that will be `path`. Throws `not-found` or `denied` when its directory does not allow it. */
   constructor(path: string, what: string) {
-    this.#path = resolve(path);
-    const stat = statOf(this.#path, what);
+    const stat = statOf(path, what);
     if (stat?.isDirectory()) throw new CooperError("exists", `Cannot write ${what}: ${path} is a directory`);
-    this.#special = stat !== undefined && !stat.isFile();
-    const directory = this.#special ? tmpdir() : dirname(this.#path);
-    this.#temporary = temporaryName(directory, this.#special ? "" : `${basename(this.#path).slice(0, 100)}-`);
+    // A link stays one: what it leads to is replaced.
+    const real = stat === undefined ? resolve(path) : realpathSync(path);
+    // /dev/stdout may lead to a file, but to an open one, which no other can take the place of.
+    this.#special = stat !== undefined && (!stat.isFile() || /^\/(?:dev|proc)\//.test(resolve(path)));
+    const directory = this.#special ? tmpdir() : dirname(real);
+    this.#target = this.#special ? path : real;
+    this.#temporary = temporaryName(directory, this.#special ? "" : `${basename(real).slice(0, 100)}-`);
     try {
       this.#fd = openSync(this.#temporary, "wx+", 0o644);
     } catch (error) {
@@ -69,6 +74,8 @@ export class TarFile implements Disposable {
     expected: BlobRef | undefined,
     nameOf: (blob: BlobRef) => string,
   ): Promise<BlobRef> {
+    if (this.#busy) throw new CooperError("internal", "Two blobs were written into one archive at once");
+    this.#busy = true;
     let at = this.#end + BLOCK;
     const fd = this.#fd;
     const counted = writeContent(
@@ -85,6 +92,8 @@ export class TarFile implements Disposable {
     } catch (error) {
       if (!this.#closed) ftruncateSync(fd, this.#end);
       throw error;
+    } finally {
+      this.#busy = false;
     }
     const name = nameOf(blob);
     if (this.#names.has(name)) {
@@ -110,14 +119,14 @@ export class TarFile implements Disposable {
       await this.#send();
     } else {
       fdatasyncSync(this.#fd);
-      renameSync(this.#temporary, this.#path);
-      syncDirectory(dirname(this.#path));
+      renameSync(this.#temporary, this.#target);
+      syncDirectory(dirname(this.#target));
     }
     this[Symbol.dispose]();
   }
 
   async #send(): Promise<void> {
-    const out = openSync(this.#path, "w");
+    const out = openSync(this.#target, "w");
     try {
       for await (const chunk of readRange(this.#fd, 0, Number.POSITIVE_INFINITY)) writeAll(out, chunk);
     } finally {

@@ -2,7 +2,7 @@
  * Checks an image in every respect that can be checked without running it: the oracle of all tests that make one.
  * What it demands: OCI image spec v1.1 (manifest.md, image-index.md, config.md, layer.md).
  */
-import { decompress } from "../archive/compression.ts";
+import { decompress, detectCompression } from "../archive/compression.ts";
 import { type Digest, Digester } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { compressionOf } from "../oci/media-types.ts";
@@ -106,13 +106,20 @@ async function checkLayer(source: Source, layer: Descriptor, diffId: Digest): Pr
   // A pass of its own: a decompressor may stop before the last byte.
   await drain(await verified(source, layer));
   const content = await verified(source, layer);
-  const isPlain = compressionOf(layer.mediaType) === "none";
+  const head = await firstBytes(await source.fetch(layer));
+  const actual = detectCompression(head);
+  if (compressionOf(layer.mediaType) !== actual) throw fail(`${what} is ${layer.mediaType}, but its compression is ${actual}`);
   const digester = new Digester();
-  const names = await checkLayerTar(hashing(isPlain ? content : decompress(content), digester), what);
+  const names = await checkLayerTar(hashing(decompress(content), digester), what);
   const found = digester.digest();
   if (found !== diffId)
     throw new CooperError("integrity", `${what} has the diff_id ${found}, its config says ${diffId}`);
   return names;
+}
+
+async function firstBytes(content: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  for await (const chunk of content) return chunk;
+  return new Uint8Array();
 }
 
 async function* hashing(

@@ -12,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -391,7 +392,9 @@ function randomChanges(random: (limit: number) => number): Change[] {
     () => {
       const [at, other] = [name(), name()];
       return (path) => {
-        if (`${at}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${at}/`)) return;
+        // Links may lead from one into the other, and a tree cannot be copied into itself.
+        const [to, from] = [`${realpathSync(path(at))}/`, `${realpathSync(path(other))}/`];
+        if (to.startsWith(from) || from.startsWith(to)) return;
         rmSync(path(at), { recursive: true });
         cpSync(path(other), path(at), { recursive: true });
       };

@@ -448,6 +448,13 @@ const cases: Case[] = [
     gives: ["755 l/", "644 l/f=1", "755 t/", "644 t/f=1", "644 t/o=o", "755 x/", "755 x/s/", "644 x/s/g=2"],
   },
   {
+    name: "--link with --chmod is no --link",
+    from: { f: "1" },
+    into: { "t/": {}, l: { link: "t" } },
+    copies: [[["f"], "/l/", { link: true }, { chmod: parseChmod("600") }]],
+    gives: ["777 l->t", "755 t/", "600 t/f=1"],
+  },
+  {
     name: "--link: a file takes a directory's place",
     from: { f: "1" },
     into: { "t/a/b": "o" },

@@ -2,9 +2,12 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import {
+  closeSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -73,11 +76,12 @@ describe("oci", () => {
     using scratch = scratchDirectory("places");
     const made = await makeImage(scratch.file("from"), simple("a"));
     mkdirSync(scratch.file("mine"));
-    writeFileSync(scratch.file("mine/thesis.txt"), "important");
+    writeFileSync(scratch.file("mine/version"), "of my thesis");
     await failureOf(copyBetween(made.reference, `oci:${scratch.path}/mine`), "exists");
     await failureOf(copyBetween(made.reference, `dir:${scratch.path}/mine`), "exists");
     await failureOf(copyBetween(made.reference, `oci-archive:${scratch.path}/mine`), "exists");
-    expect(readdirSync(scratch.file("mine"))).toEqual(["thesis.txt"]);
+    expect(readdirSync(scratch.file("mine"))).toEqual(["version"]);
+    expect(readFileSync(scratch.file("mine/version"), "utf8")).toBe("of my thesis");
     await failureOf(resolved(`oci:${scratch.path}/mine`), "invalid");
   });
 
@@ -110,7 +114,7 @@ describe("oci", () => {
   });
 });
 
-async function copyInOtherProcess(from: string, to: string): Promise<void> {
+async function copyInOtherProcess(from: string, to: string, stdout: "ignore" | number = "ignore"): Promise<void> {
   const module = (path: string) => JSON.stringify(join(import.meta.dir, "../../src", path));
   const code = `
     const { copyImage } = await import(${module("transport/copy-image.ts")});
@@ -119,7 +123,7 @@ async function copyInOtherProcess(from: string, to: string): Promise<void> {
     await using source = await openSource(parseTransport(${JSON.stringify(from)}));
     await using target = await openTarget(parseTransport(${JSON.stringify(to)}));
     await copyImage(source, target);`;
-  const child = Bun.spawn([process.execPath, "-e", code], { stderr: "pipe" });
+  const child = Bun.spawn([process.execPath, "-e", code], { stdout, stderr: "pipe" });
   const errors = await new Response(child.stderr).text();
   if ((await child.exited) !== 0) throw new Error(errors);
 }
@@ -257,6 +261,27 @@ describe("archives", () => {
     );
     const [image] = await validateAt(`oci-archive:${scratch.file("o.tar")}:x`);
     expect(image!.descriptor.digest).toBe(made.descriptor.digest);
+  });
+
+  test("a link stays a link, and what it leads to is replaced", async () => {
+    using scratch = scratchDirectory("places");
+    const made = await makeImage(scratch.file("from"), contents);
+    writeFileSync(scratch.file("real.tar"), "old");
+    symlinkSync("real.tar", scratch.file("link.tar"));
+    await copyBetween(made.reference, `oci-archive:${scratch.file("link.tar")}:x`);
+    expect(readlinkSync(scratch.file("link.tar"))).toBe("real.tar");
+    expect(await validateAt(`oci-archive:${scratch.file("real.tar")}:x`)).toHaveLength(1);
+  });
+
+  test("to /dev/stdout that is a file", async () => {
+    using scratch = scratchDirectory("places");
+    const made = await makeImage(scratch.file("from"), contents);
+    const before = readlinkSync("/dev/stdout");
+    const out = openSync(scratch.file("out.tar"), "w");
+    await copyInOtherProcess(made.reference, "oci-archive:/dev/stdout:x", out);
+    closeSync(out);
+    expect(readlinkSync("/dev/stdout")).toBe(before);
+    expect(await validateAt(`oci-archive:${scratch.file("out.tar")}:x`)).toHaveLength(1);
   });
 
   test("from a pipe and to a pipe", async () => {
