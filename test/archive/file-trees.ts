@@ -39,7 +39,12 @@ export type TreeSpec = Record<string, Entry | string>;
 /** A scratch directory that removes itself. */
 export function scratch(): { path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), "cooper-copy-"));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  const dispose = () => {
+    // Directories that their owner may not write would stay.
+    Bun.spawnSync(["chmod", "-R", "u+rwx", path]);
+    rmSync(path, { recursive: true, force: true });
+  };
+  return { path, [Symbol.dispose]: dispose };
 }
 
 /** Not path.join: it does not keep names that are no UTF-8. */
