@@ -145,7 +145,11 @@ class DirTarget implements Target {
 function isImageDirectory(directory: string): boolean {
   const path = join(directory, "version");
   const size = sizeOf(path);
-  return size !== undefined && size < 1000 && readFileSync(path, "utf8").startsWith("Directory Transport Version: 1.");
+  return (
+    size !== undefined &&
+    size < 1000 &&
+    readFileSync(path, "utf8").startsWith("Directory Transport Version: 1.")
+  );
 }
 
 function listing(directory: string): string[] {

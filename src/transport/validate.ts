@@ -108,7 +108,8 @@ async function checkLayer(source: Source, layer: Descriptor, diffId: Digest): Pr
   const content = await verified(source, layer);
   const head = await firstBytes(await source.fetch(layer));
   const actual = detectCompression(head);
-  if (compressionOf(layer.mediaType) !== actual) throw fail(`${what} is ${layer.mediaType}, but its compression is ${actual}`);
+  if (compressionOf(layer.mediaType) !== actual)
+    throw fail(`${what} is ${layer.mediaType}, but its compression is ${actual}`);
   const digester = new Digester();
   const names = await checkLayerTar(hashing(decompress(content), digester), what);
   const found = digester.digest();

@@ -114,7 +114,11 @@ describe("oci", () => {
   });
 });
 
-async function copyInOtherProcess(from: string, to: string, stdout: "ignore" | number = "ignore"): Promise<void> {
+async function copyInOtherProcess(
+  from: string,
+  to: string,
+  stdout: "ignore" | number = "ignore",
+): Promise<void> {
   const module = (path: string) => JSON.stringify(join(import.meta.dir, "../../src", path));
   const code = `
     const { copyImage } = await import(${module("transport/copy-image.ts")});
