@@ -38,7 +38,7 @@ beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), "cooper-compose-"));
 });
 
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }), 60_000);
 
 function canMount(): boolean {
   if (process.geteuid?.() !== 0) return false;
