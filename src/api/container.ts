@@ -16,6 +16,7 @@ import { containerBase, scratchBase } from "../container/container-base.ts";
 import { copyIntoContainer } from "../container/copy-in.ts";
 import {
   endKeeper,
+  isMountedForUser,
   mountForUser,
   mountPointOf,
   requireReach,
@@ -24,6 +25,7 @@ import {
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import type { RunSettings } from "../container/run-settings.ts";
 import {
+  type ContainerBase,
   containerOf,
   copyContainerDiff,
   createContainer,
@@ -42,7 +44,7 @@ import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
-import { readConfig, readManifest } from "../store/images.ts";
+import { candidateNamesOrNone, readConfig, readManifest } from "../store/images.ts";
 import { lockFile } from "../store/locks.ts";
 import { allContainers, freeName, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
@@ -78,7 +80,7 @@ export async function from(store: Store, image: string, options: FromOptions = {
   const found = image === "scratch" ? undefined : await obtainBase(files, image, options);
   const parts = {
     driver: store.driver,
-    base: found === undefined ? scratchBase : { ...containerBase(files, found), ...nameOf(files, found) },
+    base: found === undefined ? scratchBase : baseOf(files, found, image),
     image: found === undefined ? scratchConfig(options) : readConfig(files, found),
     annotations: found === undefined ? {} : (readManifest(files, found).annotations ?? {}),
     run: options.run ?? {},
@@ -95,8 +97,11 @@ function obtainBase(files: StoreFiles, image: string, options: FromOptions): Pro
   });
 }
 
-function nameOf(files: StoreFiles, image: ImageRecord): { imageName: string | undefined } {
-  return { imageName: namesOf(files.db, image.id)[0] };
+/** The base, under the one of its names that was asked for. */
+function baseOf(files: StoreFiles, image: ImageRecord, asked: string): ContainerBase {
+  const base = containerBase(files, image);
+  const names = namesOf(files.db, image.id);
+  return { ...base, imageName: candidateNamesOrNone(asked).find((name) => names.includes(name)) ?? names[0] };
 }
 
 function scratchConfig(options: FromOptions) {
@@ -334,8 +339,7 @@ async function commit(
 /** Snapshots of everything written since the base. A container that its user has mounted is copied, not frozen. */
 function changesOf(store: Store, container: WorkingContainer, last: boolean): string[] {
   const files = filesOf(store);
-  const mounted = snapshotter(container).isMounted(treeOf(files, container));
-  if (!mounted || last) {
+  if (last || !isMountedForUser(files, container)) {
     freezeContainer(files, container);
     return container.frozen;
   }

@@ -54,6 +54,7 @@ export const CONFIG_FLAGS = {
     placeholder: "duration",
     help: "longest time that a check may take",
   },
+  comment: { type: "string", placeholder: "text", help: "comment on the image (docker format)" },
   "history-comment": {
     type: "string",
     placeholder: "text",
@@ -119,6 +120,7 @@ export function configEdits(
   text("hostname", flags.hostname);
   text("domainname", flags.domainname);
   text("author", flags.author);
+  text("comment", flags.comment);
   text("os", flags.os);
   text("architecture", flags.arch);
   text("variant", flags.variant);

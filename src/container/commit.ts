@@ -1,6 +1,7 @@
 /** From a working container to an image: its changes become one layer, its config the image's. */
 import { type Digest, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
+import { toOciConfig } from "../oci/config.ts";
 import { MEDIA } from "../oci/media-types.ts";
 import type { HistoryEntry, ImageConfig, ImageFormat } from "../oci/types.ts";
 import { addImage, type ImageLayer, plainLayer } from "../store/images.ts";
@@ -85,7 +86,7 @@ function assembleConfig(
 ): ImageConfig {
   const added = parts.added.map((entry) => ({ created, ...entry }));
   return orderedConfig({
-    ...image,
+    ...(request.format === "oci" ? toOciConfig(image) : image),
     created,
     rootfs: { type: "layers", diff_ids: parts.layers.map((layer) => layer.diffId) },
     history: request.omitHistory ? [] : [...parts.inherited, ...added],

@@ -9,7 +9,7 @@ import { CooperError } from "../base/errors.ts";
 import { type Keeper, keeperAlive, startKeeper, stopKeeper } from "../sandbox/keeper.ts";
 import { namespaceState } from "../sandbox/user-namespace.ts";
 import type { StoreFiles } from "../store/store.ts";
-import { snapshotter, treeOf, type WorkingContainer } from "./working-container.ts";
+import { saveContainer, snapshotter, treeOf, type WorkingContainer } from "./working-container.ts";
 
 function keeperFile(runRoot: string, id: string): string {
   return join(runRoot, "keepers", `${id}.json`);
@@ -59,7 +59,12 @@ export function requireReach(runRoot: string, container: WorkingContainer): void
 export function mountForUser(store: StoreFiles, runRoot: string, container: WorkingContainer): string {
   const tree = treeOf(store, container);
   const path = snapshotter(container).mount(tree);
-  if (!snapshotter(container).isMounted(tree) || namespaceState().kind === "root") return path;
+  if (!snapshotter(container).isMounted(tree)) {
+    container.shown = true;
+    saveContainer(store, container);
+    return path;
+  }
+  if (namespaceState().kind === "root") return path;
   const keeper = findKeeper(runRoot, container.id) ?? startKeeper();
   saveKeeper(runRoot, container.id, keeper);
   return `/proc/${keeper.pid}/root${path}`;
@@ -74,14 +79,24 @@ export function mountPointOf(
   const tree = treeOf(store, container);
   const keeper = findKeeper(runRoot, container.id);
   if (keeper !== undefined) return `/proc/${keeper.pid}/root${snapshotter(container).path(tree)}`;
-  return snapshotter(container).isMounted(tree) ? snapshotter(container).path(tree) : undefined;
+  const open = container.shown || snapshotter(container).isMounted(tree);
+  return open ? snapshotter(container).path(tree) : undefined;
+}
+
+/** Whether the user may still be writing into it. */
+export function isMountedForUser(store: StoreFiles, container: WorkingContainer): boolean {
+  return container.shown || snapshotter(container).isMounted(treeOf(store, container));
 }
 
 /** Ends the user's mount; false when there was none. Throws `in-use` when a process still uses it. */
 export function unmountForUser(store: StoreFiles, runRoot: string, container: WorkingContainer): boolean {
   const tree = treeOf(store, container);
-  const mounted = snapshotter(container).isMounted(tree);
+  const mounted = isMountedForUser(store, container);
   snapshotter(container).unmount(tree);
+  if (container.shown) {
+    container.shown = false;
+    saveContainer(store, container);
+  }
   return endKeeper(runRoot, container.id) || mounted;
 }
 

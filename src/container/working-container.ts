@@ -56,6 +56,8 @@ export interface WorkingContainer {
   createdBy: string | undefined;
   comment: string | undefined;
   run: RunSettings;
+  /** Its user has the path of a tree that needs no mount (scratch): whatever is written there is still being written. */
+  shown: boolean;
 }
 
 /** The writable tree, for the snapshotter. */
@@ -87,6 +89,7 @@ export function createContainer(
     frozen: [],
     createdBy: undefined,
     comment: undefined,
+    shown: false,
   };
   const record = {
     id,
@@ -122,6 +125,7 @@ export function createBuildContainer(
     directory,
     createdBy: undefined,
     comment: undefined,
+    shown: false,
   };
   snapshotter(container).prepare(treeOf(store, container));
   return container;

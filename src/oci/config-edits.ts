@@ -36,6 +36,8 @@ export interface ConfigEdits {
   osVersion?: string;
   /** `feature` adds, `feature-` removes, `-` clears all. */
   osFeatures?: string[];
+  /** Docker's field of that name in the config; empty removes it. */
+  comment?: string;
   /** For the history entry of the next commit. */
   createdBy?: string;
   historyComment?: string;

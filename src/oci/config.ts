@@ -34,6 +34,7 @@ export function applyConfigEdits(
 function editImage(image: ImageConfig, edits: ConfigEdits): ImageConfig {
   const edited = withFields(image, {
     author: edits.author,
+    comment: edits.comment,
     variant: edits.variant,
     "os.version": edits.osVersion,
   });

@@ -48,6 +48,8 @@ export interface ImageIndex {
 export interface ImageConfig {
   created?: string;
   author?: string;
+  /** Docker's format only. */
+  comment?: string;
   architecture: string;
   os: string;
   variant?: string;

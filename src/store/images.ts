@@ -130,13 +130,7 @@ export function candidateNames(text: string): string[] {
 }
 
 function findNamed(store: StoreFiles, text: string): ImageRecord | undefined {
-  let names: string[];
-  try {
-    names = candidateNames(text);
-  } catch {
-    return undefined; // Not a well-formed name: it may still be an id.
-  }
-  for (const name of names) {
+  for (const name of candidateNamesOrNone(text)) {
     const id = findName(store.db, name);
     if (id !== undefined) return findImage(store.db, id);
   }
@@ -195,7 +189,8 @@ export function removeImageByText(store: StoreFiles, text: string, force: boolea
   return { untagged: names, deleted: [image.id] };
 }
 
-function candidateNamesOrNone(text: string): string[] {
+/** The same, empty for what is no well-formed name (it may still be an id). */
+export function candidateNamesOrNone(text: string): string[] {
   try {
     return candidateNames(text);
   } catch {

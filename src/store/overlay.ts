@@ -62,7 +62,7 @@ export const overlay: Snapshotter = {
   copyDiff(tree, target) {
     if (readdirSync(upper(tree)).length === 0) return false;
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
-    copyTree(upper(tree), target, {});
+    copyTree(upper(tree), target, { ownership: "verbatim", overlayXattrs: true });
     return true;
   },
 

@@ -7,7 +7,7 @@ export const command = defineCommand({
   usage: "CONTAINER",
   args: { min: 1, max: 1, missing: "A container must be named" },
   flags: CONFIG_FLAGS,
-  unsupported: ["add-history", "comment", "unsetlabel", "unsetannotation", "healthcheck-start-interval"],
+  unsupported: ["add-history", "unsetlabel", "unsetannotation", "healthcheck-start-interval"],
   examples: [
     `cooper config --entrypoint '["/usr/bin/hello"]' --cmd '--world' work`,
     "cooper config --env PATH=/opt/bin:$PATH --workingdir /srv --user 1000:1000 work",
