@@ -192,7 +192,8 @@ async function describeNamed(
   if (fullName === "" || fullName.includes("\0") || linkName.includes("\0")) {
     throw new CooperError("invalid", "its name is empty or contains NUL");
   }
-  const stored = type === "file" || block[156] === 0x44 ? storedSize(block, records) : 0;
+  const hasContent = type === "file" || (type === "directory" && block[156] !== 0x35);
+  const stored = hasContent ? storedSize(block, records) : 0;
   const map = type === "file" ? await sparseMap(block, records, source) : undefined;
   if (map !== undefined) checkMap(map, stored);
   const isLink = type === "link" || type === "symlink";

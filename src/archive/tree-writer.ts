@@ -223,6 +223,12 @@ export class TreeWriter {
       const why = isNothing ? "which does not exist" : "which is a directory";
       throw new CooperError("invalid", `it is a hard link to ${member.linkName}, ${why}`);
     }
+    if (targetPath.startsWith(`${path}/`)) {
+      throw new CooperError(
+        "invalid",
+        `it is a hard link to ${member.linkName}, which is inside what it replaces`,
+      );
+    }
     this.#creating(path, () => link(targetPath, path));
   }
 
