@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { digestHex } from "../../src/base/digest.ts";
 import { parseTransport } from "../../src/oci/transport-reference.ts";
 import { listDockerArchive } from "../../src/transport/docker-archive.ts";
+import { copyImage } from "../../src/transport/copy-image.ts";
 import { openSource, openTarget } from "../../src/transport/open-transport.ts";
 import { type MadeImage, makeImage } from "../support/make-image.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -55,21 +56,24 @@ describe("oci", () => {
     expect((await resolved(`${at}:a`)).digest).toBe(a.descriptor.digest);
   });
 
-  test("many writers at once lose nothing", async () => {
+  test("many writers at once, in several processes, lose nothing", async () => {
     using scratch = scratchDirectory("places");
-    const images: MadeImage[] = [];
-    for (let i = 0; i < 6; i++) images.push(await makeImage(scratch.file(`from${i}`), simple(`${i}`)));
-    // Half of them as other processes.
-    const work = images.map(async ({ reference }, i) => {
-      const to = `oci:${scratch.path}/to:v${i}`;
-      if (i % 2 === 0) return await copyBetween(reference, to);
-      return await copyInOtherProcess(reference, to);
-    });
-    await Promise.all(work);
-    for (const [i, image] of images.entries()) {
-      expect((await resolved(`oci:${scratch.path}/to:v${i}`)).digest).toBe(image.descriptor.digest);
-    }
+    const made = await makeImage(scratch.file("from"), simple("a"));
+    const at = `oci:${scratch.path}/to`;
+    const names = (writer: number) => Array.from({ length: 25 }, (_, i) => `w${writer}-${i}`);
+    const here = Promise.all(names(0).map((name) => copyBetween(made.reference, `${at}:${name}`)));
+    const elsewhere = [1, 2, 3].map((writer) =>
+      copyInOtherProcess(
+        made.reference,
+        names(writer).map((name) => `${at}:${name}`),
+      ),
+    );
+    await Promise.all([here, ...elsewhere]);
+    const index = JSON.parse(readFileSync(scratch.file("to/index.json"), "utf8"));
+    const found = index.manifests.map((m: { annotations: object }) => Object.values(m.annotations)[0]);
+    expect(found.sort()).toEqual([0, 1, 2, 3].flatMap(names).sort());
     expect(readdirSync(scratch.file("to")).sort()).toEqual(["blobs", "index.json", "oci-layout"]);
+    expect(await validateAt(`${at}:w3-24`)).toHaveLength(1);
   });
 
   test("a directory that holds something else is left alone", async () => {
@@ -116,7 +120,7 @@ describe("oci", () => {
 
 async function copyInOtherProcess(
   from: string,
-  to: string,
+  to: string | string[],
   stdout: "ignore" | number = "ignore",
 ): Promise<void> {
   const module = (path: string) => JSON.stringify(join(import.meta.dir, "../../src", path));
@@ -124,9 +128,11 @@ async function copyInOtherProcess(
     const { copyImage } = await import(${module("transport/copy-image.ts")});
     const { openSource, openTarget } = await import(${module("transport/open-transport.ts")});
     const { parseTransport } = await import(${module("oci/transport-reference.ts")});
-    await using source = await openSource(parseTransport(${JSON.stringify(from)}));
-    await using target = await openTarget(parseTransport(${JSON.stringify(to)}));
-    await copyImage(source, target);`;
+    for (const to of ${JSON.stringify([to].flat())}) {
+      await using source = await openSource(parseTransport(${JSON.stringify(from)}));
+      await using target = await openTarget(parseTransport(to));
+      await copyImage(source, target);
+    }`;
   const child = Bun.spawn([process.execPath, "-e", code], { stdout, stderr: "pipe" });
   const errors = await new Response(child.stderr).text();
   if ((await child.exited) !== 0) throw new Error(errors);
@@ -315,6 +321,29 @@ describe("archives", () => {
     expect((await validateAt(`docker-archive:${scratch.file("o2.tar")}`))[0]!.image).toEqual(made.image);
   });
 });
+
+test.each(["oci-archive", "docker-archive"])(
+  "%s: a blob that breaks off leaves no trace among the others",
+  async (transport) => {
+    using scratch = scratchDirectory("places");
+    const made = await makeImage(scratch.file("from"), contents);
+    const to = `${transport}:${scratch.file("a.tar")}:x`;
+    await using source = await openSource(parseTransport(made.reference));
+    await using target = await openTarget(parseTransport(to));
+    const broken = async function* () {
+      yield Buffer.alloc(5 << 20, "junk");
+      throw new Error("broken off");
+    };
+    await expect(target.push(broken())).rejects.toThrow("broken off");
+    await target.push((async function* () {})());
+    await expect(target.push(broken())).rejects.toThrow("broken off");
+    await copyImage(source, target);
+    expect(await validateAt(to)).toHaveLength(1);
+    expect(readFileSync(scratch.file("a.tar")).includes("junkjunk")).toBe(false);
+    const { status } = spawnSync("tar", ["-tf", scratch.file("a.tar")]);
+    expect(status).toBe(0);
+  },
+);
 
 describe("dir", () => {
   test("has the files that containers/image expects", async () => {
