@@ -96,13 +96,16 @@ async function nextHeader(
   extensions: Extensions,
   previous: string,
 ): Promise<Uint8Array | undefined> {
+  let extended = false; // by headers that mean nothing without the next one
   for (;;) {
     const block = await readBlock(source, previous);
+    if (block === undefined && extended) throw truncated(previous);
     if (block === undefined) return undefined;
     const flag = String.fromCharCode(block[156]!);
     if (flag === "V") continue; // GNU: the volume's label
     if (flag !== "x" && flag !== "X" && flag !== "g" && flag !== "L" && flag !== "K") return block;
     const bytes = await readExtension(source, block, previous);
+    extended ||= flag !== "g";
     if (flag === "L") extensions.longName = untilNul(bytes);
     else if (flag === "K") extensions.longLink = untilNul(bytes);
     else if (flag === "g") extensions.defaults = [...extensions.defaults, ...paxRecords(bytes, previous)];

@@ -26,15 +26,9 @@ export function isOverlayXattr(name: string): boolean {
   return OVERLAY.some((prefix) => name.startsWith(prefix));
 }
 
-// Labels and signatures of this host's security modules, and what only the host's root sees, are not the image's.
-const HOST_ONLY = [
-  "trusted.",
-  "security.selinux",
-  "security.apparmor",
-  "security.SMACK64",
-  "security.evm",
-  "security.ima",
-];
+// Labels and seals of this host's security modules, and what only the host's root sees, are not the image's;
+// signatures (security.ima) come with packages and are.
+const HOST_ONLY = ["trusted.", "security.selinux", "security.apparmor", "security.SMACK64", "security.evm"];
 // system.* are views of the file system's own (NFS, NTFS…), access control lists excepted.
 const ACCESS_LISTS = ["system.posix_acl_access", "system.posix_acl_default"];
 
