@@ -1,6 +1,6 @@
 /** Runs the command line as somebody: each site is one person with a store, a home and a runtime directory of their own. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import { becoming, mayRead, type Person } from "./as-users.ts";
@@ -25,41 +25,13 @@ const repository = resolve(import.meta.dir, "../..");
 // On a disk rather than in /tmp, which may be a tmpfs without user extended attributes.
 const temporary = "/var/tmp";
 
-/** The tree that holds bin/cooper, readable for the person: this one, or a copy when the clone is in a private place. */
-function treeFor(person: Person): string {
-  const wanted = ["src/index.ts", "bin/cooper", "node_modules/bun/package.json"].map((path) =>
-    join(repository, path),
-  );
-  if (person.uid === process.getuid?.() || wanted.every((path) => mayRead(person, path))) return repository;
-  copiedTree ??= copyTree();
-  return copiedTree;
+/** bin/cooper of this tree, or COOPER_BIN. */
+function programFor(person: Person): string {
+  const program = process.env.COOPER_BIN ?? join(repository, "bin/cooper");
+  if (!mayRead(person, program))
+    throw new Error(`${person.name} cannot read ${program}: run scripts/test, which makes a copy`);
+  return program;
 }
-
-let copiedTree: string | undefined;
-
-function copyTree(): string {
-  const copy = mkdtempSync(join(temporary, "cooper-tree-"));
-  for (const name of ["bin", "src", "dist", "package.json", "node_modules"]) {
-    const source = join(repository, name);
-    const heavy = /\/node_modules\/(@biomejs|typescript|@typescript|@oven|@types|bun-types)(\/|$)/;
-    if (existsSync(source))
-      cpSync(source, join(copy, name), {
-        recursive: true,
-        verbatimSymlinks: true,
-        filter: (path) => !heavy.test(path),
-      });
-  }
-  must(["chmod", "-R", "a+rX", copy]);
-  return copy;
-}
-
-// When the last site is closed: a test process has no last moment of its own in which it could be done.
-function removeCopiedTree(): void {
-  if (copiedTree !== undefined) rmSync(copiedTree, { recursive: true, force: true });
-  copiedTree = undefined;
-}
-
-let openSites = 0;
 
 function must(argv: [string, ...string[]]): void {
   const { status, stderr } = spawnSync(argv[0], argv.slice(1), { encoding: "utf8" });
@@ -76,7 +48,6 @@ export class Site implements AsyncDisposable {
   readonly work: string;
 
   constructor(readonly person: Person) {
-    openSites++;
     this.dir = mkdtempSync(join(temporary, "cooper-test-"));
     this.root = join(this.dir, "store");
     this.runRoot = join(this.dir, "run/cooper");
@@ -84,8 +55,7 @@ export class Site implements AsyncDisposable {
     for (const name of ["home", "run", "work", "bin", "tmp"])
       mkdirSync(join(this.dir, name), { mode: 0o700 });
     // `cooper` on the PATH, so that a test's script reads as a user's does. COOPER_BIN: another one to be tested.
-    const program = process.env.COOPER_BIN ?? `${treeFor(person)}/bin/cooper`;
-    const script = `#!/bin/sh\nexec '${program}' --root '${this.root}' --runroot '${this.runRoot}' "$@"\n`;
+    const script = `#!/bin/sh\nexec '${programFor(person)}' --root '${this.root}' --runroot '${this.runRoot}' "$@"\n`;
     writeFileSync(join(this.dir, "bin/cooper"), script);
     chmodSync(join(this.dir, "bin/cooper"), 0o755);
     this.give(this.dir);
@@ -180,7 +150,6 @@ export class Site implements AsyncDisposable {
     const remove = ["rm", "-rf", "--one-file-system", this.dir];
     const argv = process.getuid?.() === 0 ? remove : ["unshare", "--map-root-user", "--map-auto", ...remove];
     must(argv as [string, ...string[]]);
-    if (--openSites === 0) removeCopiedTree();
   }
 }
 

@@ -117,7 +117,8 @@ cgroup_manager = "cgroupfs"
         HOME: this.dir,
         CONTAINERS_CONF: join(this.dir, "containers.conf"),
         CONTAINERS_STORAGE_CONF: join(this.dir, "storage.conf"),
-        TMPDIR: "/var/tmp",
+        // Debian's podman leaves empty directories in it.
+        TMPDIR: this.dir,
       },
     });
     if (error !== undefined) throw error;
