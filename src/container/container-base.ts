@@ -1,22 +1,16 @@
 /** What a container stands on: the layers of an image of the store, or nothing. */
 import { CooperError } from "../base/errors.ts";
 import { readManifest } from "../store/images.ts";
-import { findLayer, type ImageRecord, imageLayers, namesOf } from "../store/records.ts";
-import { holdSnapshots, type StoreFiles } from "../store/store.ts";
+import { type ImageRecord, imageLayers, layerSize, namesOf } from "../store/records.ts";
+import { holdImage, type StoreFiles } from "../store/store.ts";
 import type { ContainerBase } from "./working-container.ts";
 
 /** Layers of an image of the store as a container stands on them, held against deletion for this session. */
 export function containerBase(store: StoreFiles, image: ImageRecord): ContainerBase {
+  if (!holdImage(store, image.id))
+    throw new CooperError("not-found", `Image ${image.id.slice(0, 12)} was removed by another process`);
   const layers = imageLayers(store.db, image.id);
   const { layers: descriptors } = readManifest(store, image);
-  if (
-    !holdSnapshots(
-      store,
-      layers.flatMap((layer) => layer.stack),
-    )
-  ) {
-    throw new CooperError("not-found", `Image ${image.id.slice(0, 12)} was removed by another process`);
-  }
   return {
     imageId: image.id,
     imageName: namesOf(store.db, image.id)[0],
@@ -24,7 +18,7 @@ export function containerBase(store: StoreFiles, image: ImageRecord): ContainerB
     layers: layers.map((layer, index) => ({
       ...layer,
       descriptor: descriptors[index]!,
-      size: findLayer(store.db, layer.stack)?.size ?? descriptors[index]!.size,
+      size: layerSize(store.db, layer) ?? descriptors[index]!.size,
     })),
   };
 }

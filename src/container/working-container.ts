@@ -10,6 +10,7 @@ import {
   addUses,
   type ContainerRecord,
   deleteContainer,
+  dropUses,
   findContainerByName,
   findContainersByPrefix,
   saveContainerState,
@@ -18,9 +19,9 @@ import { addSnapshot } from "../store/records.ts";
 import { randomContainerId } from "../store/random-id.ts";
 import type { Snapshotter, WritableTree } from "../store/snapshotter.ts";
 import {
+  deleteUnused,
   type DriverName,
   makeSnapshot,
-  release,
   snapshotPath,
   snapshotPaths,
   snapshotterOf,
@@ -219,12 +220,14 @@ export function removeContainerFiles(store: StoreFiles, container: WorkingContai
   const tree = treeOf(store, container);
   snapshotter(container).unmount(tree, true);
   const trash = store.session.path("trash");
-  store.db
+  // Forgotten first: a container without files would be in the way of its own removal.
+  const things = store.db
     .transaction(() => {
       deleteContainer(store.db, container.id);
-      renameSync(container.directory, trash);
+      return dropUses(store.db, `container:${container.id}`);
     })
     .immediate();
-  release(store, `container:${container.id}`);
+  renameSync(container.directory, trash);
   snapshotter(container).remove({ ...tree, directory: trash });
+  deleteUnused(store, things);
 }

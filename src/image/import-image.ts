@@ -9,7 +9,7 @@ import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import type { ContainerConfig, ImageFormat } from "../oci/types.ts";
 import { addImage, plainLayer } from "../store/images.ts";
 import { measureLayer } from "../store/pack.ts";
-import type { ImageRecord } from "../store/records.ts";
+import { addLayer, type ImageRecord, UNPACKED } from "../store/records.ts";
 import { makeSnapshotSlowly, type StoreFiles } from "../store/store.ts";
 
 export interface ImportRequest {
@@ -30,7 +30,9 @@ export async function importRoot(
   if (source !== "-" && !existsSync(source))
     throw new CooperError("not-found", `Cannot import ${source}: there is no such file`);
   const snapshot = await makeSnapshotSlowly(store, (directory) => fill(source, directory, request.signal));
-  const layer = plainLayer(request.format, [snapshot], measureLayer(store, { stack: [snapshot], below: [] }));
+  const measured = measureLayer(store, { stack: [snapshot], below: [] });
+  addLayer(store.db, [snapshot], measured, UNPACKED);
+  const layer = plainLayer(request.format, [snapshot], measured);
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
   const created = new Date().toISOString();
   const config = {

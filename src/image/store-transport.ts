@@ -13,13 +13,15 @@ import {
   addLayer,
   addLayerBlob,
   findLayerBlob,
-  findSnapshotOf,
+  findUnpacked,
   type ImageRecord,
   imageLayers,
   type StoredLayer,
+  UNPACKED,
 } from "../store/records.ts";
 import {
   holdBlob,
+  holdImage,
   holdSnapshots,
   makeSnapshotSlowly,
   type StoreFiles,
@@ -31,6 +33,8 @@ import type { Source, Target } from "../transport/types.ts";
 /** An image of the store to copy from. Throws `not-found`. */
 export function storeSource(store: StoreFiles, text: string): Source {
   const image = requireImage(store, text);
+  // Whoever removes it meanwhile does not take it from us.
+  if (!holdImage(store, image.id)) throw new CooperError("not-found", `${text}: no such image in the store`);
   return {
     name: text,
     resolve: async () => ({
@@ -127,31 +131,41 @@ async function unpackLayer(
   descriptor: Descriptor,
   diffId: Digest,
 ): Promise<StoredLayer & { size: number }> {
-  const known = findSnapshotOf(store.db, diffId);
+  const known = findUnpacked(store.db, diffId);
   if (known !== undefined && holdSnapshots(store, known.stack)) {
-    // That this blob holds this layer is proven once.
-    if (findLayerBlob(store.db, descriptor.digest)?.diffId === diffId) return { diffId, ...known };
+    // That a blob holds a layer is proven once.
+    if (findLayerBlob(store.db, descriptor.digest)?.diffId !== diffId) await proveBlob(store, descriptor, diffId);
+    return { diffId, ...known };
   }
   const digester = new Digester();
   const id = await makeSnapshotSlowly(store, async (directory) => {
     await applyLayer(digesting(decompress(streamBlob(store.root, descriptor.digest)), digester), directory);
-    const found = digester.digest();
-    if (found !== diffId) {
-      throw new CooperError(
-        "integrity",
-        `Layer ${descriptor.digest} unpacks to ${found}, the config says ${diffId}`,
-      );
-    }
+    requireDiffId(descriptor, digester.digest(), diffId);
   });
   const size = digester.size;
-  addLayerBlob(store.db, {
-    digest: descriptor.digest,
-    diffId,
-    mediaType: descriptor.mediaType,
-    size: descriptor.size,
-  });
-  addLayer(store.db, [id], { diffId, size });
+  recordBlob(store, descriptor, diffId);
+  addLayer(store.db, [id], { diffId, size }, UNPACKED);
   return { diffId, stack: [id], size };
+}
+
+/** Checks that a blob is another packing of a layer that is there already. */
+async function proveBlob(store: StoreFiles, descriptor: Descriptor, diffId: Digest): Promise<void> {
+  const digester = new Digester();
+  for await (const chunk of decompress(streamBlob(store.root, descriptor.digest))) digester.update(chunk);
+  requireDiffId(descriptor, digester.digest(), diffId);
+  recordBlob(store, descriptor, diffId);
+}
+
+function requireDiffId(descriptor: Descriptor, found: Digest, diffId: Digest): void {
+  if (found === diffId) return;
+  throw new CooperError(
+    "integrity",
+    `Layer ${descriptor.digest} unpacks to ${found}, the config says ${diffId}`,
+  );
+}
+
+function recordBlob(store: StoreFiles, { digest, mediaType, size }: Descriptor, diffId: Digest): void {
+  addLayerBlob(store.db, { digest, diffId, mediaType, size });
 }
 
 async function* digesting(

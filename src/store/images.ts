@@ -96,15 +96,18 @@ export function recordImage(store: StoreFiles, image: ImageDocuments, names: str
     size: image.layers.reduce((sum, layer) => sum + layer.size, 0),
   };
   const blobs = image.manifest.layers.map((layer) => layer.digest);
-  store.db
+  const before = store.db
     .transaction(() => {
+      const replaced = dropUses(store.db, `image:${record.id}`);
       putImage(store.db, record, image.layers);
       const present = blobs.filter((digest) => hasBlobRecord(store.db, digest));
       const snapshots = image.layers.flatMap((layer) => layer.stack);
       addUses(store.db, `image:${record.id}`, [config.digest, manifest.digest, ...present, ...snapshots]);
       for (const name of names) setName(store.db, name, record.id);
+      return replaced;
     })
     .immediate();
+  deleteUnused(store, before);
   return record;
 }
 

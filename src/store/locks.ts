@@ -1,6 +1,7 @@
 /** Locks that the kernel drops when their holder dies: flock(2) on files that lie beside what they guard. */
 import { closeSync, fstatSync, openSync } from "node:fs";
-import { CooperError } from "../base/errors.ts";
+import { dirname } from "node:path";
+import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
 import { flock, LOCK } from "../base/libc.ts";
 
 export type LockMode = "shared" | "exclusive";
@@ -20,7 +21,16 @@ export class FileLock implements Disposable {
 }
 
 function open(path: string): number {
-  return openSync(path, "a", 0o600);
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw wrapError(`Cannot lock ${path}`, error);
+    throw removed(path);
+  }
+}
+
+function removed(path: string): CooperError {
+  return new CooperError("not-found", `${dirname(path)} was removed by another process`);
 }
 
 /** Takes a lock if that needs no waiting, else undefined. */
@@ -51,7 +61,7 @@ export async function lockFile(path: string, mode: LockMode, signal?: AbortSigna
   }
   if (fstatSync(fd).nlink === 0) {
     lock[Symbol.dispose]();
-    throw new CooperError("not-found", `${path} was removed by another process`);
+    throw removed(path);
   }
   return lock;
 }

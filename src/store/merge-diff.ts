@@ -2,30 +2,21 @@
 import { type BigIntStats, lstatSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
-import { getXattr, link, mknod, setXattr } from "../base/libc.ts";
+import { isOpaque, isWhiteout } from "../archive/whiteouts.ts";
+import { isPortableXattr, OPAQUE_XATTR } from "../archive/xattr-policy.ts";
+import { link, listXattrs, mknod, removeXattr, setXattr } from "../base/libc.ts";
 import { fsPath, readNames } from "../base/path-bytes.ts";
 
-const OPAQUE = "user.overlay.opaque";
 const S_IFCHR = 0o020000;
-
-/** Whether an entry of a snapshot says that what lies below it is gone. */
-export function isWhiteout(stat: BigIntStats): boolean {
-  return stat.isCharacterDevice() && stat.rdev === 0n;
-}
 
 /** Makes a whiteout (mknod of 0:0 needs no privilege since Linux 5.8). */
 export function makeWhiteout(path: string): void {
   mknod(path, S_IFCHR, 0);
 }
 
-/** Whether a directory of a snapshot hides the one below it. */
-export function isOpaque(path: string): boolean {
-  return getXattr(path, OPAQUE)?.toString() === "y";
-}
-
 /** Makes a directory of a snapshot hide the one below it. */
 export function makeOpaque(path: string): void {
-  setXattr(path, OPAQUE, Buffer.from("y"));
+  setXattr(path, OPAQUE_XATTR, Buffer.from("y"));
 }
 
 /** What lies at a path itself, or undefined. */
@@ -33,8 +24,7 @@ export function lstatIfAny(path: string): BigIntStats | undefined {
   return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
 }
 
-/** Deletes whatever lies at a path. */
-export function removeAny(path: string): void {
+function removeAny(path: string): void {
   rmSync(fsPath(path), { recursive: true, force: true });
 }
 
@@ -55,10 +45,18 @@ function mergeDirectory(diff: string, tree: string, linked: Map<bigint, string>)
 
 function mergeChild(from: string, to: string, linked: Map<bigint, string>): void {
   const there = lstatIfAny(to);
-  if (there !== undefined && (!there.isDirectory() || isOpaque(from))) removeAny(to);
-  if (there === undefined || !there.isDirectory() || isOpaque(from)) mkdirSync(fsPath(to), { mode: 0o700 });
+  const merges = there?.isDirectory() === true && !isOpaque(from, listXattrs(from));
+  if (there !== undefined && !merges) removeAny(to);
+  if (merges) removeXattrs(from, to);
+  else mkdirSync(fsPath(to), { mode: 0o700 });
   mergeDirectory(from, to, linked);
   copyMetadata(from, to);
+}
+
+/** Attributes of a directory that the upper one of the same path has no more. */
+function removeXattrs(from: string, to: string): void {
+  const kept = new Set(listXattrs(from));
+  for (const name of listXattrs(to)) if (isPortableXattr(name) && !kept.has(name)) removeXattr(to, name);
 }
 
 function replaceLeaf(from: string, to: string, stat: BigIntStats, linked: Map<bigint, string>): void {

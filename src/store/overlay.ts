@@ -1,11 +1,12 @@
 /** The overlay driver: DIRECTORY/{upper,work,merged}; a freeze is a rename of `upper`. */
-import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { copyTree } from "../archive/copy-tree.ts";
+import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
 import { MNT, mount, mountWithOptions, umount } from "../base/libc.ts";
 import { isMountPoint } from "./mount-table.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
+import { makeRoot } from "./tree-root.ts";
 
 /** mount(2) passes its options in one page. */
 const OPTION_LIMIT = 4095;
@@ -14,6 +15,8 @@ const STACK_LIMIT = 500;
 
 const upper = (tree: WritableTree) => join(tree.directory, "upper");
 const work = (tree: WritableTree) => join(tree.directory, "work");
+/** The upper directory to be, while the old one moves away. */
+const next = (tree: WritableTree) => join(tree.directory, "next");
 const merged = (tree: WritableTree) => join(tree.directory, "merged");
 
 /** A tree on nothing needs no overlay, which wants at least one lower directory: `upper` itself is the root. */
@@ -25,7 +28,7 @@ export const overlay: Snapshotter = {
 
   prepare(tree) {
     mkdirSync(tree.directory, { recursive: true, mode: 0o700 });
-    mkdirSync(upper(tree), { mode: 0o755 });
+    makeRoot(upper(tree));
     // Nothing is ever written below the mount point: a tool that comes by without the mount must fail.
     mkdirSync(merged(tree), { mode: 0 });
   },
@@ -35,6 +38,7 @@ export const overlay: Snapshotter = {
   isMounted: (tree) => !isPlain(tree) && isMountPoint(merged(tree)),
 
   mount(tree) {
+    finishFreeze(tree);
     if (!isPlain(tree) && !isMountPoint(merged(tree))) mountOverlay(tree);
     return overlay.path(tree);
   },
@@ -52,14 +56,19 @@ export const overlay: Snapshotter = {
   },
 
   freeze(tree, target) {
+    finishFreeze(tree);
     if (readdirSync(upper(tree)).length === 0) return false;
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    if (!existsSync(next(tree))) makeRoot(next(tree));
+    // No layer tells what the root directory is like.
+    copyMetadata(upper(tree), next(tree));
     renameSync(upper(tree), target);
-    mkdirSync(upper(tree), { mode: 0o755 });
+    renameSync(next(tree), upper(tree));
     return true;
   },
 
   copyDiff(tree, target) {
+    finishFreeze(tree);
     if (readdirSync(upper(tree)).length === 0) return false;
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
     copyTree(upper(tree), target, { ownership: "verbatim", overlayXattrs: true });
@@ -70,6 +79,11 @@ export const overlay: Snapshotter = {
     rmSync(tree.directory, { recursive: true, force: true });
   },
 };
+
+/** A freeze that was killed may have got no further than moving the old upper directory away. */
+function finishFreeze(tree: WritableTree): void {
+  if (!existsSync(upper(tree))) renameSync(next(tree), upper(tree));
+}
 
 function mountOverlay(tree: WritableTree): void {
   if (tree.lowers.length > STACK_LIMIT) {

@@ -51,6 +51,12 @@ export function addUses(db: Database, user: User, things: Iterable<string>): voi
   for (const thing of things) add.run(thing, user);
 }
 
+/** What one user needs. */
+export function usesOf(db: Database, user: User): string[] {
+  const rows = db.query("SELECT thing FROM uses WHERE user = ?").all(user) as { thing: string }[];
+  return rows.map((row) => row.thing);
+}
+
 /** Ends all uses by one user; returns the things. */
 export function dropUses(db: Database, user: User): string[] {
   const rows = db.query("DELETE FROM uses WHERE user = ? RETURNING thing").all(user) as { thing: string }[];
@@ -59,11 +65,26 @@ export function dropUses(db: Database, user: User): string[] {
 
 /** Forgets a thing unless somebody uses it; true when its files may now be deleted. */
 export function forgetUnused(db: Database, thing: string): boolean {
-  const table = thing.startsWith("sha256:") ? "blobs WHERE digest" : "snapshots WHERE id";
-  return (
-    db.query(`DELETE FROM ${table} = ?1 AND NOT EXISTS (SELECT 1 FROM uses WHERE thing = ?1)`).run(thing)
-      .changes > 0
-  );
+  const isBlob = thing.startsWith("sha256:");
+  const table = isBlob ? "blobs WHERE digest" : "snapshots WHERE id";
+  const { changes } = db
+    .query(`DELETE FROM ${table} = ?1 AND NOT EXISTS (SELECT 1 FROM uses WHERE thing = ?1)`)
+    .run(thing);
+  if (changes === 0) return false;
+  if (isBlob) db.query("DELETE FROM layer_blobs WHERE digest = ?").run(thing);
+  else db.query("DELETE FROM layers WHERE stack = ?1 OR (stack > ?1 || ',' AND stack < ?1 || '-')").run(thing);
+  return true;
+}
+
+/** Forgets what stacks pack to of which a snapshot is gone; forgetUnused() finds those that begin with it. */
+export function forgetLostLayers(db: Database): void {
+  const stacks = db.query("SELECT DISTINCT stack FROM layers WHERE stack LIKE '%,%'").all() as {
+    stack: string;
+  }[];
+  for (const { stack } of stacks) {
+    if (!split(stack).every((id) => hasSnapshot(db, id)))
+      db.query("DELETE FROM layers WHERE stack = ?").run(stack);
+  }
 }
 
 /** Snapshots and blobs that nobody uses. */
@@ -124,17 +145,28 @@ export function addLayer(
   );
 }
 
+/** Variant of a layer that came from elsewhere: its snapshot is what the tar unpacks to, whatever lies below. */
+export const UNPACKED = "unpacked";
+
 /**
- * A single snapshot with the content of a layer. Stacks of several are not offered: which whiteouts they pack to
- * depends on what lies below them.
+ * A snapshot that a layer was unpacked to. One that a container wrote is never it, even if it packs to the same tar: its
+ * opaque directories and whiteouts hide things that only other images have.
  */
-export function findSnapshotOf(db: Database, diffId: Digest): { stack: string[]; size: number } | undefined {
+export function findUnpacked(db: Database, diffId: Digest): { stack: string[]; size: number } | undefined {
   const row = db
     .query(
-      "SELECT stack, size FROM layers WHERE diff_id = ? AND variant = '' AND stack NOT LIKE '%,%' LIMIT 1",
+      "SELECT stack, size FROM layers JOIN snapshots ON id = stack WHERE diff_id = ? AND variant = ? LIMIT 1",
     )
-    .get(diffId) as { stack: string; size: number } | null;
+    .get(diffId, UNPACKED) as { stack: string; size: number } | null;
   return row === null ? undefined : { stack: split(row.stack), size: row.size };
+}
+
+/** Bytes of a stored layer's tar; undefined when that was never found out. */
+export function layerSize(db: Database, layer: StoredLayer): number | undefined {
+  const row = db
+    .query("SELECT size FROM layers WHERE stack = ? AND diff_id = ?")
+    .get(join(layer.stack), layer.diffId);
+  return (row as { size: number } | null)?.size;
 }
 
 // ---- layer blobs ----
@@ -174,12 +206,13 @@ export function blobsOfLayer(db: Database, diffId: Digest): LayerBlob[] {
 
 // ---- images ----
 
-/** Adds an image with its layers, or renews the manifest of one that is there. */
+/** Adds an image with its layers, or renews the manifest and the layers of one that is there. */
 export function putImage(db: Database, image: ImageRecord, layers: StoredLayer[]): void {
   db.query(
     "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest",
   ).run(image.id, image.manifest, image.created, image.size, Date.now());
-  const add = db.query("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)");
+  db.query("DELETE FROM image_layers WHERE image_id = ?").run(image.id);
+  const add = db.query("INSERT INTO image_layers VALUES (?, ?, ?, ?)");
   for (const [position, layer] of layers.entries())
     add.run(image.id, position, join(layer.stack), layer.diffId);
 }
@@ -269,6 +302,10 @@ export function saveContainerState(db: Database, id: string, state: string): voi
 export function renameContainer(db: Database, id: string, name: string): void {
   const { changes } = db.query("UPDATE OR IGNORE containers SET name = ? WHERE id = ?").run(name, id);
   if (changes === 0) throw new CooperError("exists", `A container named "${name}" exists already`);
+}
+
+export function findContainer(db: Database, id: string): ContainerRecord | undefined {
+  return container(db.query(`${CONTAINER} WHERE id = ?`).get(id));
 }
 
 export function findContainerByName(db: Database, name: string): ContainerRecord | undefined {

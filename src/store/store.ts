@@ -11,7 +11,6 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { errnoOf, wrapError } from "../base/errors.ts";
-import { readNames } from "../base/path-bytes.ts";
 import { type BlobRef, blobPath, writeBytes, writeStream } from "./blobs.ts";
 import { copySnapshotter } from "./copy-snapshotter.ts";
 import { type Database, openDatabase } from "./database.ts";
@@ -27,8 +26,10 @@ import {
   type StoredLayer,
   type User,
   unusedThings,
+  usesOf,
 } from "./records.ts";
-import { openSession, type Session, sweepSessions } from "./session.ts";
+import { recoverStore } from "./recover.ts";
+import { deadSessions, openSession, type Session } from "./session.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
 export type DriverName = "overlay" | "copy";
@@ -52,9 +53,9 @@ export class StoreFiles implements Disposable {
   get session(): Session {
     if (this.#session === undefined) {
       const parent = join(this.root, "tmp");
-      const dead = sweepSessions(parent);
       this.#session = openSession(parent);
-      if (dead.length > 0) forgetSessions(this, dead);
+      const dead = deadSessions(parent);
+      if (dead.length > 0) recoverStore(this, dead);
     }
     return this.#session;
   }
@@ -112,10 +113,11 @@ export function makeSnapshot(store: StoreFiles, fill: (directory: string) => boo
 }
 
 function recordSnapshot(store: StoreFiles, id: string): void {
+  const user = sessionUser(store);
   store.db
     .transaction(() => {
       addSnapshot(store.db, id);
-      addUses(store.db, `session:${store.session.id}`, [id]);
+      addUses(store.db, user, [id]);
     })
     .immediate();
 }
@@ -139,12 +141,37 @@ export async function makeSnapshotSlowly(
  * Marks snapshots as needed by this process. False when one of them is gone: somebody deleted it, look again.
  */
 export function holdSnapshots(store: StoreFiles, ids: string[]): boolean {
+  const user = sessionUser(store);
   return store.db
     .transaction(() => {
-      addUses(store.db, `session:${store.session.id}`, ids);
-      return ids.every((id) => hasSnapshot(store.db, id));
+      addUses(store.db, user, ids);
+      return ids.every((id) => isThere(store, id));
     })
     .immediate();
+}
+
+/** Marks an image and all that it consists of as needed by this process. False when it is gone. */
+export function holdImage(store: StoreFiles, imageId: string): boolean {
+  const user = sessionUser(store);
+  return store.db
+    .transaction(() => {
+      const things = usesOf(store.db, `image:${imageId}`);
+      addUses(store.db, user, things);
+      return things.length > 0;
+    })
+    .immediate();
+}
+
+/** Asked for before a transaction begins: a new session may have much to put right. */
+function sessionUser(store: StoreFiles): User {
+  return `session:${store.session.id}`;
+}
+
+/** Whether a thing is known, and not one that a killed deleter had moved away before the database took note. */
+function isThere(store: StoreFiles, thing: string): boolean {
+  if (thing.startsWith("sha256:"))
+    return hasBlobRecord(store.db, thing as Digest) && existsSync(blobPath(store.root, thing as Digest));
+  return hasSnapshot(store.db, thing) && existsSync(snapshotPath(store, thing));
 }
 
 // ---- blobs ----
@@ -167,11 +194,12 @@ export async function storeStream(
 
 /** Renames a complete file into place within the transaction that records it: no deleter comes between. */
 function keepBlob(store: StoreFiles, blob: BlobRef, temporary: string): BlobRef {
+  const user = sessionUser(store);
   store.db
     .transaction(() => {
       renameSync(temporary, blobPath(store.root, blob.digest));
       addBlobRecord(store.db, blob.digest);
-      addUses(store.db, `session:${store.session.id}`, [blob.digest]);
+      addUses(store.db, user, [blob.digest]);
     })
     .immediate();
   return blob;
@@ -179,21 +207,17 @@ function keepBlob(store: StoreFiles, blob: BlobRef, temporary: string): BlobRef 
 
 /** Marks a blob as needed by this process; false when the store does not have it. */
 export function holdBlob(store: StoreFiles, digest: Digest): boolean {
+  const user = sessionUser(store);
   return store.db
     .transaction(() => {
-      if (!hasBlobRecord(store.db, digest)) return false;
-      addUses(store.db, `session:${store.session.id}`, [digest]);
+      if (!isThere(store, digest)) return false;
+      addUses(store.db, user, [digest]);
       return true;
     })
     .immediate();
 }
 
 // ---- garbage ----
-
-/** Ends a user's claims and deletes what nobody else claims. */
-export function release(store: StoreFiles, user: User): void {
-  deleteUnused(store, store.db.transaction(() => dropUses(store.db, user)).immediate());
-}
 
 /** Deletes those of the things that nobody uses. Returns how many. */
 export function deleteUnused(store: StoreFiles, things: string[]): number {
@@ -215,6 +239,7 @@ export function collectGarbage(store: StoreFiles): number {
   return deleteUnused(store, unusedThings(store.db));
 }
 
+/** Moves the files of a thing away, inside the transaction that forgets it. */
 function discard(store: StoreFiles, thing: string, trash: string): boolean {
   const path = thing.startsWith("sha256:")
     ? blobPath(store.root, thing as Digest)
@@ -225,16 +250,4 @@ function discard(store: StoreFiles, thing: string, trash: string): boolean {
     if (errnoOf(error) !== "ENOENT") throw wrapError(`Cannot delete ${path}`, error);
   }
   return true;
-}
-
-/** Forgets what dead sessions claimed and deletes the directories that they had not recorded yet. */
-function forgetSessions(store: StoreFiles, ids: string[]): void {
-  store.db.transaction(() => ids.map((id) => dropUses(store.db, `session:${id}`))).immediate();
-  for (const name of readNames(join(store.root, "layers"))) {
-    if (!ids.some((id) => name.startsWith(id)) || hasSnapshot(store.db, name)) continue;
-    const trash = store.session.path("trash");
-    discard(store, name, trash);
-    rmSync(trash, { recursive: true, force: true });
-  }
-  collectGarbage(store);
 }
