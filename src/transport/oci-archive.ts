@@ -60,7 +60,11 @@ export function openOciArchiveTarget(path: string, selector: ImageSelector = {})
   }
   let file: TarFile | undefined;
   const open = () => {
-    file ??= new TarFile(path, name);
+    if (file === undefined) {
+      file = new TarFile(path, name);
+      // skopeo gives the directories of a layout to the archive's owner, and fails on those that have no entry.
+      for (const directory of ["blobs", "blobs/sha256"]) file.addDirectory(directory);
+    }
     return file;
   };
   const has = (descriptor: Descriptor) => file?.has(entryOf(descriptor.digest)) ?? false;

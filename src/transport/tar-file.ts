@@ -57,6 +57,12 @@ export class TarFile implements Disposable {
     return this.#names.has(name);
   }
 
+  /** Adds a directory, for readers that do not make those which only the names of files imply. */
+  addDirectory(name: string): void {
+    writeAll(this.#fd, headerOf(`${name}/`, 0, "directory"), this.#end);
+    this.#finishEntry(`${name}/`, 0);
+  }
+
   /** Adds a file of bytes that are at hand. */
   addBytes(name: string, bytes: Uint8Array | string): void {
     const content = Buffer.from(bytes);
@@ -152,12 +158,12 @@ function statOf(path: string, what: string): Stats | undefined {
 }
 
 /** One block: these names are short, and sizes beyond 8 GiB are written in GNU's binary form, not in PAX records. */
-function headerOf(name: string, size: number): Buffer {
+function headerOf(name: string, size: number, type: "file" | "directory" = "file"): Buffer {
   const large = size > OCTAL_LIMIT;
   const block = encodeHeader({
     name,
-    type: "file",
-    mode: 0o644,
+    type,
+    mode: type === "file" ? 0o644 : 0o755,
     uid: 0,
     gid: 0,
     size: large ? 0 : size,

@@ -20,7 +20,7 @@ import {
   startKeeper,
   stopKeeper,
 } from "../../src/sandbox/keeper.ts";
-import { asRunner, canRunAs, environment } from "./stage.ts";
+import { asRunner, canRunAs, environment, USER } from "./stage.ts";
 
 const keepers: Keeper[] = [];
 afterEach(() => {
@@ -64,20 +64,20 @@ describe("a keeper", () => {
   });
 });
 
-describe.skipIf(!canRunAs("user1"))("an overlay held for user1", () => {
+describe.skipIf(!canRunAs("user"))("an overlay held for the user", () => {
   test("is used from outside, joined later, survives SIGHUP, and refuses the plain path", async () => {
     const directory = mkdtempSync(join(tmpdir(), "cooper-keeper-"));
     const sh = (script: string, env: Record<string, string> = {}) => {
-      const { stdout, stderr, exitCode } = Bun.spawnSync([...asRunner("user1"), "sh", "-c", script], {
+      const { stdout, stderr, exitCode } = Bun.spawnSync([...asRunner("user"), "sh", "-c", script], {
         cwd: directory,
-        env: { ...environment("user1"), ...env },
+        env: { ...environment("user"), ...env },
       });
       return { out: stdout.toString(), err: stderr.toString(), exitCode };
     };
     try {
       for (const name of ["lower", "upper", "work", "merged"]) mkdirSync(join(directory, name));
       writeFileSync(join(directory, "lower/old"), "old\n");
-      Bun.spawnSync(["chown", "-R", "1001:1001", directory]);
+      Bun.spawnSync(["chown", "-R", `${USER}:${USER}`, directory]);
       sh("chmod 000 merged");
       const keepOne = `${process.execPath} ${join(import.meta.dir, "keep-one.ts")} ${directory}`;
       // The shell that started it is the session's leader and ends: the keeper gets no SIGHUP.
@@ -94,7 +94,7 @@ describe.skipIf(!canRunAs("user1"))("an overlay held for user1", () => {
         ),
       ).toEqual({ out: "old\nnew\nusr\n", err: "", exitCode: 0 });
       expect(sh(`chown 100005 ${merged}/new`).exitCode).not.toBe(0);
-      expect(lstatSync(join(directory, "upper/usr/bin/ls")).uid).toBe(1001);
+      expect(lstatSync(join(directory, "upper/usr/bin/ls")).uid).toBe(USER);
       expect(lstatSync(join(directory, "upper/old")).isCharacterDevice()).toBe(true);
 
       expect(sh("echo beside >merged/oops").err).toMatch(/permission denied/i);
@@ -103,7 +103,7 @@ describe.skipIf(!canRunAs("user1"))("an overlay held for user1", () => {
       const joined = sh(`cd lower; ${keepOne}`, { COOPER_TEST_JOIN: String(keeper.pid) });
       expect(joined.err).toBe("");
       expect(JSON.parse(joined.out)).toEqual({
-        state: { kind: "mapped", uid: 1001 },
+        state: { kind: "mapped", uid: USER },
         cwd: join(directory, "lower"),
         names: ["new", "usr"],
         marks: [],

@@ -1,4 +1,4 @@
-// A root file system of busybox, a runtime directory, and a way to run commands there as root or as user1.
+// A root file system of busybox, a runtime directory, and a way to run commands there as root or as the user.
 import {
   chmodSync,
   copyFileSync,
@@ -13,18 +13,21 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../src/base/process.ts";
+import { mayRead, people } from "../support/as-users.ts";
 import type { Reply, Request } from "./run-one.ts";
 
 /** Who runs Cooper. */
-export type Runner = "root" | "user1";
+export type Runner = "root" | "user";
 
-const USER1 = 1001;
+const person = people.find((one) => one.kind === "user")!;
+/** Id of the unprivileged runner, and of the group. */
+export const USER = person.uid;
 export const RUN_ONE = join(import.meta.dir, "run-one.ts");
 
 /** Whether this machine lets us test as such a user. */
 export function canRunAs(runner: Runner): boolean {
   if (process.geteuid?.() !== 0) return false;
-  return runner === "root" || Bun.spawnSync(["id", "-u", "user1"]).stdout.toString().trim() === String(USER1);
+  return runner === "root" || mayRead(person, RUN_ONE);
 }
 
 export class Stage {
@@ -54,14 +57,14 @@ export class Stage {
   own(): void {
     chmodSync(this.directory, 0o755);
     if (this.runner === "root") return;
-    Bun.spawnSync(["chown", "-hR", `${USER1}:${USER1}`, this.directory]);
+    Bun.spawnSync(["chown", "-hR", `${USER}:${USER}`, this.directory]);
   }
 
   /** Makes a file on the stage, owned by the runner; returns its path. */
   file(name: string, text: string): string {
     const path = join(this.directory, name);
     writeFileSync(path, text);
-    if (this.runner === "user1") lchownSync(path, USER1, USER1);
+    if (this.runner === "user") lchownSync(path, USER, USER);
     return path;
   }
 
@@ -102,11 +105,11 @@ export class Stage {
 export function asRunner(runner: Runner): string[] {
   return runner === "root"
     ? []
-    : [findProgram("setpriv")!, "--reuid", String(USER1), "--regid", String(USER1), "--clear-groups", "--"];
+    : [findProgram("setpriv")!, "--reuid", String(USER), "--regid", String(USER), "--clear-groups", "--"];
 }
 
 /** Environment of the runner. */
 export function environment(runner: Runner): Record<string, string> {
   const PATH = process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin";
-  return runner === "root" ? { PATH, HOME: "/root" } : { PATH, HOME: "/home/user1", USER: "user1" };
+  return runner === "root" ? { PATH, HOME: "/root" } : { PATH, HOME: "/home/the user", USER: "user" };
 }

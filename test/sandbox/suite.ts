@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -187,7 +188,7 @@ const CASES: Case[] = [
 
 /** Runs the suite for one isolation. */
 export function sandboxSuite(isolation: Isolation): void {
-  for (const runner of ["root", "user1"] as const) {
+  for (const runner of ["root", "user"] as const) {
     describe.skipIf(!canRunAs(runner))(`${isolation} as ${runner}`, () => {
       let stage: Stage;
       beforeAll(() => {
@@ -244,8 +245,9 @@ function behaviour(isolation: Isolation, runner: Runner, stage: () => Stage): vo
     expect(readFileSync(writable, "utf8")).toBe("new\n");
   });
 
-  test("mount points that the root lacked are gone afterwards, and its time is as before", async () => {
+  test("mount points that the root lacked are gone afterwards, and its time is as before; /proc, /sys, /dev stay", async () => {
     const { rootfs } = stage();
+    for (const name of ["proc", "sys", "dev"]) mkdirSync(join(rootfs, name), { recursive: true });
     utimesSync(rootfs, 1000, 1000);
     const reply = await stage().run({
       isolation,
@@ -258,8 +260,19 @@ function behaviour(isolation: Isolation, runner: Runner, stage: () => Stage): vo
       },
     });
     expect(reply).toMatchObject({ exitCode: 0, stdout: "a\nbin\ndev\netc\nplain\nproc\nsys\ntmp\n" });
-    expect(stage().remains()).toEqual({ root: ["bin", "plain", "tmp"], runtime: [] });
+    expect(stage().remains()).toEqual({ root: ["bin", "dev", "plain", "proc", "sys", "tmp"], runtime: [] });
     expect(lstatSync(rootfs).mtimeMs).toBe(1000_000);
+  });
+
+  test("/proc, /sys and /dev stay where the root lacked them, as empty directories", async () => {
+    for (const name of ["proc", "sys", "dev"])
+      rmSync(join(stage().rootfs, name), { recursive: true, force: true });
+    await stage().run({ isolation, spec: { argv: ["true"] } });
+    expect(stage().remains().root).toEqual(["bin", "dev", "plain", "proc", "sys", "tmp"]);
+    for (const name of ["proc", "sys", "dev"]) {
+      expect(readdirSync(join(stage().rootfs, name))).toEqual([]);
+      expect(lstatSync(join(stage().rootfs, name)).mode & 0o7777).toBe(0o755);
+    }
   });
 
   test("what the command itself makes stays", async () => {
@@ -302,8 +315,8 @@ function behaviour(isolation: Isolation, runner: Runner, stage: () => Stage): vo
     expect(reply).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/not supported/) });
   });
 
-  // For user1 the same program makes the user namespace around it all.
-  test.skipIf(runner === "user1")(
+  // For the user the same program makes the user namespace around it all.
+  test.skipIf(runner === "user")(
     "a host that refuses the namespaces is told from a failing command",
     async () => {
       // An unshare that always fails stands for it.
@@ -342,7 +355,7 @@ function behaviour(isolation: Isolation, runner: Runner, stage: () => Stage): vo
     const script = "grep -c eth /proc/net/dev; grep -c 00000000 /proc/net/route; cat /etc/resolv.conf";
     const reply = await stage().run({ isolation, spec: { argv: ["sh", "-c", script], network: "private" } });
     // The runner may be someone who cannot open /dev/net/tun.
-    if (runner === "user1" && reply.error !== undefined) {
+    if (runner === "user" && reply.error !== undefined) {
       expect(reply.error).toMatchObject({
         code: "unsupported",
         message: expect.stringContaining("/dev/net/tun"),

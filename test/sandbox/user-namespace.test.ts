@@ -4,14 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync, chmodSync, symlinkSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../src/base/process.ts";
-import { asRunner, canRunAs, environment } from "./stage.ts";
+import { asRunner, canRunAs, environment, USER } from "./stage.ts";
 
 const MODULE = join(import.meta.dir, "../../src/sandbox/user-namespace.ts");
 
-/** Runs a script of TypeScript as user1 with everything from the module in scope. */
+/** Runs a script of TypeScript as the user with everything from the module in scope. */
 function run(
   body: string,
-  options: { env?: Record<string, string>; as?: "root" | "user1"; prefix?: string[] } = {},
+  options: { env?: Record<string, string>; as?: "root" | "user"; prefix?: string[] } = {},
 ) {
   const directory = mkdtempSync(join(tmpdir(), "cooper-userns-"));
   chmodSync(directory, 0o755);
@@ -23,7 +23,7 @@ const self = { execPath: process.execPath, argv: process.argv, env: process.env 
 const show = (value: unknown) => console.log(JSON.stringify(value));
 try { ${body} } catch (error) { show({ code: error.code, message: error.message, hint: error.hint }); }`,
   );
-  const as = options.as ?? "user1";
+  const as = options.as ?? "user";
   const command = [...asRunner(as), ...(options.prefix ?? []), process.execPath, script];
   const ended = Bun.spawnSync(command, { env: { ...environment(as), ...options.env }, cwd: "/usr/share" });
   rmSync(directory, { recursive: true });
@@ -33,17 +33,17 @@ try { ${body} } catch (error) { show({ code: error.code, message: error.message,
 
 const ENTER = "finishEntering(); if (namespaceState().kind === 'unprivileged') enterUserNamespace(self);";
 
-describe.skipIf(!canRunAs("user1"))("user1", () => {
+describe.skipIf(!canRunAs("user"))("user", () => {
   test("is unprivileged first, mapped inside, with a whole range of ids, where it was", () => {
-    expect(run("show(namespaceState())").out).toBe('{"kind":"unprivileged","uid":1001,"gid":1001}');
+    expect(run("show(namespaceState())").out).toBe(`{"kind":"unprivileged","uid":${USER},"gid":${USER}}`);
     const inside = run(
       `${ENTER} show([namespaceState(), process.cwd(), require("fs").readFileSync("/proc/self/uid_map", "latin1").trim().split("\\n").length])`,
     );
-    expect(inside).toEqual({ out: '[{"kind":"mapped","uid":1001},"/usr/share",2]', err: "", exitCode: 0 });
+    expect(inside).toEqual({ out: `[{"kind":"mapped","uid":${USER}},"/usr/share",2]`, err: "", exitCode: 0 });
   });
 
   test("takes no environment's word for it", () => {
-    expect(run("show(namespaceState())", { env: { COOPER_ROOTLESS_UID: "1001" } }).out).toContain(
+    expect(run("show(namespaceState())", { env: { COOPER_ROOTLESS_UID: String(USER) } }).out).toContain(
       "unprivileged",
     );
   });
@@ -65,7 +65,7 @@ describe.skipIf(!canRunAs("user1"))("user1", () => {
     const { out } = run(`process.env.COOPER_ENTERING = String(process.pid); ${ENTER}`);
     expect(JSON.parse(out)).toMatchObject({
       code: "unsupported",
-      message: expect.stringContaining("left this process as user 1001"),
+      message: expect.stringContaining(`left this process as user ${USER}`),
     });
     expect(JSON.parse(run(`${ENTER} enterUserNamespace(self);`).out)).toMatchObject({ code: "internal" });
   });
@@ -97,7 +97,7 @@ describe.skipIf(!canRunAs("user1"))("user1", () => {
         "-e",
         `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`,
       ],
-      { env: environment("user1"), cwd: "/" },
+      { env: environment("user"), cwd: "/" },
     );
     expect(stdout.toString()).toMatch(
       /^unsupported .*\/etc\/subuid gives the user \S+ no range of ids .*usermod --add-subuids 100000-165535/,
@@ -114,13 +114,13 @@ describe.skipIf(!canRunAs("user1"))("user1", () => {
         "--mount",
         "sh",
         "-c",
-        `mount --bind /dev/null ${findProgram("newuidmap")} && exec setpriv --reuid 1001 --regid 1001 --clear-groups "$@"`,
+        `mount --bind /dev/null ${findProgram("newuidmap")} && exec setpriv --reuid ${USER} --regid ${USER} --clear-groups "$@"`,
         "sh",
         process.execPath,
         "-e",
         `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`,
       ],
-      { env: environment("user1"), cwd: "/" },
+      { env: environment("user"), cwd: "/" },
     );
     rmSync(directory, { recursive: true });
     expect(stdout.toString()).toMatch(/^unsupported .*there is no newuidmap .*package uidmap/);
@@ -129,9 +129,9 @@ describe.skipIf(!canRunAs("user1"))("user1", () => {
 
 describe.skipIf(!canRunAs("root"))("root", () => {
   test("is root whatever the environment says, and refuses to enter", () => {
-    expect(run("show(namespaceState())", { as: "root", env: { COOPER_ROOTLESS_UID: "1001" } }).out).toBe(
-      '{"kind":"root"}',
-    );
+    expect(
+      run("show(namespaceState())", { as: "root", env: { COOPER_ROOTLESS_UID: String(USER) } }).out,
+    ).toBe('{"kind":"root"}');
     expect(JSON.parse(run("enterUserNamespace(self)", { as: "root" }).out)).toMatchObject({
       code: "internal",
     });
