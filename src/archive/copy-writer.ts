@@ -11,7 +11,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { mknod, setTimes } from "../base/libc.ts";
+import { link, mknod, setTimes } from "../base/libc.ts";
 import { fsPath, readLink, readNames } from "../base/path-bytes.ts";
 import { copyContent } from "./copy-content.ts";
 import { applyToFile, applyToPath, type MetadataOptions, metadataOf } from "./copy-metadata.ts";
@@ -74,9 +74,16 @@ export function treeWriter(
       writeFile(entry, path);
       return;
     }
+    // A working tree's own links of special files; BuildKit's COPY knows those of regular files only.
+    if (options.ownership === "verbatim" && stat.nlink > 1n) {
+      const key = `${stat.dev}:${stat.ino}`;
+      const first = linked.get(key);
+      if (first !== undefined) return link(first, path);
+      linked.set(key, path);
+    }
     if (stat.isSymbolicLink()) {
-      const link = fsPath(readLink(source));
-      overwrite(path, () => symlinkSync(link, fsPath(path)));
+      const linkTarget = fsPath(readLink(source));
+      overwrite(path, () => symlinkSync(linkTarget, fsPath(path)));
     } else {
       const kind =
         stat.isBlockDevice() && options.blockDevices === "character" ? constants.S_IFCHR : undefined;

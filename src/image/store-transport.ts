@@ -134,7 +134,8 @@ async function unpackLayer(
   const known = findUnpacked(store.db, diffId);
   if (known !== undefined && holdSnapshots(store, known.stack)) {
     // That a blob holds a layer is proven once.
-    if (findLayerBlob(store.db, descriptor.digest)?.diffId !== diffId) await proveBlob(store, descriptor, diffId);
+    if (findLayerBlob(store.db, descriptor.digest)?.diffId !== diffId)
+      await proveBlob(store, descriptor, diffId);
     return { diffId, ...known };
   }
   const digester = new Digester();

@@ -1,7 +1,7 @@
 /** Applies a snapshot (a directory in overlayfs's format) to a plain tree, as overlayfs would show it. */
 import { type BigIntStats, lstatSync, mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
+import { statExact } from "../archive/diff-stack.ts";
 import { isOpaque, isWhiteout } from "../archive/whiteouts.ts";
 import { isPortableXattr, OPAQUE_XATTR } from "../archive/xattr-policy.ts";
 import { link, listXattrs, mknod, removeXattr, setXattr } from "../base/libc.ts";
@@ -19,11 +19,6 @@ export function makeOpaque(path: string): void {
   setXattr(path, OPAQUE_XATTR, Buffer.from("y"));
 }
 
-/** What lies at a path itself, or undefined. */
-export function lstatIfAny(path: string): BigIntStats | undefined {
-  return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
-}
-
 function removeAny(path: string): void {
   rmSync(fsPath(path), { recursive: true, force: true });
 }
@@ -35,8 +30,8 @@ export function mergeDiff(diff: string, tree: string): void {
 
 function mergeDirectory(diff: string, tree: string, linked: Map<bigint, string>): void {
   for (const name of readNames(diff)) {
-    const from = join(diff, name);
-    const to = join(tree, name);
+    const from = `${diff}/${name}`;
+    const to = `${tree}/${name}`;
     const stat = lstatSync(fsPath(from), { bigint: true });
     if (stat.isDirectory()) mergeChild(from, to, linked);
     else replaceLeaf(from, to, stat, linked);
@@ -44,7 +39,7 @@ function mergeDirectory(diff: string, tree: string, linked: Map<bigint, string>)
 }
 
 function mergeChild(from: string, to: string, linked: Map<bigint, string>): void {
-  const there = lstatIfAny(to);
+  const there = statExact(to);
   const merges = there?.isDirectory() === true && !isOpaque(from, listXattrs(from));
   if (there !== undefined && !merges) removeAny(to);
   if (merges) removeXattrs(from, to);

@@ -72,7 +72,8 @@ export function forgetUnused(db: Database, thing: string): boolean {
     .run(thing);
   if (changes === 0) return false;
   if (isBlob) db.query("DELETE FROM layer_blobs WHERE digest = ?").run(thing);
-  else db.query("DELETE FROM layers WHERE stack = ?1 OR (stack > ?1 || ',' AND stack < ?1 || '-')").run(thing);
+  else
+    db.query("DELETE FROM layers WHERE stack = ?1 OR (stack > ?1 || ',' AND stack < ?1 || '-')").run(thing);
   return true;
 }
 

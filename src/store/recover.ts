@@ -1,0 +1,59 @@
+/**
+ * Puts right what processes left that were killed. Files are renamed while the database does not know of them yet, or
+ * not any more: whatever it does not know, and no living session makes, is garbage.
+ */
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Digest } from "../base/digest.ts";
+import { errnoOf } from "../base/errors.ts";
+import { blobPath } from "./blobs.ts";
+import { dropUses, findContainer, forgetLostLayers, hasBlobRecord, hasSnapshot } from "./records.ts";
+import { buryDeadSession, type DeadSession, SESSION_ID_LENGTH } from "./session.ts";
+import { collectGarbage, type StoreFiles } from "./store.ts";
+
+/** Ends what dead sessions claimed, and deletes everything that nobody claims then. Their directories go last. */
+export function recoverStore(store: StoreFiles, dead: DeadSession[]): void {
+  store.db.transaction(() => dead.map(({ id }) => dropUses(store.db, `session:${id}`))).immediate();
+  const ids = new Set(dead.map(({ id }) => id));
+  for (const name of namesIn(store, "layers")) {
+    // The session is looked for before the record: when it has ended between the two, the record is there.
+    const session = name.slice(0, SESSION_ID_LENGTH);
+    if (!ids.has(session) && existsSync(join(store.root, "tmp", session))) continue;
+    deleteUnless(store, join(store.root, "layers", name), () => hasSnapshot(store.db, name));
+  }
+  for (const name of namesIn(store, "blobs/sha256")) {
+    const digest: Digest = `sha256:${name}`;
+    deleteUnless(store, blobPath(store.root, digest), () => hasBlobRecord(store.db, digest));
+  }
+  for (const name of namesIn(store, "containers")) {
+    const isKnown = () => findContainer(store.db, name) !== undefined;
+    deleteUnless(store, join(store.root, "containers", name), isKnown);
+  }
+  collectGarbage(store);
+  store.db.transaction(() => forgetLostLayers(store.db)).immediate();
+  for (const session of dead) buryDeadSession(session);
+}
+
+function namesIn(store: StoreFiles, directory: string): string[] {
+  return readdirSync(join(store.root, directory));
+}
+
+/** Deletes a path that the database does not know. Files appear within a transaction, so that none sees half of it. */
+function deleteUnless(store: StoreFiles, path: string, isKnown: () => boolean): void {
+  if (isKnown()) return;
+  const trash = store.session.path("trash");
+  store.db
+    .transaction(() => {
+      if (!isKnown()) moveIfAny(path, trash);
+    })
+    .immediate();
+  rmSync(trash, { recursive: true, force: true });
+}
+
+function moveIfAny(path: string, target: string): void {
+  try {
+    renameSync(path, target);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
