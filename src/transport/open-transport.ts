@@ -5,10 +5,14 @@ import { openDirSource, openDirTarget } from "./dir.ts";
 import { openDockerArchiveSource, openDockerArchiveTarget } from "./docker-archive.ts";
 import { openOciArchiveSource, openOciArchiveTarget } from "./oci-archive.ts";
 import { openOciLayoutSource, openOciLayoutTarget } from "./oci-layout.ts";
+import type { RegistrySettings } from "./registry/settings.ts";
 import type { Source, Target } from "./types.ts";
 
 /** Opens a location for reading; dispose it after. Throws `unsupported` for transports that Cooper lacks. */
-export async function openSource(reference: TransportReference): Promise<Source> {
+export async function openSource(
+  reference: TransportReference,
+  settings: RegistrySettings = {},
+): Promise<Source> {
   switch (reference.transport) {
     case "oci":
       return openOciLayoutSource(reference.path, reference);
@@ -18,13 +22,21 @@ export async function openSource(reference: TransportReference): Promise<Source>
       return await openDockerArchiveSource(reference.path, reference);
     case "dir":
       return openDirSource(reference.path);
+    case "docker": {
+      // Loaded when it is needed: most commands talk to no registry.
+      const { openRegistrySource } = await import("./registry/registry-source.ts");
+      return openRegistrySource(reference.name, settings);
+    }
     default:
       throw unsupported(reference, "read");
   }
 }
 
 /** Opens a location for writing; dispose it after. Nothing is written before the first push. Throws like openSource(). */
-export async function openTarget(reference: TransportReference): Promise<Target> {
+export async function openTarget(
+  reference: TransportReference,
+  settings: RegistrySettings = {},
+): Promise<Target> {
   switch (reference.transport) {
     case "oci":
       return openOciLayoutTarget(reference.path, reference);
@@ -34,6 +46,10 @@ export async function openTarget(reference: TransportReference): Promise<Target>
       return openDockerArchiveTarget(reference.path, reference);
     case "dir":
       return openDirTarget(reference.path);
+    case "docker": {
+      const { openRegistryTarget } = await import("./registry/registry-target.ts");
+      return openRegistryTarget(reference.name, settings);
+    }
     default:
       throw unsupported(reference, "write");
   }
@@ -47,10 +63,6 @@ function unsupported(reference: TransportReference, verb: "read" | "write"): Coo
       ? `skopeo copy ${to} oci:/tmp/image, then use oci:/tmp/image`
       : `write to oci:/tmp/image, then skopeo copy oci:/tmp/image ${to}`;
   switch (reference.transport) {
-    case "docker":
-      return new CooperError("unsupported", `${doing}: registries are not supported in this version`, {
-        hint: viaSkopeo(name),
-      });
     case "docker-daemon":
     case "containers-storage":
       return new CooperError(
@@ -60,7 +72,7 @@ function unsupported(reference: TransportReference, verb: "read" | "write"): Coo
       );
     default:
       return new CooperError("usage", `${doing}: it names no transport`, {
-        hint: "write oci:PATH, oci-archive:PATH, docker-archive:PATH or dir:PATH",
+        hint: "write docker://NAME, oci:PATH, oci-archive:PATH, docker-archive:PATH or dir:PATH",
       });
   }
 }

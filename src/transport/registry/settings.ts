@@ -1,0 +1,21 @@
+/** What a caller may say about how registries are talked to. */
+
+export interface RegistrySettings {
+  /** `USER[:PASSWORD]` for the registry that is named; used instead of the files. */
+  creds?: string | undefined;
+  /** The one file that credentials are read from; it must exist. Default: see credentials.ts. */
+  authFile?: string | undefined;
+  /** false: any certificate, and plain HTTP where there is no TLS. true: neither, whatever registries.conf says. */
+  tlsVerify?: boolean | undefined;
+  /** Directory with *.crt (CAs), *.cert and *.key (this client's), instead of certs.d/REGISTRY. */
+  certDir?: string | undefined;
+  /** How often a request is repeated after a passing failure. Default 3. */
+  retries?: number | undefined;
+  /** Milliseconds before the first repetition; doubled each time. Default 1000. */
+  retryDelay?: number | undefined;
+  /** Full names of repositories from which a registry may take blobs that it is sent. */
+  mountFrom?: string[] | undefined;
+  /** Told about what is repeated, skipped or odd. */
+  onWarning?: ((message: string) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
