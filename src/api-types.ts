@@ -25,7 +25,7 @@ export interface StoreOptions {
 
 export type PullPolicy = "always" | "missing" | "never" | "newer";
 
-export interface FromOptions {
+export interface FromOptions extends RegistryOptions {
   /** Default: made from the image's name: `debian-working-container`, `…-1`. */
   name?: string;
   pull?: PullPolicy;
@@ -88,7 +88,7 @@ export interface CommitOptions {
   signal?: AbortSignal;
 }
 
-export interface BuildOptions {
+export interface BuildOptions extends RegistryOptions {
   /** Directory of the context. */
   context?: string;
   /** Path of the Dockerfile, or `-` for stdin. Default: Containerfile, then Dockerfile, in the context. */
@@ -125,7 +125,23 @@ export interface BuildResult {
   digest: Digest;
 }
 
-export interface PullOptions {
+/** How registries are talked to; the rest is in registries.conf, auth.json and certs.d. */
+export interface RegistryOptions {
+  /** `USER[:PASSWORD]`, used instead of the files. */
+  creds?: string;
+  /** The one file with credentials. Default: REGISTRY_AUTH_FILE, else those of containers-auth.json(5) and Docker. */
+  authFile?: string;
+  /** false: any certificate will do, and plain HTTP where there is no TLS. Default: as registries.conf says, or true. */
+  tlsVerify?: boolean;
+  /** Directory with *.crt, *.cert and *.key instead of those in certs.d. */
+  certDir?: string;
+  /** How often a request is repeated after a passing failure. Default 3. */
+  retries?: number;
+  /** Milliseconds before the first repetition; doubled each time. Default 1000. */
+  retryDelay?: number;
+}
+
+export interface PullOptions extends RegistryOptions {
   /** Name in the store. Default: the one that the source carries. */
   name?: string;
   policy?: PullPolicy;
@@ -134,7 +150,7 @@ export interface PullOptions {
   signal?: AbortSignal;
 }
 
-export interface PushOptions {
+export interface PushOptions extends RegistryOptions {
   compression?: LayerCompression;
   compressionLevel?: number;
   format?: ImageFormat;

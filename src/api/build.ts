@@ -11,6 +11,7 @@ import { normaliseName } from "../oci/reference.ts";
 import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { selfCommand } from "./namespace.ts";
+import { registrySettings } from "./registry-options.ts";
 import { filesOf } from "./store.ts";
 
 /** Builds a Dockerfile. Throws the first failing step's error, located; nothing is named then. */
@@ -46,6 +47,7 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     format: options.format ?? "oci",
     platform: options.platform,
     pull: options.pull ?? "missing",
+    registry: registrySettings(options),
     labels: options.labels ?? [],
     annotations: options.annotations ?? [],
     secrets: options.secrets ?? [],

@@ -49,6 +49,7 @@ import { lockFile } from "../store/locks.ts";
 import { allContainers, freeName, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { selfCommand } from "./namespace.ts";
+import { registrySettings } from "./registry-options.ts";
 import { filesOf } from "./store.ts";
 
 /** A working container. `await using` removes it at the end of the block. */
@@ -92,6 +93,7 @@ export async function from(store: Store, image: string, options: FromOptions = {
 function obtainBase(files: StoreFiles, image: string, options: FromOptions): Promise<ImageRecord> {
   return obtainImage(files, image, options.pull ?? "missing", {
     platform: options.platform,
+    registry: registrySettings(options),
     onEvent: options.onEvent,
     signal: options.signal,
   });

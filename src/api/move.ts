@@ -2,14 +2,15 @@
 import type { ImageInfo, PullOptions, PushOptions, PushResult, Store } from "../api-types.ts";
 import { copyBetween, obtainImage, pullImage, pushImage, type SendRequest } from "../image/move-image.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
+import { registrySettings } from "./registry-options.ts";
 import { imageInfo } from "./images.ts";
 import { filesOf } from "./store.ts";
 
-/** Brings an image into the store: `oci:`, `oci-archive:`, `docker-archive:`, `dir:` references. */
+/** Brings an image into the store: a name in a registry, or `docker://`, `oci:`, `oci-archive:`, `docker-archive:`, `dir:`. */
 export async function pull(store: Store, source: string, options: PullOptions = {}): Promise<ImageInfo> {
   const files = filesOf(store);
   const { policy = "always", name, platform, onEvent, signal } = options;
-  const request = { name, platform, onEvent, signal };
+  const request = { name, platform, onEvent, signal, registry: registrySettings(options) };
   const image =
     policy === "always"
       ? await pullImage(files, source, request)
@@ -55,6 +56,7 @@ function sendRequest(
     compressionLevel: options.compressionLevel,
     format: options.format ?? "keep",
     platform: options.platform,
+    registry: registrySettings(options),
     onEvent: options.onEvent,
     signal: options.signal,
   };

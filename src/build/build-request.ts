@@ -4,6 +4,7 @@ import type { RunSettings } from "../container/run-settings.ts";
 import type { PullPolicy } from "../image/move-image.ts";
 import type { ImageFormat } from "../oci/types.ts";
 import type { DriverName } from "../store/store.ts";
+import type { RegistrySettings } from "../transport/registry/settings.ts";
 
 export interface BuildSecret {
   id: string;
@@ -31,6 +32,8 @@ export interface BuildRequest {
   format: ImageFormat;
   platform: string | undefined;
   pull: PullPolicy;
+  /** How registries are talked to. */
+  registry: RegistrySettings;
   labels: string[];
   annotations: string[];
   secrets: BuildSecret[];

@@ -37,6 +37,7 @@ export async function imageStage(
 ): Promise<StageState> {
   const image = await obtainImage(store, reference, request.pull, {
     platform: platform ?? request.platform,
+    registry: request.registry,
     onEvent: request.onEvent,
     signal: request.signal,
   });

@@ -2,16 +2,18 @@
 import type { EventSink } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
-import { parsePlatform } from "../oci/platform.ts";
-import { normaliseName } from "../oci/reference.ts";
+import { formatPlatform, matchesPlatform, parsePlatform } from "../oci/platform.ts";
+import { isFullId, normaliseName } from "../oci/reference.ts";
 import { parseTransport, type TransportReference } from "../oci/transport-reference.ts";
 import type { Descriptor, ImageFormat } from "../oci/types.ts";
-import { findImageByText } from "../store/images.ts";
+import { findImageByText, readConfig } from "../store/images.ts";
 import type { ImageRecord } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { type CopyResult, copyImage } from "../transport/copy-image.ts";
 import { openSource, openTarget } from "../transport/open-transport.ts";
+import type { RegistrySettings } from "../transport/registry/settings.ts";
 import type { Source, Target } from "../transport/types.ts";
+import { relatedRepositories } from "./related-images.ts";
 import { StoreTarget, storeSource } from "./store-transport.ts";
 
 export type PullPolicy = "always" | "missing" | "never" | "newer";
@@ -20,6 +22,8 @@ export interface PullRequest {
   /** Name in the store; the source's own when absent. */
   name?: string | undefined;
   platform?: string | undefined;
+  /** How registries are talked to; `onWarning` and `signal` come from here. */
+  registry?: RegistrySettings | undefined;
   onEvent?: EventSink | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -33,7 +37,8 @@ export async function pullImage(
   request: PullRequest = {},
 ): Promise<ImageRecord> {
   const reference = parseTransport(text);
-  await using source = await openSource(reference);
+  if (reference.transport === "name") return await pullName(store, text, request);
+  await using source = await openSource(reference, registrySettings(request));
   const root = await source.resolve();
   const name = request.name ?? defaultName(reference, root);
   await using target = new StoreTarget(store, name === undefined ? [] : [normaliseName(name)]);
@@ -61,6 +66,8 @@ function defaultName(reference: TransportReference, root: Descriptor): string | 
       return `${pathName(reference.path)}:${carried ?? reference.reference ?? "latest"}`;
     case "dir":
       return pathName(reference.path);
+    case "docker":
+      return reference.name;
     default:
       return undefined;
   }
@@ -73,7 +80,10 @@ function pathName(path: string): string {
     .replace(/[^a-z0-9/._-]+/g, "-")}`;
 }
 
-/** Where an image reference may come from, and whether the store has it already. */
+/**
+ * The image that a reference stands for, brought into the store as the policy says. `newer` is `always`, except that
+ * what is there will do when no registry can be asked. Throws `not-found`, and what pulling throws.
+ */
 export async function obtainImage(
   store: StoreFiles,
   text: string,
@@ -81,14 +91,148 @@ export async function obtainImage(
   request: PullRequest = {},
 ): Promise<ImageRecord> {
   const reference = parseTransport(text);
-  if (reference.transport !== "name") return pullImage(store, text, request);
-  const there = findImageByText(store, text);
-  if (there !== undefined && policy !== "always") return there;
-  if (policy === "never")
-    throw new CooperError("not-found", `${text}: no such image in the store, and pulling is off`);
-  throw new CooperError("not-found", `${text}: no such image in the store`, {
-    hint: "This version pulls from oci:, oci-archive:, docker-archive: and dir: only, not from registries",
+  if (reference.transport === "docker") return await obtainName(store, reference.name, policy, request);
+  if (reference.transport !== "name") return await pullImage(store, text, request);
+  return await obtainName(store, text, policy, request);
+}
+
+async function obtainName(
+  store: StoreFiles,
+  text: string,
+  policy: PullPolicy,
+  request: PullRequest,
+): Promise<ImageRecord> {
+  const there = findSuitable(store, [text], request.platform);
+  if (there !== undefined && policy === "missing") return there;
+  if (policy === "never") {
+    const any = findImageByText(store, text) ?? findSuitable(store, await candidatesOf(text), undefined);
+    if (any === undefined)
+      throw new CooperError("not-found", `${text}: no such image in the store, and pulling is off`);
+    warnOfPlatform(store, text, any, request);
+    return any;
+  }
+  const candidates = await candidatesOf(text);
+  const known = there ?? findSuitable(store, candidates, request.platform);
+  if (known !== undefined && (policy === "missing" || candidates.length === 0)) return known;
+  if (candidates.length === 0) return requireHere(store, text, request);
+  try {
+    return await pullFirst(store, text, candidates, request);
+  } catch (error) {
+    if (policy !== "newer" || known === undefined || isCancelled(error)) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    request.onEvent?.({ type: "warning", message: `${message}; the image in the store is used` });
+    return known;
+  }
+}
+
+/** The first of several names that the store has an image for, if that image is for the platform. */
+function findSuitable(
+  store: StoreFiles,
+  names: string[],
+  platform: string | undefined,
+): ImageRecord | undefined {
+  const wanted = platform === undefined ? undefined : parsePlatform(platform);
+  for (const name of names) {
+    const image = findImageByText(store, name);
+    if (image === undefined) continue;
+    if (wanted === undefined || matchesPlatform(wanted, readConfig(store, image))) return image;
+  }
+  return undefined;
+}
+
+/** Of an image that no registry has: whatever its platform, it is the one that is meant. */
+function requireHere(store: StoreFiles, text: string, request: PullRequest): ImageRecord {
+  const image = findImageByText(store, text);
+  if (image === undefined) {
+    throw new CooperError("not-found", `${text}: no such image in the store`, {
+      hint: "cooper images lists what is there",
+    });
+  }
+  warnOfPlatform(store, text, image, request);
+  return image;
+}
+
+function warnOfPlatform(store: StoreFiles, text: string, image: ImageRecord, request: PullRequest): void {
+  if (request.platform === undefined) return;
+  const made = readConfig(store, image);
+  const wanted = parsePlatform(request.platform);
+  if (matchesPlatform(wanted, made)) return;
+  request.onEvent?.({
+    type: "warning",
+    message: `${text} is an image for ${formatPlatform(made)}, not for ${formatPlatform(wanted)}`,
   });
+}
+
+/** Full names in registries that a reference without a transport may mean. */
+async function candidatesOf(text: string): Promise<string[]> {
+  if (isFullId(text)) return [];
+  const { registryCandidates } = await import("../transport/registry/short-names.ts");
+  return registryCandidates(text);
+}
+
+async function pullName(store: StoreFiles, text: string, request: PullRequest): Promise<ImageRecord> {
+  const candidates = await candidatesOf(text);
+  if (candidates.length > 0) return await pullFirst(store, text, candidates, request);
+  throw new CooperError(
+    "not-found",
+    `Cannot pull ${text}: names below localhost/ are those of the store only`,
+    {
+      hint: "name the registry as host:port, or say where localhost is in registries.conf",
+    },
+  );
+}
+
+const pulling = new WeakMap<StoreFiles, Map<string, Promise<ImageRecord>>>();
+
+/** Pulls the first name that can be had. Whoever asks for the same at the same time gets the same pull. */
+function pullFirst(
+  store: StoreFiles,
+  text: string,
+  candidates: string[],
+  request: PullRequest,
+): Promise<ImageRecord> {
+  const key = JSON.stringify([candidates, request.name, request.platform]);
+  const running = pulling.get(store) ?? new Map<string, Promise<ImageRecord>>();
+  pulling.set(store, running);
+  const known = running.get(key);
+  if (known !== undefined) return known;
+  const started = tryCandidates(store, text, candidates, request).finally(() => running.delete(key));
+  running.set(key, started);
+  return started;
+}
+
+async function tryCandidates(
+  store: StoreFiles,
+  text: string,
+  candidates: string[],
+  request: PullRequest,
+): Promise<ImageRecord> {
+  const failures: CooperError[] = [];
+  for (const name of candidates) {
+    try {
+      return await pullImage(store, `docker://${name}`, request);
+    } catch (error) {
+      if (candidates.length === 1 || isCancelled(error) || !(error instanceof CooperError)) throw error;
+      failures.push(error);
+    }
+  }
+  throw new CooperError(
+    failures.every(({ code }) => code === "not-found") ? "not-found" : failures.at(-1)!.code,
+    `Cannot pull ${text} from any registry that is searched: ${failures.map(({ message }) => message).join("; ")}`,
+    { cause: failures },
+  );
+}
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof CooperError && error.code === "cancelled";
+}
+
+function registrySettings({ registry, onEvent, signal }: PullRequest | SendRequest): RegistrySettings {
+  return {
+    ...registry,
+    signal,
+    onWarning: (message) => onEvent?.({ type: "warning", message }),
+  };
 }
 
 export interface SendRequest {
@@ -96,6 +240,7 @@ export interface SendRequest {
   compressionLevel?: number | undefined;
   format: ImageFormat | "keep";
   platform?: string | undefined;
+  registry?: RegistrySettings | undefined;
   onEvent?: EventSink | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -108,23 +253,27 @@ export async function pushImage(
   request: SendRequest,
 ): Promise<CopyResult> {
   await using source = storeSource(store, text);
-  await using target = await openTarget(requireDestination(destination));
-  return send(source, target, request);
+  await using target = await openTarget(destinationOf(destination), {
+    ...registrySettings(request),
+    ...relatedRepositories(store, text, request),
+  });
+  return await send(source, target, request);
 }
 
 /** Copies an image between two places without a store. */
 export async function copyBetween(from: string, to: string, request: SendRequest): Promise<CopyResult> {
-  await using source = await openSource(parseTransport(from));
-  await using target = await openTarget(requireDestination(to));
-  return send(source, target, request);
+  const origin = destinationOf(from);
+  const settings = registrySettings(request);
+  await using source = await openSource(origin, settings);
+  const mountFrom = origin.transport === "docker" ? [origin.name] : [];
+  await using target = await openTarget(destinationOf(to), { ...settings, mountFrom });
+  return await send(source, target, request);
 }
 
-function requireDestination(text: string): TransportReference {
+/** A plain name is one in a registry, as Buildah has it. */
+function destinationOf(text: string): TransportReference {
   const reference = parseTransport(text);
-  if (reference.transport !== "name") return reference;
-  throw new CooperError("unsupported", `Cannot push to "${text}": this version does not push to registries`, {
-    hint: "Name a transport: oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or dir:DIR",
-  });
+  return reference.transport === "name" ? parseTransport(`docker://${text}`) : reference;
 }
 
 function send(source: Source, target: Target, request: SendRequest): Promise<CopyResult> {

@@ -364,8 +364,8 @@ describe("dir", () => {
 });
 
 test("transports that are not there yet say so", async () => {
-  expect((await failureOf(openSource(parseTransport("docker://debian")), "unsupported")).hint).toContain(
-    "skopeo copy docker://docker.io/library/debian:latest oci:",
+  expect((await failureOf(openSource(parseTransport("docker-daemon:x")), "unsupported")).hint).toContain(
+    "skopeo copy docker-daemon:x oci:",
   );
   await failureOf(openTarget(parseTransport("docker-daemon:x")), "unsupported");
   await failureOf(openTarget(parseTransport("hello")), "usage");

@@ -48,9 +48,16 @@ class RegistryTarget implements Target {
     return false;
   }
 
-  async push(content: AsyncIterable<Uint8Array>, expected?: BlobRef): Promise<BlobRef> {
-    const { digest, size } = await uploadBlob(this.#session, content, expected);
-    return { digest, size };
+  async push(content: AsyncIterable<Uint8Array>, expected?: BlobRef, role?: BlobRole): Promise<BlobRef> {
+    const { knownBlobs, rememberBlob } = this.#session.settings;
+    const diffId = role?.diffId;
+    if (expected !== undefined || diffId === undefined)
+      return await uploadBlob(this.#session, content, expected);
+    for (const { digest, size } of knownBlobs?.(diffId, role!.mediaType) ?? [])
+      if (await this.exists({ mediaType: role!.mediaType, digest, size }, role)) return { digest, size };
+    const blob = await uploadBlob(this.#session, content, undefined);
+    rememberBlob?.(diffId, role!.mediaType, blob);
+    return blob;
   }
 
   async pushManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void> {

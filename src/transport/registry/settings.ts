@@ -1,4 +1,6 @@
 /** What a caller may say about how registries are talked to. */
+import type { Digest } from "../../base/digest.ts";
+import type { BlobRef } from "../types.ts";
 
 export interface RegistrySettings {
   /** `USER[:PASSWORD]` for the registry that is named; used instead of the files. */
@@ -15,6 +17,10 @@ export interface RegistrySettings {
   retryDelay?: number | undefined;
   /** Full names of repositories from which a registry may take blobs that it is sent. */
   mountFrom?: string[] | undefined;
+  /** Blobs that a layer was compressed to before: one that the registry has need not be made again. */
+  knownBlobs?: ((diffId: Digest, mediaType: string) => BlobRef[]) | undefined;
+  /** Told what a layer became. */
+  rememberBlob?: ((diffId: Digest, mediaType: string, blob: BlobRef) => void) | undefined;
   /** Told about what is repeated, skipped or odd. */
   onWarning?: ((message: string) => void) | undefined;
   signal?: AbortSignal | undefined;

@@ -29,8 +29,9 @@ export async function uploadBlob(
     const first = await chunks.next(CHUNK);
     if (chunks.isAtEnd) {
       const blob = expected ?? { size: digester!.size, digest: digester!.digest() };
-      await sendWhole(session, doing, blob.digest, first);
-      return blob;
+      if (expected !== undefined || !(await hasBlob(session, blob.digest)))
+        await sendWhole(session, doing, blob.digest, first);
+      return { digest: blob.digest, size: blob.size };
     }
     return await sendChunks(session, doing, chunks, first, () => {
       return expected ?? { size: digester!.size, digest: digester!.digest() };

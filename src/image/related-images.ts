@@ -1,0 +1,30 @@
+/** What the store knows that saves sending a layer: repositories that have it, and blobs that it became before. */
+import type { Digest } from "../base/digest.ts";
+import { requireImage } from "../store/images.ts";
+import { addLayerBlob, allImages, blobsOfLayer, imageLayers, namesOf } from "../store/records.ts";
+import type { StoreFiles } from "../store/store.ts";
+import type { RegistrySettings } from "../transport/registry/settings.ts";
+
+/** Names of images that share a layer with this one, and the blobs that its layers are known as. */
+export function relatedRepositories(
+  store: StoreFiles,
+  text: string,
+  request: { compressionLevel?: number | undefined },
+): Pick<RegistrySettings, "mountFrom" | "knownBlobs" | "rememberBlob"> {
+  const image = requireImage(store, text);
+  const own = new Set<Digest>(imageLayers(store.db, image.id).map((layer) => layer.diffId));
+  const relatives = allImages(store.db).filter(
+    ({ id }) => id === image.id || imageLayers(store.db, id).some(({ diffId }) => own.has(diffId)),
+  );
+  return {
+    mountFrom: relatives.flatMap(({ id }) => namesOf(store.db, id)),
+    // Another level was asked for because the result should be another one.
+    ...(request.compressionLevel === undefined
+      ? {
+          knownBlobs: (diffId, mediaType) =>
+            blobsOfLayer(store.db, diffId).filter((blob) => blob.mediaType === mediaType),
+        }
+      : {}),
+    rememberBlob: (diffId, mediaType, blob) => addLayerBlob(store.db, { ...blob, diffId, mediaType }),
+  };
+}
