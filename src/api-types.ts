@@ -1,5 +1,6 @@
 /** Options and results of the public API: plain data. */
 import type { EventSink } from "./base/events.ts";
+import type { Location } from "./base/errors.ts";
 import type { Digest } from "./base/digest.ts";
 import type { LayerCompression } from "./oci/media-types.ts";
 import type { ImageConfig, ImageFormat, Manifest } from "./oci/types.ts";
@@ -89,33 +90,78 @@ export interface CommitOptions {
 }
 
 export interface BuildOptions extends RegistryOptions {
-  /** Directory of the context. */
+  /** A directory, a tar archive, a git repository (`URL#ref:subdirectory`), an http(s) URL, or `-` for stdin. */
   context?: string;
-  /** Path of the Dockerfile, or `-` for stdin. Default: Containerfile, then Dockerfile, in the context. */
-  file?: string;
+  /**
+   * Path of the Dockerfile, `-` for stdin, an http(s) URL; several are read as one. Default: Containerfile, then
+   * Dockerfile, in the context.
+   */
+  file?: string | string[];
   /** Names that the image gets. */
   tags?: string[];
   target?: string;
   buildArgs?: Record<string, string>;
+  /** By name: what `context` takes, `docker-image://NAME`, `oci-layout://PATH[:TAG|@DIGEST]`. */
   buildContexts?: Record<string, string>;
   /** One layer for each instruction that changes files; otherwise one on top of the base. */
   layers?: boolean;
   squash?: boolean;
   noCache?: boolean;
+  /** Stages whose steps are run anew. */
+  noCacheFilter?: string[];
   format?: ImageFormat;
   platform?: string;
   pull?: PullPolicy;
   labels?: string[];
   annotations?: string[];
+  unsetEnv?: string[];
+  unsetLabels?: string[];
+  unsetAnnotations?: string[];
+  /** `KEY=value`, for all stages and the image. */
+  env?: string[];
+  omitHistory?: boolean;
   ignoreFile?: string;
   secrets?: { id: string; source: string; kind: "file" | "env" }[];
+  /** Agents for RUN --mount=type=ssh: the socket of one, or private keys; none of both for SSH_AUTH_SOCK. */
+  ssh?: { id: string; sources: string[] }[];
+  /** `security.insecure`, `network.host`: lets RUN --security=insecure, RUN --network=host do what they say. */
+  allow?: string[];
+  /** Where the result goes beside the store. */
+  outputs?: BuildOutput[];
+  /** Seconds since 1970 for created, history and every file. */
   timestamp?: number;
+  /**
+   * Seconds since 1970 for created, history and every file that is newer. Default: the build arg SOURCE_DATE_EPOCH, else
+   * the variable of that name.
+   */
+  sourceDateEpoch?: number;
+  /** Whether sourceDateEpoch applies to files. Default true. */
+  rewriteTimestamp?: boolean;
   /** Stages that may run at once. Default: the cores. */
   jobs?: number;
   identityLabel?: string;
   run?: RunSettings;
   onEvent?: EventSink;
   signal?: AbortSignal;
+}
+
+export interface BuildOutput {
+  /** `local`: the files, in a directory; `tar`: the same as an archive; `oci`, `docker`: the image. */
+  type: "local" | "tar" | "oci" | "docker";
+  /** Path, or `-` for stdout. */
+  destination: string;
+  /** The image as a layout directory rather than an archive. */
+  directory?: boolean;
+  /** Name of the image within. Default: the first tag. */
+  name?: string;
+}
+
+/** A build check that is not met. */
+export interface CheckWarning {
+  /** BuildKit's name of the rule: `StageNameCasing`. */
+  rule: string;
+  message: string;
+  location: Location;
 }
 
 export interface BuildResult {

@@ -3,7 +3,7 @@ export type * from "./api-types.ts";
 export { CooperError, type ErrorCode, type Location } from "./base/errors.ts";
 export type { BuildEvent, EventSink, StepLabel } from "./base/events.ts";
 export type { ConfigEdits } from "./oci/config-edits.ts";
-export { build } from "./api/build.ts";
+export { build, checkBuild } from "./api/build.ts";
 export { type Container, from, listContainers, openContainer } from "./api/container.ts";
 export { inspectImage, importImage, listImages, pruneImages, removeImage, tagImage } from "./api/images.ts";
 export { copy, pull, push } from "./api/move.ts";

@@ -1,12 +1,13 @@
 /** `build`: finds the Dockerfile and decides the defaults; the build floor does the rest. */
-import { existsSync, readFileSync, statSync } from "node:fs";
 import { cpus } from "node:os";
-import { join, resolve } from "node:path";
-import type { BuildOptions, BuildResult, Store } from "../api-types.ts";
-import { CooperError, wrapError } from "../base/errors.ts";
+import type { BuildOptions, BuildResult, CheckWarning, Store } from "../api-types.ts";
+import { CooperError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
-import { buildImage } from "../build/build-image.ts";
+import { buildImage, checkImage } from "../build/build-image.ts";
 import type { BuildRequest } from "../build/build-request.ts";
+import { exportImage } from "../build/export-image.ts";
+import { openContextSource } from "../build/open-context.ts";
+import { findIgnoreFile, readDockerfiles } from "../build/read-dockerfile.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
@@ -27,87 +28,91 @@ export async function build(store: Store, options: BuildOptions): Promise<BuildR
       selfCommand: selfCommand(),
     }),
   );
+  for (const { type, destination, directory = false, name } of options.outputs ?? [])
+    await exportImage(filesOf(store), request, id, { type, destination, directory, name });
   return { imageId: id, names: request.names, digest };
 }
 
+/** Judges a Dockerfile without running it. Throws what building it would throw before its first step. */
+export async function checkBuild(store: Store, options: BuildOptions): Promise<CheckWarning[]> {
+  return checkImage(filesOf(store), await buildRequest(store, options));
+}
+
 async function buildRequest(store: Store, options: BuildOptions): Promise<BuildRequest> {
-  const context = options.context === undefined ? undefined : contextDirectory(options.context);
-  const file = findDockerfile(options.file, context);
+  const onEvent = options.onEvent ?? ignoreEvents;
+  const signal = options.signal ?? new AbortController().signal;
+  const places = await openPlaces(store, options, signal);
+  const buildArgs = { ...options.buildArgs };
+  const timestamp = imageTime(options, buildArgs);
   return {
-    context,
-    dockerfile: await readDockerfile(file),
-    ignoreFile: findIgnoreFile(options.ignoreFile, file, context),
+    ...places,
     names: (options.tags ?? []).map(normaliseName),
     target: options.target,
-    buildArgs: options.buildArgs ?? {},
+    buildArgs,
     buildContexts: options.buildContexts ?? {},
     layers: options.layers ?? false,
     squash: options.squash ?? false,
     noCache: options.noCache ?? false,
+    noCacheFilter: options.noCacheFilter ?? [],
     format: options.format ?? "oci",
     platform: options.platform,
     pull: options.pull ?? "missing",
     registry: registrySettings(options),
     labels: options.labels ?? [],
     annotations: options.annotations ?? [],
+    unsetEnv: options.unsetEnv ?? [],
+    unsetLabels: options.unsetLabels ?? [],
+    unsetAnnotations: options.unsetAnnotations ?? [],
+    env: options.env ?? [],
+    omitHistory: options.omitHistory ?? false,
     secrets: options.secrets ?? [],
-    timestamp: options.timestamp,
+    ssh: options.ssh ?? [],
+    allow: options.allow ?? [],
+    timestamp,
     jobs: options.jobs ?? cpus().length,
     identityLabel: options.identityLabel,
     run: options.run ?? {},
     driver: store.driver,
     runRoot: store.runRoot,
-    onEvent: options.onEvent ?? ignoreEvents,
-    signal: options.signal ?? new AbortController().signal,
+    onEvent,
+    signal,
   };
 }
 
-function contextDirectory(given: string): string {
-  const path = resolve(given);
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw new CooperError("not-found", `The build context ${given} does not exist`);
-  if (!stat.isDirectory()) throw new CooperError("unsupported", `The build context ${given} is no directory`);
-  return path;
+async function openPlaces(
+  store: Store,
+  options: BuildOptions,
+  signal: AbortSignal,
+): Promise<Pick<BuildRequest, "context" | "dockerfiles" | "ignoreFile">> {
+  const asked = [options.file ?? []].flat();
+  if (options.context === "-" && asked.includes("-"))
+    throw new CooperError("usage", "Standard input cannot be both the context and the Dockerfile");
+  const fetching = { session: filesOf(store).session, signal };
+  const opened =
+    options.context === undefined
+      ? { directory: undefined, dockerfile: undefined, local: true }
+      : await openContextSource(fetching, options.context);
+  const { directory, dockerfile } = opened;
+  const dockerfiles =
+    dockerfile === undefined
+      ? await readDockerfiles(fetching, asked, opened)
+      : [{ text: dockerfile, file: options.context === "-" ? "-" : options.context! }];
+  const ignoreFile = findIgnoreFile(options.ignoreFile, dockerfiles[0]!.file, directory);
+  return { context: directory, dockerfiles, ignoreFile };
 }
 
-/** `-f` against the working directory, then against the context; else Containerfile before Dockerfile. */
-function findDockerfile(given: string | undefined, context: string | undefined): string {
-  if (given === "-") return given;
-  const base = context ?? process.cwd();
-  const candidates =
-    given === undefined
-      ? [join(base, "Containerfile"), join(base, "Dockerfile")]
-      : [resolve(given), resolve(base, given)];
-  const found = candidates.find((path) => existsSync(path));
-  if (found === undefined) {
-    const names = given ?? "Containerfile or Dockerfile";
-    throw new CooperError("not-found", `There is no ${names} in ${base}`, { hint: "name it with -f" });
-  }
-  return statSync(found).isDirectory() ? findDockerfile(undefined, found) : found;
+/** --timestamp sets every time, as in Buildah; a source date only those after it (reproducible-builds.org). */
+function imageTime(options: BuildOptions, buildArgs: Record<string, string>): BuildRequest["timestamp"] {
+  if (options.timestamp !== undefined) return { seconds: options.timestamp, files: "set" };
+  const seconds = options.sourceDateEpoch ?? sourceDate(buildArgs);
+  if (seconds === undefined) return undefined;
+  buildArgs.SOURCE_DATE_EPOCH ??= String(seconds);
+  return { seconds, files: options.rewriteTimestamp === false ? "keep" : "clamp" };
 }
 
-async function readDockerfile(file: string): Promise<{ text: Uint8Array; file: string }> {
-  try {
-    if (file === "-") return { text: new Uint8Array(await Bun.stdin.arrayBuffer()), file: "-" };
-    return { text: readFileSync(file), file };
-  } catch (error) {
-    throw wrapError(`Cannot read ${file}`, error);
-  }
-}
-
-/** `DOCKERFILE.dockerignore`, else the context's `.containerignore` or `.dockerignore`. */
-function findIgnoreFile(
-  given: string | undefined,
-  dockerfile: string,
-  context: string | undefined,
-): string | undefined {
-  if (given !== undefined) {
-    if (!existsSync(given)) throw new CooperError("not-found", `The ignore file ${given} does not exist`);
-    return resolve(given);
-  }
-  if (context === undefined) return undefined;
-  const own = dockerfile === "-" ? [] : [`${dockerfile}.containerignore`, `${dockerfile}.dockerignore`];
-  return [...own, join(context, ".containerignore"), join(context, ".dockerignore")].find((path) =>
-    existsSync(path),
-  );
+function sourceDate(buildArgs: Record<string, string>): number | undefined {
+  const text = buildArgs.SOURCE_DATE_EPOCH ?? process.env.SOURCE_DATE_EPOCH;
+  if (text === undefined || text === "") return undefined;
+  if (/^\d{1,11}$/.test(text)) return Number(text);
+  throw new CooperError("usage", `SOURCE_DATE_EPOCH takes seconds since 1970, not "${text}"`);
 }

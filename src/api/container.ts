@@ -329,7 +329,7 @@ async function commit(
       names,
       squash: options.squash ?? false,
       omitHistory: options.omitHistory ?? false,
-      timestamp: options.timestamp,
+      timestamp: options.timestamp === undefined ? undefined : { seconds: options.timestamp, files: "set" },
       keepTime: false,
     },
   );

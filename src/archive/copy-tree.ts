@@ -99,7 +99,7 @@ function copyMatch(job: CopyJob, match: SourceMatch): number {
   const { request, view, exclude, place, count } = job;
   const unpacked =
     match.stat.isFile() &&
-    request.unpack?.(hostPath(view, match.path), () => ensureDirectory(job, request.destination)) === true;
+    request.unpack?.(hostPath(view, match.path), () => ensureUnpackDirectory(job)) === true;
   if (unpacked) {
     count.copied++;
     return 1;
@@ -134,6 +134,15 @@ function placeMatch(job: CopyJob, match: SourceMatch): string {
 function ensureDirectory(job: CopyJob, path: string): string {
   job.made.push(...job.place.makeDirectories(path));
   return job.place.resolve(path);
+}
+
+/** What an archive is unpacked into has mode 0755 whatever --chmod says. */
+function ensureUnpackDirectory(job: CopyJob): string {
+  if (job.options.replace === true) return ensureDirectory(job, job.request.destination);
+  const { chmod: _, ...options } = job.options;
+  const place = plainDestination(job.request.destinationRoot, options);
+  job.made.push(...place.makeDirectories(job.request.destination));
+  return place.resolve(job.request.destination);
 }
 
 function parentOf(path: string): string {

@@ -27,7 +27,8 @@ export type BuildEvent =
       total: number | undefined;
       skipped?: boolean;
     }
-  | { type: "warning"; message: string; location?: Location };
+  /** `rule` is the name of a build check. */
+  | { type: "warning"; message: string; rule?: string; location?: Location };
 
 /** Receives events as they happen; must not throw. */
 export type EventSink = (event: BuildEvent) => void;

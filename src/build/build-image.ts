@@ -3,11 +3,12 @@ import pLimit, { type LimitFunction } from "p-limit";
 import { CooperError } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
 import { commitImage, type LayerPlan } from "../container/commit.ts";
+import type { Dockerfile, Warning } from "../dockerfile/instruction.ts";
 import { parseDockerfile } from "../dockerfile/parse.ts";
 import { applyConfigEdits } from "../oci/config.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { planBuild, withTriggers } from "../plan/graph.ts";
-import type { BuildPlan, CopySource, StagePlan } from "../plan/types.ts";
+import type { BuildPlan, CopySource, ResolvedStage, StagePlan } from "../plan/types.ts";
 import type { Sandbox } from "../sandbox/types.ts";
 import { fileDigestCache } from "../store/file-digests.ts";
 import type { StoreFiles } from "../store/store.ts";
@@ -16,6 +17,8 @@ import type { Download } from "../container/download.ts";
 import type { GitCheckout } from "./fetch-git.ts";
 import type { BuildRequest } from "./build-request.ts";
 import type { OpenOrigin } from "./origins.ts";
+import { reportWarnings, resolveStages } from "./resolve-stages.ts";
+import { refuseLeaks } from "./secrets.ts";
 import { buildStage, openBase } from "./stage.ts";
 import { containerOf, type StageState } from "./stage-state.ts";
 
@@ -26,6 +29,10 @@ export interface Build {
   plan: BuildPlan;
   /** Aborts when the caller does, or when a stage failed. */
   signal: AbortSignal;
+  /** Its stages expanded, by index. */
+  resolved: Map<number, ResolvedStage>;
+  /** Build checks that are not met. */
+  warnings: Warning[];
   /** Result of a stage, begun at the first call. */
   stage(index: number): Promise<StageState>;
   origins: Map<string, Promise<OpenOrigin>>;
@@ -37,6 +44,10 @@ export interface Build {
   /** What ADD fetched already, by its source. */
   downloads: Map<CopySource, Promise<Download>>;
   checkouts: Map<CopySource, Promise<GitCheckout>>;
+  /** Values of the secrets that steps asked for, by id. */
+  secrets: Map<string, Buffer>;
+  /** Copies that bind mounts of contexts show, by what they are copies of. */
+  boundCopies: Map<string, string>;
 }
 
 export interface BuiltImage {
@@ -50,20 +61,37 @@ export async function buildImage(
   request: BuildRequest,
   sandbox: () => Sandbox,
 ): Promise<BuiltImage> {
-  const { text, file } = request.dockerfile;
-  const dockerfile = parseDockerfile(text, file);
-  const plan = planBuild(dockerfile, {
-    buildArgs: request.buildArgs,
-    contexts: Object.keys(request.buildContexts),
-    target: request.target,
-    platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
-  });
+  const build = await planned(store, request, sandbox);
+  reportWarnings(build, build.warnings);
+  const target = await runStages(build);
+  warnUnusedArgs(build);
+  request.signal.throwIfAborted();
+  return commitTarget(build, target);
+}
+
+/** Everything that is said of the Dockerfile without running it. Throws what building it would before its first step. */
+export async function checkImage(store: StoreFiles, request: BuildRequest): Promise<Warning[]> {
+  const none = () => {
+    throw new CooperError("internal", "A check runs nothing");
+  };
+  return (await planned(store, request, none)).warnings;
+}
+
+/** A build about to run: planned, its bases at hand, all that it will do resolved. */
+async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => Sandbox): Promise<Build> {
   const failed = new AbortController();
   const build: Build = {
     store,
     request,
-    plan,
+    plan: planBuild(parseDockerfiles(request.dockerfiles), {
+      buildArgs: request.buildArgs,
+      contexts: Object.keys(request.buildContexts),
+      target: request.target,
+      platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
+    }),
     signal: AbortSignal.any([request.signal, failed.signal]),
+    resolved: new Map(),
+    warnings: [],
     stage: stageRunner(() => build, pLimit(Math.max(1, request.jobs)), failed),
     origins: new Map(),
     sandbox: once(sandbox),
@@ -71,14 +99,25 @@ export async function buildImage(
     fileDigests: fileDigestCache(store.db),
     downloads: new Map(),
     checkouts: new Map(),
+    secrets: new Map(),
+    boundCopies: new Map(),
   };
   await planTriggers(build);
-  for (const { message, location } of build.plan.warnings)
-    request.onEvent({ type: "warning", message, location });
-  const target = await runStages(build);
-  warnUnusedArgs(build);
-  request.signal.throwIfAborted();
-  return commitTarget(build, target);
+  const { stages, warnings } = await resolveStages(build);
+  build.resolved = stages;
+  build.warnings = warnings;
+  return build;
+}
+
+/** Several files are one, as in Buildah; each keeps its name for messages. */
+function parseDockerfiles(files: BuildRequest["dockerfiles"]): Dockerfile {
+  const [first, ...rest] = files.map(({ text, file }) => parseDockerfile(text, file));
+  if (first === undefined) throw new CooperError("internal", "A build has no Dockerfile");
+  return {
+    ...first,
+    instructions: [first, ...rest].flatMap((parsed) => parsed.instructions),
+    warnings: [first, ...rest].flatMap((parsed) => parsed.warnings),
+  };
 }
 
 /** ONBUILD triggers of base images may need stages that nothing else needs: known only when the bases are at hand. */
@@ -147,7 +186,10 @@ async function runStages(build: Build): Promise<StageState> {
 }
 
 function warnUnusedArgs(build: Build): void {
-  const unused = Object.keys(build.request.buildArgs).filter((name) => !build.usedArgs.has(name));
+  const unused = Object.keys(build.request.buildArgs).filter(
+    // It has its effect on the image's times without an ARG.
+    (name) => !build.usedArgs.has(name) && name !== "SOURCE_DATE_EPOCH",
+  );
   if (unused.length === 0) return;
   build.request.onEvent({
     type: "warning",
@@ -159,21 +201,34 @@ function commitTarget(build: Build, target: StageState): BuiltImage {
   const { store, request } = build;
   const name = request.names[0];
   request.onEvent({ type: "commit-start", name });
-  const identity = request.identityLabel === undefined ? [] : [`io.buildah.version=${request.identityLabel}`];
-  const edits = { labels: [...request.labels, ...identity], annotations: request.annotations };
-  const edited = applyConfigEdits(target.image, target.annotations, edits);
-  target.image = edited.image;
-  const container = { ...containerOf(store, request, target), annotations: edited.annotations };
-  const image = commitImage(store, container, request.layers ? target.plan : joinLayers(target.plan), {
+  editTarget(request, target);
+  const plan = request.layers ? target.plan : joinLayers(target.plan);
+  refuseLeaks(build, target);
+  const container = { ...containerOf(store, request, target), annotations: target.annotations };
+  const image = commitImage(store, container, plan, {
     format: request.format,
     names: request.names,
     squash: request.squash,
-    omitHistory: false,
+    omitHistory: request.omitHistory,
     timestamp: request.timestamp,
     keepTime: !request.noCache,
   });
   request.onEvent({ type: "commit-done", name, imageId: image.id });
   return { id: image.id, digest: image.manifest };
+}
+
+/** Labels, annotations and variables that the command line sets or takes away. */
+function editTarget(request: BuildRequest, target: StageState): void {
+  const identity = request.identityLabel === undefined ? [] : [`io.buildah.version=${request.identityLabel}`];
+  const edited = applyConfigEdits(target.image, target.annotations, {
+    labels: [...request.labels, ...identity],
+    annotations: request.annotations,
+    unsetEnv: request.unsetEnv,
+    unsetLabels: request.unsetLabels,
+    unsetAnnotations: request.unsetAnnotations,
+  });
+  target.image = edited.image;
+  target.annotations = edited.annotations;
 }
 
 /** Without --layers one layer holds all steps up to the next checkpoint, or to the end. */

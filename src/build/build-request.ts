@@ -1,8 +1,10 @@
 /** What a build is asked for, with every default decided. */
+import type { DockerfileText } from "./read-dockerfile.ts";
 import type { EventSink } from "../base/events.ts";
 import type { RunSettings } from "../container/run-settings.ts";
 import type { PullPolicy } from "../image/move-image.ts";
 import type { ImageFormat } from "../oci/types.ts";
+import type { ImageTime } from "../container/commit.ts";
 import type { DriverName } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 
@@ -13,11 +15,18 @@ export interface BuildSecret {
   kind: "file" | "env";
 }
 
+/** `--ssh`: an agent's socket, or keys that an agent of the build's own is to hold. */
+export interface BuildSsh {
+  id: string;
+  /** Paths; none for the agent of SSH_AUTH_SOCK. */
+  sources: string[];
+}
+
 export interface BuildRequest {
   /** Absolute path of the context's directory; undefined when there is none. */
   context: string | undefined;
-  /** Text of the Dockerfile, and its name for messages. */
-  dockerfile: { text: string | Uint8Array; file: string };
+  /** The Dockerfile, or several that are read as one. */
+  dockerfiles: DockerfileText[];
   /** Absolute path of the ignore file, if one applies. */
   ignoreFile: string | undefined;
   /** Full names for the image. */
@@ -29,6 +38,8 @@ export interface BuildRequest {
   layers: boolean;
   squash: boolean;
   noCache: boolean;
+  /** Stages that are run anew, by name, or by number where they have none. */
+  noCacheFilter: string[];
   format: ImageFormat;
   platform: string | undefined;
   pull: PullPolicy;
@@ -36,8 +47,17 @@ export interface BuildRequest {
   registry: RegistrySettings;
   labels: string[];
   annotations: string[];
+  unsetEnv: string[];
+  unsetLabels: string[];
+  unsetAnnotations: string[];
+  /** `KEY=value` for every stage that begins with an image or with nothing, and so for the result. */
+  env: string[];
+  omitHistory: boolean;
   secrets: BuildSecret[];
-  timestamp: number | undefined;
+  ssh: BuildSsh[];
+  /** `security.insecure`, `network.host`: what RUN flags may ask for. */
+  allow: string[];
+  timestamp: ImageTime | undefined;
   jobs: number;
   identityLabel: string | undefined;
   run: RunSettings;

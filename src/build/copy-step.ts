@@ -1,18 +1,15 @@
 /** COPY and ADD: what they read, for the cache, and the copying itself. */
-import { readFileSync } from "node:fs";
 import { parseChmod } from "../archive/copy-chmod.ts";
 import { hashSources } from "../archive/hash-tree.ts";
 import type { SourceRequest } from "../archive/copy-tree.ts";
 import { type Digest, digestOf } from "../base/digest.ts";
-import { CooperError } from "../base/errors.ts";
-import { decodeName, encodeName } from "../base/path-bytes.ts";
+import { encodeName } from "../base/path-bytes.ts";
 import { download, type Download } from "../container/download.ts";
 import { type FileSources, type Placement, placeFiles, placeMadeFile } from "../container/place-files.ts";
-import { parseIgnoreFile } from "../dockerfile/ignore.ts";
 import type { CopyOp, CopySource } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
 import { fetchGit } from "./fetch-git.ts";
-import { openOrigin, originKey, originRoot } from "./origins.ts";
+import { ignoreOf, openOrigin, originKey, originRoot } from "./origins.ts";
 import { mountStage, type StageState } from "./stage-state.ts";
 
 type Of<K extends CopySource["kind"]> = Extract<CopySource, { kind: K }>;
@@ -59,7 +56,9 @@ async function filesDigest(build: Build, op: CopyOp, patterns: string[]): Promis
 
 async function fileSources(build: Build, op: CopyOp, patterns: string[]): Promise<FileSources> {
   const root = await originRoot(build, op.from);
-  return { root, label: labelOf(build, op), patterns, ignore: await ignoreOf(build, op) };
+  const open = await openOrigin(build, op.from);
+  const ignore = open.kind === "directory" ? ignoreOf(open) : undefined;
+  return { root, label: labelOf(build, op), patterns, ignore };
 }
 
 function labelOf(build: Build, op: CopyOp): string {
@@ -73,13 +72,6 @@ function labelOf(build: Build, op: CopyOp): string {
     case "scratch":
       return "scratch";
   }
-}
-
-/** The main context's ignore file, read once; other contexts have none. */
-async function ignoreOf(build: Build, op: CopyOp): Promise<FileSources["ignore"]> {
-  const file = build.request.ignoreFile;
-  if (op.from.kind !== "context" || op.from.name !== undefined || file === undefined) return undefined;
-  return parseIgnoreFile(decodeName(readFileSync(file)), file);
 }
 
 /** Copies into the stage's tree. */
@@ -149,7 +141,8 @@ function downloaded(build: Build, source: Of<"url">, checksum: string | undefine
 /** Digest of what a bind mount of a directory shows. */
 export async function mountDigest(build: Build, from: CopyOp["from"], source: string): Promise<Digest> {
   const root = await originRoot(build, from);
-  if (root === undefined) throw new CooperError("internal", "A mount has no origin");
-  const request = { sourceRoot: root, sources: [source], wildcards: false, parents: false };
+  const open = await openOrigin(build, from);
+  const ignore = open.kind === "directory" ? ignoreOf(open) : undefined;
+  const request = { sourceRoot: root, sources: [source], wildcards: false, parents: false, ignore };
   return hashSources(request, { owner: { uid: 0, gid: 0 }, capabilities: false }, build.fileDigests);
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { findProgram, runProcess } from "../base/process.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
+import type { Session } from "../store/session.ts";
 import type { CopySource } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
 
@@ -15,20 +16,27 @@ export interface GitCheckout {
   commit: string;
 }
 
+/** Where fetched things are put, and what ends the fetching. */
+export interface Fetching {
+  session: Session;
+  signal: AbortSignal;
+}
+
 /** Checks a repository out, once per build and source. */
 export function fetchGit(build: Build, source: GitSource): Promise<GitCheckout> {
   const known = build.checkouts.get(source);
   if (known !== undefined) return known;
-  const checkout = checkOut(build, source);
+  const checkout = checkOut({ session: build.store.session, signal: build.signal }, source);
   build.checkouts.set(source, checkout);
   return checkout;
 }
 
-async function checkOut(build: Build, source: GitSource): Promise<GitCheckout> {
+/** Checks a repository out into the session's directory. Throws `not-found`, `unsupported`, `integrity`. */
+export async function checkOut(build: Fetching, source: Omit<GitSource, "kind">): Promise<GitCheckout> {
   if (findProgram("git") === undefined) {
     throw new CooperError("unsupported", `Cannot fetch ${source.url}: there is no git on this host`);
   }
-  const directory = build.store.session.path("git");
+  const directory = build.session.path("git");
   const git = (...args: string[]) => runGit(build, source, directory, args);
   await runGit(build, source, undefined, ["init", "-q", directory]);
   await git("remote", "add", "origin", source.remote);
@@ -59,7 +67,7 @@ const ENVIRONMENT = {
   GIT_ALLOW_PROTOCOL: "http:https:git:ssh",
 };
 
-function start(build: Build, directory: string | undefined, args: string[]) {
+function start(build: Fetching, directory: string | undefined, args: string[]) {
   const where = directory === undefined ? [] : ["-C", directory];
   return runProcess(["git", ...where, ...args], {
     env: { ...process.env, ...ENVIRONMENT },
@@ -67,13 +75,13 @@ function start(build: Build, directory: string | undefined, args: string[]) {
   });
 }
 
-async function tryGit(build: Build, directory: string, args: string[]): Promise<boolean> {
+async function tryGit(build: Fetching, directory: string, args: string[]): Promise<boolean> {
   return (await start(build, directory, args)).exitCode === 0;
 }
 
 async function runGit(
-  build: Build,
-  source: GitSource,
+  build: Fetching,
+  source: Omit<GitSource, "kind">,
   directory: string | undefined,
   args: string[],
 ): Promise<string> {

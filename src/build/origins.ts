@@ -1,15 +1,26 @@
 /** Where COPY --from and RUN --mount=from take files: each origin becomes a directory that can be read. */
-import { existsSync, mkdirSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Digest, digestOf } from "../base/digest.ts";
-import { CooperError } from "../base/errors.ts";
+import { CooperError, wrapError } from "../base/errors.ts";
+import { decodeName } from "../base/path-bytes.ts";
+import { type IgnoreMatcher, parseIgnoreFile } from "../dockerfile/ignore.ts";
+import { parseIndex } from "../oci/schema.ts";
 import type { Origin } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
+import { openContextSource } from "./open-context.ts";
 import { imageStage, scratchStage } from "./stage-base.ts";
 import { mountStage, type StageState } from "./stage-state.ts";
 
 /** What stands behind an origin: a plain directory of the host, or the files of a stage or image. */
-export type OpenOrigin = { kind: "directory"; path: string } | { kind: "stage"; stage: StageState };
+export type OpenOrigin = OpenDirectory | { kind: "stage"; stage: StageState };
+
+export interface OpenDirectory {
+  kind: "directory";
+  path: string;
+  /** Absolute path of the ignore file that applies to it. */
+  ignoreFile: string | undefined;
+}
 
 /** Finds (waits for, pulls) an origin; each is opened once per build. */
 export function openOrigin(build: Build, origin: Origin): Promise<OpenOrigin> {
@@ -40,31 +51,63 @@ async function openNew(build: Build, origin: Origin): Promise<OpenOrigin> {
 
 async function openContext(build: Build, name: string | undefined): Promise<OpenOrigin> {
   if (name === undefined) {
-    if (build.request.context !== undefined) return { kind: "directory", path: build.request.context };
+    const { context, ignoreFile } = build.request;
+    if (context !== undefined) return { kind: "directory", path: context, ignoreFile };
     const empty = build.store.session.path("context");
     mkdirSync(empty);
-    return { kind: "directory", path: empty };
+    return { kind: "directory", path: empty, ignoreFile: undefined };
   }
   const given = build.request.buildContexts[name];
   if (given === undefined) throw new CooperError("not-found", `There is no build context named "${name}"`);
-  const image = /^(?:docker-image:\/\/|container-image:\/\/|docker:\/\/)(.+)$/.exec(given);
-  if (image !== null) {
-    return { kind: "stage", stage: await imageStage(build.store, build.request, image[1]!, undefined) };
+  const image = imageContext(given);
+  if (image !== undefined)
+    return { kind: "stage", stage: await imageStage(build.store, build.request, image, undefined) };
+  const fetching = { session: build.store.session, signal: build.signal };
+  const { directory } = await openContextSource(fetching, given).catch((error) => {
+    throw wrapError(`Cannot open the build context "${name}"`, error);
+  });
+  if (directory === undefined) {
+    throw new CooperError(
+      "invalid",
+      `The build context "${name}" is neither a directory nor an archive: ${given}`,
+    );
   }
+  const ignoreFile = join(directory, ".dockerignore");
+  return { kind: "directory", path: directory, ignoreFile: existsSync(ignoreFile) ? ignoreFile : undefined };
+}
+
+/** The image that a context's place names, as a transport of its own where it is a layout. */
+function imageContext(given: string): string | undefined {
+  const image = /^(?:docker-image|container-image|docker):\/\/(.+)$/.exec(given);
+  if (image !== null) return image[1];
   const layout = /^oci-layout:\/\/(.+)$/.exec(given);
-  if (layout !== null) {
-    return {
-      kind: "stage",
-      stage: await imageStage(build.store, build.request, `oci:${layout[1]}`, undefined),
-    };
+  if (layout === null) return undefined;
+  const place = layout[1]!;
+  const at = place.indexOf("@");
+  return at === -1
+    ? `oci:${place}`
+    : `oci:${place.slice(0, at).replace(/:[^:/]*$/, "")}:@${layoutIndex(place, at)}`;
+}
+
+/** Number of the image with a digest in a layout's index. */
+function layoutIndex(place: string, at: number): number {
+  const directory = place.slice(0, at).replace(/:[^:/]*$/, "");
+  const digest = place.slice(at + 1);
+  let found = -1;
+  try {
+    const index = parseIndex(readFileSync(join(directory, "index.json")), "index.json");
+    found = index.manifests.findIndex((entry) => entry.digest === digest);
+  } catch (error) {
+    throw wrapError(`Cannot read the OCI layout ${directory}`, error);
   }
-  const path = resolve(given);
-  if (!existsSync(path) || !statSync(path).isDirectory()) {
-    throw new CooperError("not-found", `The build context "${name}" is no directory: ${given}`, {
-      hint: "Give a directory, docker-image://NAME or oci-layout://PATH",
-    });
-  }
-  return { kind: "directory", path };
+  if (found === -1) throw new CooperError("not-found", `The OCI layout ${directory} has no image ${digest}`);
+  return found;
+}
+
+/** What hides files of a directory. */
+export function ignoreOf({ ignoreFile }: OpenDirectory): IgnoreMatcher | undefined {
+  if (ignoreFile === undefined) return undefined;
+  return parseIgnoreFile(decodeName(readFileSync(ignoreFile)), ignoreFile);
 }
 
 /** The origin's files as a directory of this mount namespace. */

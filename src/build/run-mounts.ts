@@ -1,5 +1,14 @@
 /** The --mount flags of RUN: what each becomes in this process's mount namespace, and how it goes away again. */
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { copyTree } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
@@ -9,10 +18,13 @@ import { MNT, MS, mount, umount } from "../base/libc.ts";
 import { encodeName, fsPath } from "../base/path-bytes.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
 import type { RunMount } from "../sandbox/types.ts";
-import { type FileLock, lockFile } from "../store/locks.ts";
+import { type FileLock, lockFile, tryLock } from "../store/locks.ts";
 import { overlay } from "../store/overlay.ts";
 import type { Build } from "./build-image.ts";
-import { originRoot } from "./origins.ts";
+import { boundFiles, writableFile } from "./bound-files.ts";
+import { originKey, originRoot } from "./origins.ts";
+import { secretValue } from "./secrets.ts";
+import { sshMount } from "./ssh-agent.ts";
 
 type Of<T extends MountOp["type"]> = Extract<MountOp, { type: T }>;
 
@@ -67,19 +79,20 @@ async function prepareMount(
       secretMount(build, wanted, prepared, undo);
       return;
     case "ssh":
-      if (wanted.required)
-        throw new CooperError("unsupported", "RUN --mount=type=ssh is not supported in this version");
+      prepared.mounts.push(...[await sshMount(build, wanted, undo)].filter((made) => made !== undefined));
   }
 }
 
 async function bindMount(build: Build, wanted: Of<"bind">, undo: (() => void)[]): Promise<RunMount> {
-  const root = await originRoot(build, wanted.from);
-  const source = resolveInRoot(root, wanted.source);
-  if (!existsSync(fsPath(source))) {
-    throw new CooperError("not-found", `The source "${wanted.source}" of a bind mount does not exist`);
-  }
-  if (wanted.readOnly) return { type: "bind", source, target: wanted.target, readOnly: true };
-  return { type: "bind", source: writableCopy(build, source, undo), target: wanted.target };
+  const source = await boundFiles(build, wanted.from, wanted.source);
+  const { target } = wanted;
+  if (wanted.readOnly) return { type: "bind", source, target, readOnly: true };
+  const isDirectory = statSync(fsPath(source)).isDirectory();
+  return {
+    type: "bind",
+    source: isDirectory ? writableCopy(build, source, undo) : writableFile(build, source),
+    target,
+  };
 }
 
 /** What the command writes into a bind mount is thrown away: it writes into an overlay. */
@@ -99,30 +112,62 @@ function writableCopy(build: Build, source: string, undo: (() => void)[]): strin
 }
 
 async function cacheMount(build: Build, wanted: Of<"cache">, undo: (() => void)[]): Promise<RunMount> {
-  const id = digestHex(digestOf(wanted.id)).slice(0, 32);
   const parent = join(build.store.root, "cache-mounts");
   mkdirSync(parent, { recursive: true, mode: 0o700 });
-  const lock = await lockCache(build, wanted, join(parent, `${id}.lock`));
-  // A private cache that somebody uses already: this command gets one of its own, which goes with the session.
-  const directory = lock === undefined ? build.store.session.path("cache") : join(parent, id);
-  if (lock !== undefined) undo.push(() => lock[Symbol.dispose]());
+  const id = digestHex(digestOf(await cacheName(build, wanted))).slice(0, 32);
+  const { name, lock } = await takeCache(build, wanted, parent, id);
+  undo.push(() => lock[Symbol.dispose]());
+  const directory = join(parent, name);
   if (!existsSync(directory)) await fillCache(build, wanted, directory);
   return { type: "bind", source: directory, target: wanted.target, readOnly: wanted.readOnly };
 }
 
-function lockCache(build: Build, wanted: Of<"cache">, path: string): Promise<FileLock> {
-  return lockFile(path, wanted.sharing === "shared" ? "shared" : "exclusive", build.signal);
+/** As in BuildKit, a cache that begins with files is another one than the cache of the same id that begins empty. */
+async function cacheName(build: Build, wanted: Of<"cache">): Promise<string> {
+  if (wanted.from !== undefined) {
+    const key = await originKey(build, wanted.from);
+    return JSON.stringify([wanted.id, key ?? wanted.from, wanted.source]);
+  }
+  const { uid, gid, mode } = wanted;
+  if (uid === 0 && gid === 0 && mode === 0o755) return wanted.id;
+  return JSON.stringify([wanted.id, uid, gid, mode]);
 }
 
+interface TakenCache {
+  name: string;
+  lock: FileLock;
+}
+
+/** A private cache that a command uses already is left to it: the next one of the id that is free is taken. */
+async function takeCache(build: Build, wanted: Of<"cache">, parent: string, id: string): Promise<TakenCache> {
+  if (wanted.sharing !== "private") {
+    const mode = wanted.sharing === "shared" ? "shared" : "exclusive";
+    return { name: id, lock: await lockFile(join(parent, `${id}.lock`), mode, build.signal) };
+  }
+  for (let number = 0; ; number++) {
+    const name = number === 0 ? id : `${id}.${number}`;
+    const lock = tryLock(join(parent, `${name}.lock`), "exclusive");
+    if (lock !== undefined) return { name, lock };
+  }
+}
+
+/** Filled beside and renamed: several commands may begin to share a cache at once, and any may be killed. */
 async function fillCache(build: Build, wanted: Of<"cache">, directory: string): Promise<void> {
+  const filling = build.store.session.path("cache");
   if (wanted.from !== undefined) {
     const root = await originRoot(build, wanted.from);
-    copyTree(resolveInRoot(root, wanted.source), directory, {});
-    return;
+    copyTree(resolveInRoot(root, wanted.source), filling, {});
+  } else {
+    mkdirSync(filling, { mode: wanted.mode });
+    chmodSync(filling, wanted.mode);
+    chownSync(filling, wanted.uid, wanted.gid);
   }
-  mkdirSync(directory, { mode: wanted.mode });
-  chmodSync(directory, wanted.mode);
-  chownSync(directory, wanted.uid, wanted.gid);
+  try {
+    renameSync(filling, directory);
+  } catch (error) {
+    if (!existsSync(directory)) throw error;
+    rmSync(filling, { recursive: true, force: true });
+  }
 }
 
 function secretMount(
@@ -157,14 +202,6 @@ function secretMount(
     target: wanted.target ?? `/run/secrets/${basename(wanted.id)}`,
     readOnly: true,
   });
-}
-
-function secretValue(build: Build, id: string): Buffer | undefined {
-  const secret = build.request.secrets.find((candidate) => candidate.id === id);
-  if (secret === undefined) return undefined;
-  if (secret.kind === "file") return readFileSync(secret.source);
-  const value = process.env[secret.source];
-  return value === undefined ? undefined : Buffer.from(value);
 }
 
 /** A here-document that begins with `#!` is a script of its own. */

@@ -12,6 +12,9 @@ import { containerOf, type StageState } from "./stage-state.ts";
 /** How much of a failing command's output its error repeats. */
 const TAIL_LINES = 20;
 
+/** BuildKit's: one that differs from build to build would make their results differ. */
+const HOSTNAME = "buildkitsandbox";
+
 /** Runs it. Throws `run-failed` with the command's exit status and the end of its output. */
 export async function executeRun(
   build: Build,
@@ -47,6 +50,7 @@ function runRequest(op: RunOp, mounts: RunMount[], env: string[]): RunRequest {
     env: [...op.proxyEnv, ...op.env, ...env],
     user: op.user,
     workingDir: op.cwd,
+    hostname: HOSTNAME,
     mounts,
     settings: {
       ...(op.network === "default" ? {} : { network: op.network }),

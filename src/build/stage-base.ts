@@ -2,9 +2,10 @@
 import { digestOf } from "../base/digest.ts";
 import { containerBase, scratchBase } from "../container/container-base.ts";
 import { obtainImage } from "../image/move-image.ts";
-import { newImageConfig } from "../oci/config.ts";
+import { envMap, newImageConfig } from "../oci/config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { imageState, scratchState } from "../plan/resolve.ts";
+import type { StageState as PlannedState } from "../plan/types.ts";
 import { readConfig } from "../store/images.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { BuildRequest } from "./build-request.ts";
@@ -15,7 +16,7 @@ export function scratchStage(request: BuildRequest, platform: string | undefined
   const wanted = platform ?? request.platform;
   const image = newImageConfig(wanted === undefined ? hostPlatform() : parsePlatform(wanted));
   const key = digestOf(`scratch ${image.os}/${image.architecture}/${image.variant ?? ""}`);
-  const planned = scratchState();
+  const planned = withEnv(scratchState(), request.env);
   return {
     base: scratchBase,
     frozen: [],
@@ -47,8 +48,17 @@ export async function imageStage(
   const key = digestOf(
     JSON.stringify(["image", config.os, config.architecture, config.variant, config.rootfs.diff_ids]),
   );
-  const planned = imageState(config.config, config.author);
+  const planned = withEnv(imageState(config.config, config.author), request.env);
   return { base, frozen: [], plan: [], image: config, annotations: {}, planned, key, container: undefined };
+}
+
+function withEnv(state: PlannedState, env: string[]): PlannedState {
+  if (env.length === 0) return state;
+  const merged = new Map(envMap([...(state.config.Env ?? []), ...env]));
+  return {
+    ...state,
+    config: { ...state.config, Env: Array.from(merged, ([key, value]) => `${key}=${value}`) },
+  };
 }
 
 /** A stage FROM another one: it goes on where that one ended. */

@@ -1,33 +1,35 @@
 /** Runs one stage: each step is found in the cache or executed, then frozen and remembered. */
-import type { Digest } from "../base/digest.ts";
+import { type Digest, digestOf } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
-import { CooperError, locateError } from "../base/errors.ts";
+import { locateError } from "../base/errors.ts";
+import { hashSources } from "../archive/hash-tree.ts";
 import { mkdirInContainer } from "../container/mkdir.ts";
+import { placeFiles } from "../container/place-files.ts";
 import { stepKey } from "../plan/cache-key.ts";
-import { resolveStage } from "../plan/resolve.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/types.ts";
-import type { ResolvedStage, StagePlan, Step } from "../plan/types.ts";
+import type { StagePlan, Step } from "../plan/types.ts";
 import { addCached, findCached } from "../store/records.ts";
 import { holdSnapshots } from "../store/store.ts";
 import type { Build } from "./build-image.ts";
 import { copyInputs, executeCopy, mountDigest } from "./copy-step.ts";
 import { executeRun } from "./run-step.ts";
+import { noteSecret } from "./secrets.ts";
 import { continuedStage, scratchStage } from "./stage-base.ts";
 import { freezeStage, mountStage, type StageState } from "./stage-state.ts";
-import { openOrigin, originKey } from "./origins.ts";
+import { ignoreOf, type OpenDirectory, openOrigin, originKey } from "./origins.ts";
 
 /** Builds a stage whose needs are met. */
 export async function buildStage(build: Build, index: number): Promise<StageState> {
   const plan = build.plan.stages[index]!;
   build.signal.throwIfAborted();
   const state = await openBase(build, plan);
-  const resolved = resolve(build, plan, state);
+  const resolved = build.resolved.get(index)!;
   const run: StageRun = {
     build,
     plan,
     state,
     total: resolved.steps.length + 1,
-    useCache: !build.request.noCache,
+    useCache: !build.request.noCache && !isFiltered(build, plan),
   };
   announceBase(run);
   for (const [number, step] of resolved.steps.entries()) {
@@ -38,6 +40,49 @@ export async function buildStage(build: Build, index: number): Promise<StageStat
   state.planned = resolved.state;
   state.image = imageOf(state.image, resolved.state);
   return state;
+}
+
+/** A stage FROM a directory given with --build-context: its files on nothing, as one layer. */
+async function directoryStage(build: Build, plan: StagePlan, open: OpenDirectory): Promise<StageState> {
+  const { store, request, signal } = build;
+  const state = scratchStage(request, plan.platform);
+  const label = `build context ${plan.name ?? ""}`.trimEnd();
+  const files = { root: open.path, label, patterns: ["."], ignore: ignoreOf(open) };
+  const source = {
+    sourceRoot: open.path,
+    sources: ["."],
+    wildcards: false,
+    parents: false,
+    ignore: files.ignore,
+  };
+  const content = hashSources(source, { owner: { uid: 0, gid: 0 }, capabilities: false }, build.fileDigests);
+  state.key = digestOf(`${state.key} directory ${content}`);
+  await placeFiles(files, {
+    root: mountStage(store, request, state),
+    destination: "/",
+    chown: undefined,
+    keepOwners: false,
+    chmod: undefined,
+    link: false,
+    parents: false,
+    exclude: [],
+    wildcards: false,
+    unpack: false,
+    directoryContents: true,
+    signal,
+  });
+  const snapshot = freezeStage(store, state);
+  const history = [{ created_by: `FROM ${plan.name ?? "context"}`, comment: "cooper" }];
+  if (snapshot !== null) state.plan.push({ stack: [snapshot], history, checkpoint: false });
+  return state;
+}
+
+/** Whether --no-cache-filter names the stage; one that has no name goes by its number. */
+function isFiltered(build: Build, plan: StagePlan): boolean {
+  const { name, index } = plan;
+  return build.request.noCacheFilter.some((asked) =>
+    name === undefined ? asked === String(index) : asked.toLowerCase() === name,
+  );
 }
 
 /** A stage and where it stands. */
@@ -61,21 +106,10 @@ export async function openBase(build: Build, plan: StagePlan): Promise<StageStat
       base.kind === "image" ? { ...base, platform: base.platform ?? plan.platform } : base,
     );
     if (open.kind === "stage") return continuedStage(open.stage);
-    throw new CooperError("unsupported", `A stage cannot begin with a build context that is a directory`);
+    return directoryStage(build, plan, open);
   } catch (error) {
     throw locateError(error, plan.location);
   }
-}
-
-function resolve(build: Build, plan: StagePlan, state: StageState): ResolvedStage {
-  const resolved = resolveStage(build.plan, plan, state.planned, {
-    buildArgs: build.request.buildArgs,
-    os: state.image.os,
-  });
-  for (const name of resolved.usedArgs) build.usedArgs.add(name);
-  for (const { message, location } of resolved.warnings)
-    build.request.onEvent({ type: "warning", message, location });
-  return resolved;
 }
 
 function labelOf(run: StageRun, index: number, text: string, location: StagePlan["location"]): StepLabel {
@@ -169,6 +203,8 @@ async function inputsOf(build: Build, step: Step): Promise<Digest[]> {
   if (op.kind !== "run") return [];
   const inputs: Digest[] = [];
   for (const wanted of op.mounts) {
+    // Whether a secret was there, never what it holds: without it the step may leave something else.
+    if (wanted.type === "secret") inputs.push(digestOf(`secret ${noteSecret(build, wanted.id)}`));
     if (wanted.type !== "bind") continue;
     inputs.push(
       (await originKey(build, wanted.from)) ?? (await mountDigest(build, wanted.from, wanted.source)),

@@ -1,33 +1,28 @@
 /** From `build`'s command line to the API's options. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { BuildOptions } from "../index.ts";
 
-/** Where the context and the Dockerfile are, by Buildah's rules; the file is absolute, `-`, or left to be found. */
+/** Where the context and the Dockerfile are, by Buildah's rules; files are absolute, `-`, URLs, or left to be found. */
 export function buildPlaces(
   argument: string | undefined,
   files: string[],
-): { context: string; file?: string } {
-  if (files.length > 1) throw new CooperError("unsupported", "Several --file flags are not supported yet");
-  const [file] = files;
-  if (file !== undefined && /^(https?|git):\/\//.test(file)) {
-    throw new CooperError("unsupported", `A Dockerfile from a URL is not supported yet: ${file}`);
-  }
+): { context: string; file?: string[] } {
+  const [first] = files;
   // Without a context, it is where the Dockerfile is.
-  const context = argument ?? (file === undefined || file === "-" ? "." : dirname(file));
-  refuseRemote(context);
-  if (file === undefined || file === "-") return { context, ...(file === undefined ? {} : { file }) };
-  const here = resolve(file);
-  return { context, file: existsSync(here) ? here : resolve(context, file) };
+  const context = argument ?? (first === undefined || isElsewhere(first) ? "." : dirname(first));
+  const isDirectory = statSync(context, { throwIfNoEntry: false })?.isDirectory() === true;
+  const found = files.map((file) => {
+    // What lies in a context that is still to be fetched is not to be found yet.
+    if (isElsewhere(file) || !isDirectory) return file;
+    const here = resolve(file);
+    return existsSync(here) ? here : resolve(context, file);
+  });
+  return { context, ...(found.length === 0 ? {} : { file: found }) };
 }
 
-function refuseRemote(context: string): void {
-  if (context !== "-" && !/^(https?|git|ssh):\/\/|^git@|^github\.com\//.test(context)) return;
-  throw new CooperError("unsupported", `The build context ${JSON.stringify(context)} is not supported yet`, {
-    hint: "give a directory",
-  });
-}
+const isElsewhere = (file: string) => file === "-" || /^https?:\/\//.test(file);
 
 /** `KEY=value`; `KEY` takes this process's value and is left out where there is none. */
 export function buildArguments(entries: string[]): Record<string, string> {

@@ -18,7 +18,8 @@ export function progressSink(options: { quiet: boolean; warnings: boolean }): Ev
 /** `Warning: …`, with the Dockerfile's line where there is one. */
 export function warningLine(event: Extract<BuildEvent, { type: "warning" }>): string {
   const place = event.location === undefined ? "" : ` (${event.location.file}:${event.location.line})`;
-  return `Warning: ${event.message}${place}\n`;
+  const rule = event.rule === undefined ? "" : `${event.rule}: `;
+  return `Warning: ${rule}${event.message}${place}\n`;
 }
 
 /** One line for each blob, when it begins or is found to be there. */

@@ -19,6 +19,14 @@ export interface LayerPlan {
   checkpoint: boolean;
 }
 
+/** Times of a reproducible image. */
+export interface ImageTime {
+  /** Since 1970: for `created` and history. */
+  seconds: number;
+  /** What becomes of the times of files: all set to it, later ones set to it, or none. */
+  files: "set" | "clamp" | "keep";
+}
+
 export interface CommitRequest {
   format: ImageFormat;
   /** Names that the image gets. */
@@ -26,8 +34,7 @@ export interface CommitRequest {
   /** Everything, base included, in one layer. */
   squash: boolean;
   omitHistory: boolean;
-  /** Seconds since 1970 for `created`, history and files. */
-  timestamp: number | undefined;
+  timestamp: ImageTime | undefined;
   /** Whether an image that was made before, but for its time, is made again as it was. */
   keepTime: boolean;
 }
@@ -71,7 +78,7 @@ export function commitImage(
 
 /** An image that differs from an earlier one by its time alone is that image: rebuilds keep their id. */
 function creationTime(store: StoreFiles, timeless: Digest, request: CommitRequest): string {
-  if (request.timestamp !== undefined) return new Date(request.timestamp * 1000).toISOString();
+  if (request.timestamp !== undefined) return new Date(request.timestamp.seconds * 1000).toISOString();
   const known = request.keepTime ? findCreationTime(store.db, timeless) : undefined;
   const created = known ?? new Date().toISOString();
   if (known === undefined) rememberCreationTime(store.db, timeless, created);
@@ -146,7 +153,12 @@ function packed(
   request: CommitRequest,
 ): ImageLayer | undefined {
   if (stack.length === 0) return undefined;
-  const measured = measureLayer(store, { stack, below, timestamp: request.timestamp });
+  const { timestamp } = request;
+  const times =
+    timestamp === undefined || timestamp.files === "keep"
+      ? {}
+      : { timestamp: timestamp.seconds, timestampMode: timestamp.files };
+  const measured = measureLayer(store, { stack, below, ...times });
   if (measured.size <= EMPTY_TAR) return undefined;
   return plainLayer(request.format, stack, measured);
 }

@@ -56,6 +56,11 @@ function treeOptions(placement: Placement): CopyTreeOptions {
 export async function placeFiles(sources: FileSources, placement: Placement): Promise<void> {
   const options = treeOptions(placement);
   const archives = placement.unpack ? await findArchives(sources, placement) : new Set<string>();
+  // Of several sources the later one wins, archive or not.
+  if (archives.size > 0 && sources.patterns.length > 1) {
+    for (const pattern of sources.patterns) await placeFiles({ ...sources, patterns: [pattern] }, placement);
+    return;
+  }
   const unpacked: { file: string; directory: string }[] = [];
   copyFiles(
     {

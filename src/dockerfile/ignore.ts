@@ -13,6 +13,8 @@ import { trim } from "./spaces.ts";
 export interface IgnoreMatcher {
   /** Where the patterns come from, for hints: the file's name. */
   readonly origin: string;
+  /** Whether any pattern begins with `!`. */
+  readonly hasExceptions: boolean;
   /**
    * Whether a path does not exist for the build. An ignored directory still exists when something below it does; see
    * mayUnignoreBelow. Fast when paths come directory by directory.
@@ -81,6 +83,7 @@ export function ignoreMatcher(
 
   return {
     origin,
+    hasExceptions: list.hasExceptions,
     ignores: (path) => path !== "" && path !== "." && judge(path).matched,
     mayUnignoreBelow: (directory) => list.mayExceptBelow(directory),
   };

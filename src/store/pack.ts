@@ -9,11 +9,21 @@ import { type StoreFiles, snapshotPath } from "./store.ts";
 export interface LayerToPack {
   stack: string[];
   below: string[];
-  /** Seconds since 1970 that no file is newer than. */
+  /** Seconds since 1970 that no file is newer than, or, with the mode "set", that all have. */
   timestamp?: number | undefined;
+  timestampMode?: "clamp" | "set" | undefined;
 }
 
-const variantOf = (layer: LayerToPack) => (layer.timestamp === undefined ? "" : `t${layer.timestamp}`);
+/** `t` for clamped times, `s` for times that were set. */
+function variantOf({ timestamp, timestampMode }: LayerToPack): string {
+  if (timestamp === undefined) return "";
+  return `${timestampMode === "set" ? "s" : "t"}${timestamp}`;
+}
+
+function timesOf(variant: string): Pick<LayerToPack, "timestamp" | "timestampMode"> {
+  if (variant === "") return {};
+  return { timestamp: Number(variant.slice(1)), timestampMode: variant.startsWith("s") ? "set" : "clamp" };
+}
 
 /** The tar of a layer, uncompressed. */
 export function layerTar(store: StoreFiles, layer: LayerToPack): Generator<Uint8Array, void> {
@@ -21,6 +31,7 @@ export function layerTar(store: StoreFiles, layer: LayerToPack): Generator<Uint8
     diffs: layer.stack.map((id) => snapshotPath(store, id)),
     below: layer.below.map((id) => snapshotPath(store, id)),
     ...(layer.timestamp === undefined ? {} : { timestamp: layer.timestamp }),
+    ...(layer.timestampMode === undefined ? {} : { timestampMode: layer.timestampMode }),
   });
 }
 
@@ -46,9 +57,8 @@ export function* committedLayerTar(
   diffId: Digest,
 ): Generator<Uint8Array, void> {
   const variant = findVariant(store.db, stack, diffId) ?? "";
-  const timestamp = variant.startsWith("t") ? Number(variant.slice(1)) : undefined;
   const digester = new Digester();
-  for (const chunk of layerTar(store, { stack, below, timestamp })) {
+  for (const chunk of layerTar(store, { stack, below, ...timesOf(variant) })) {
     digester.update(chunk);
     yield chunk;
   }

@@ -119,28 +119,31 @@ describe("build", () => {
     const context = join(directory, "ctx");
     expect(buildPlaces(undefined, [])).toEqual({ context: "." });
     expect(buildPlaces(context, [])).toEqual({ context });
-    expect(buildPlaces(context, ["Inside"])).toEqual({ context, file: join(context, "Inside") });
+    expect(buildPlaces(context, ["Inside"])).toEqual({ context, file: [join(context, "Inside")] });
     expect(buildPlaces(context, [join(directory, "Here")])).toEqual({
       context,
-      file: join(directory, "Here"),
+      file: [join(directory, "Here")],
     });
     expect(buildPlaces(undefined, [join(directory, "Here")])).toEqual({
       context: directory,
-      file: join(directory, "Here"),
+      file: [join(directory, "Here")],
     });
-    expect(buildPlaces(undefined, ["-"])).toEqual({ context: ".", file: "-" });
+    expect(buildPlaces(undefined, ["-"])).toEqual({ context: ".", file: ["-"] });
   });
 
-  test.each(["-", "https://example.com/x.git", "git@github.com:a/b", "github.com/a/b"])(
-    "context %s is refused",
-    (place) => {
-      expect(() => buildPlaces(place, [])).toThrow(/not supported yet/);
-    },
-  );
+  test("places: what is fetched is left as it is, and so is what lies in it", () => {
+    for (const context of ["-", "https://example.com/x.git", "git@github.com:a/b", "github.com/a/b"]) {
+      expect(buildPlaces(context, [])).toEqual({ context });
+      expect(buildPlaces(context, ["sub/File"])).toEqual({ context, file: ["sub/File"] });
+    }
+    const file = "https://example.com/Dockerfile";
+    expect(buildPlaces(undefined, [file])).toEqual({ context: ".", file: [file] });
+  });
 
-  test("several Dockerfiles, or one from a URL, are refused", () => {
-    expect(() => buildPlaces(".", ["a", "b"])).toThrow(/Several/);
-    expect(() => buildPlaces(".", ["https://x/Dockerfile"])).toThrow(/URL/);
+  test("places: several files", () => {
+    const files = [join(directory, "Here"), "Inside"];
+    const file = [join(directory, "Here"), join(directory, "ctx", "Inside")];
+    expect(buildPlaces(join(directory, "ctx"), files)).toEqual({ context: join(directory, "ctx"), file });
   });
 
   test("arguments", () => {

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { CooperError, wrapError } from "../../base/errors.ts";
 import type { BuildOptions, BuildResult } from "../../index.ts";
+import { imageVariables, parseOutput, parseSsh, writeMetadata } from "../build-output.ts";
 import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../build-options.ts";
 import { type CommandContext, defineCommand, type FlagTable, onStore } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
@@ -16,6 +17,7 @@ import {
 } from "../image-flags.ts";
 import { writeAll, writeErr, writeOut } from "../output.ts";
 import { showsWarnings } from "../progress.ts";
+import { renderChecks } from "../render-checks.ts";
 import { plainRenderer } from "../render-build.ts";
 import {
   HOST_FLAGS,
@@ -32,6 +34,11 @@ const FLAGS = {
   ...PLATFORM_FLAGS,
   ...PULL_FLAGS,
   ...MADE_IMAGE_FLAGS,
+  allow: {
+    type: "commaList",
+    placeholder: "entitlement",
+    help: "let RUN flags have security.insecure or network.host",
+  },
   annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
   "build-arg": {
     type: "list",
@@ -43,9 +50,20 @@ const FLAGS = {
     placeholder: "name=place",
     help: "another context, for FROM and COPY --from",
   },
+  check: { type: "bool", help: "judge the Dockerfile without building: 1 when there are warnings" },
   compress: { type: "bool", help: "no effect, as in Buildah: of old Docker" },
   "disable-content-trust": { type: "bool", help: "no effect, as in Buildah: of Docker" },
-  file: { type: "commaList", short: "f", placeholder: "file", help: "the Dockerfile; - is standard input" },
+  env: {
+    type: "list",
+    placeholder: "name[=value]",
+    help: "variable of all stages and of the image; without a value, the host's",
+  },
+  file: {
+    type: "commaList",
+    short: "f",
+    placeholder: "file",
+    help: "the Dockerfile, - for standard input; several are read as one",
+  },
   "force-rm": {
     type: "bool",
     help: "working containers are removed after a failed build, as they always are",
@@ -68,7 +86,29 @@ const FLAGS = {
     placeholder: "file",
     help: "write what would be shown on standard error to a file",
   },
+  "metadata-file": {
+    type: "string",
+    placeholder: "file",
+    help: "write the image's digests to a file, as JSON",
+  },
   "no-cache": { type: "bool", help: "run every step anew" },
+  "no-cache-filter": {
+    type: "commaList",
+    placeholder: "stage",
+    help: "run the steps of a stage anew",
+  },
+  "omit-history": { type: "bool", help: "leave the history out of the image" },
+  output: {
+    type: "list",
+    short: "o",
+    placeholder: "type=local|tar|oci|docker,dest=path",
+    help: "write the result there too: a path alone is a directory of files, - a tar on standard output",
+  },
+  "rewrite-timestamp": {
+    type: "bool",
+    default: true,
+    help: "with a source date: files that are newer get it too",
+  },
   rm: {
     type: "bool",
     default: true,
@@ -87,8 +127,21 @@ const FLAGS = {
     help: "do not run stages that the target does not need",
     fixed: "stages that the target does not need are never run",
   },
+  "source-date-epoch": {
+    type: "int",
+    placeholder: "seconds",
+    help: "time since 1970 for the image, its history and every file that is newer",
+  },
+  ssh: {
+    type: "list",
+    placeholder: "id[=socket|key]",
+    help: "SSH agent, or keys, for RUN --mount=type=ssh",
+  },
   tag: { type: "list", short: "t", placeholder: "name", help: "name of the image" },
   target: { type: "string", placeholder: "stage", help: "the stage to build" },
+  unsetannotation: { type: "list", placeholder: "key", help: "take an annotation away" },
+  unsetenv: { type: "list", placeholder: "name", help: "take a variable away" },
+  unsetlabel: { type: "list", placeholder: "key", help: "take a label away" },
 } as const satisfies FlagTable;
 
 /** buildah-build(1) */
@@ -109,7 +162,6 @@ export const command = defineCommand({
     "cache-ttl",
     "cpp-flag",
     "cw",
-    "env",
     "from",
     "hooks-dir",
     "inherit-annotations",
@@ -117,27 +169,18 @@ export const command = defineCommand({
     "layer-label",
     "logsplit",
     "manifest",
-    "metadata-file",
     "no-hostname",
     "no-hosts",
-    "omit-history",
     "os-feature",
     "os-version",
-    "output",
     "retry",
-    "rewrite-timestamp",
     "runtime-flag",
     "sbom",
     "sign-by",
-    "source-date-epoch",
-    "ssh",
     "stdin",
-    "unsetannotation",
-    "unsetenv",
-    "unsetlabel",
   ],
   details: [
-    "CONTEXT is a directory; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output.",
+    "CONTEXT is a directory, a tar archive, a git repository (URL#REF:DIRECTORY), an http(s) URL of an archive or a Dockerfile, or - for one of both on standard input; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output.",
   ],
   examples: [
     "cooper build -t localhost/app .",
@@ -152,6 +195,7 @@ export const command = defineCommand({
       warnings: showsWarnings(context.globals.logLevel),
     });
     const options = buildOptions(context);
+    if (flags.check) return check(context, options);
     let result: BuildResult;
     try {
       const { build } = await api();
@@ -166,12 +210,22 @@ export const command = defineCommand({
       if (log !== undefined) closeSync(log);
     }
     if (!flags.quiet) for (const name of result.names) writeErr(`Successfully tagged ${name}\n`);
-    // As in Buildah, the ID goes to one or the other.
+    if (flags["metadata-file"] !== undefined) writeMetadata(flags["metadata-file"], result);
+    // As in Buildah, the ID goes to one or the other; to neither where the output of the build itself goes.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${result.imageId}`);
-    else writeOut(`${result.imageId}\n`);
+    else if (!options.outputs?.some(({ destination }) => destination === "-"))
+      writeOut(`${result.imageId}\n`);
     return 0;
   },
 });
+
+/** Exits as `docker build --check` does. */
+async function check({ api, store }: CommandContext<typeof FLAGS>, options: BuildOptions): Promise<number> {
+  const { checkBuild } = await api();
+  const warnings = await checkBuild(await store(), options);
+  writeOut(renderChecks(warnings));
+  return warnings.length === 0 ? 0 : 1;
+}
 
 function openLog(path: string | undefined): number | undefined {
   if (path === undefined) return undefined;
@@ -210,10 +264,26 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
   if (flags.ignorefile !== undefined) options.ignoreFile = flags.ignorefile;
   if (flags.secret.length > 0) options.secrets = flags.secret.map(parseSecret);
   if (flags.timestamp !== undefined) options.timestamp = flags.timestamp;
+  addLists(options, flags);
+  const epoch = flags["source-date-epoch"];
+  if (epoch !== undefined) options.sourceDateEpoch = epoch;
+  if (!flags["rewrite-timestamp"]) options.rewriteTimestamp = false;
+  if (flags["omit-history"]) options.omitHistory = true;
   if (flags["identity-label"]) options.identityLabel = VERSION;
   // 0 is "no limit" in Buildah; the API's default is the number of processors.
   if (given.has("jobs") && flags.jobs !== 0) options.jobs = checkJobs(flags.jobs);
   return options;
+}
+
+function addLists(options: BuildOptions, flags: CommandContext<typeof FLAGS>["flags"]): void {
+  if (flags.allow.length > 0) options.allow = flags.allow;
+  if (flags["no-cache-filter"].length > 0) options.noCacheFilter = flags["no-cache-filter"];
+  if (flags.env.length > 0) options.env = imageVariables(flags.env);
+  if (flags.unsetenv.length > 0) options.unsetEnv = flags.unsetenv;
+  if (flags.unsetlabel.length > 0) options.unsetLabels = flags.unsetlabel;
+  if (flags.unsetannotation.length > 0) options.unsetAnnotations = flags.unsetannotation;
+  if (flags.ssh.length > 0) options.ssh = flags.ssh.map(parseSsh);
+  if (flags.output.length > 0) options.outputs = flags.output.map(parseOutput);
 }
 
 function checkJobs(jobs: number | undefined): number {
