@@ -78,7 +78,10 @@ export function treeWriter(
     if (options.ownership === "verbatim" && stat.nlink > 1n) {
       const key = `${stat.dev}:${stat.ino}`;
       const first = linked.get(key);
-      if (first !== undefined) return link(first, path);
+      if (first !== undefined) {
+        link(first, path);
+        return;
+      }
       linked.set(key, path);
     }
     if (stat.isSymbolicLink()) {

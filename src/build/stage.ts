@@ -9,7 +9,7 @@ import { stepKey } from "../plan/cache-key.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/types.ts";
 import type { StagePlan, Step } from "../plan/types.ts";
 import { addCached, findCached } from "../store/records.ts";
-import { holdSnapshots } from "../store/store.ts";
+import { deleteUnused, holdSnapshots } from "../store/store.ts";
 import type { Build } from "./build-image.ts";
 import { copyInputs, executeCopy, mountDigest } from "./copy-step.ts";
 import { executeRun } from "./run-step.ts";
@@ -170,7 +170,8 @@ async function snapshotOf(
   run.useCache = false;
   await execute(run, step, label);
   const snapshot = freezeStage(build.store, state);
-  build.store.db.transaction(() => addCached(build.store.db, key, snapshot)).immediate();
+  const replaced = build.store.db.transaction(() => addCached(build.store.db, key, snapshot)).immediate();
+  deleteUnused(build.store, replaced);
   return { snapshot, cached: false };
 }
 

@@ -13,6 +13,7 @@ import {
   dropUses,
   findContainerByName,
   findContainersByPrefix,
+  forgetSnapshot,
   saveContainerState,
 } from "../store/records.ts";
 import { addSnapshot } from "../store/records.ts";
@@ -202,8 +203,7 @@ function freezeNamed(store: StoreFiles, container: WorkingContainer): string | u
   }
   store.db
     .transaction(() => {
-      store.db.query("DELETE FROM uses WHERE thing = ?").run(id);
-      store.db.query("DELETE FROM snapshots WHERE id = ?").run(id);
+      forgetSnapshot(store.db, id);
       record(container);
     })
     .immediate();

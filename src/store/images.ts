@@ -202,6 +202,8 @@ export function candidateNamesOrNone(text: string): string[] {
 }
 
 function deleteImageAndUses(store: StoreFiles, id: string): void {
+  // Opened first: a process that dies with a session has somebody who cleans up after it.
+  void store.session;
   const things = store.db
     .transaction(() => {
       deleteImage(store.db, id);

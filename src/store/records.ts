@@ -44,7 +44,12 @@ export function addSnapshot(db: Database, id: string): void {
 // ---- uses ----
 
 /** Who needs snapshots and blobs. */
-export type User = `image:${string}` | `container:${string}` | `cache:${string}` | `session:${string}`;
+export type User =
+  | `image:${string}`
+  | `index:${string}`
+  | `container:${string}`
+  | `cache:${string}`
+  | `session:${string}`;
 
 export function addUses(db: Database, user: User, things: Iterable<string>): void {
   const add = db.query("INSERT OR IGNORE INTO uses VALUES (?, ?)");
@@ -75,6 +80,23 @@ export function forgetUnused(db: Database, thing: string): boolean {
   else
     db.query("DELETE FROM layers WHERE stack = ?1 OR (stack > ?1 || ',' AND stack < ?1 || '-')").run(thing);
   return true;
+}
+
+/** Snapshots that containers alone use: all that they have frozen and not committed. */
+export function snapshotsOfContainers(db: Database): string[] {
+  const rows = db
+    .query(
+      `SELECT thing FROM uses JOIN snapshots ON id = thing
+       GROUP BY thing HAVING min(user) >= 'container:' AND max(user) < 'container;'`,
+    )
+    .all() as { thing: string }[];
+  return rows.map((row) => row.thing);
+}
+
+/** Forgets a snapshot that was never made, whoever counted on it. */
+export function forgetSnapshot(db: Database, id: string): void {
+  db.query("DELETE FROM uses WHERE thing = ?").run(id);
+  db.query("DELETE FROM snapshots WHERE id = ?").run(id);
 }
 
 /** Forgets what stacks pack to of which a snapshot is gone; forgetUnused() finds those that begin with it. */
@@ -361,10 +383,12 @@ export function findCached(db: Database, key: Digest): string | null | undefined
   return row === null ? undefined : row.snapshot;
 }
 
-export function addCached(db: Database, key: Digest, snapshot: string | null): void {
+/** Keeps a step's snapshot; returns the one that it replaces, which may be nobody's now. */
+export function addCached(db: Database, key: Digest, snapshot: string | null): string[] {
   db.query("INSERT OR REPLACE INTO cache VALUES (?, ?, ?)").run(key, snapshot, Date.now());
-  dropUses(db, `cache:${key}`);
+  const replaced = dropUses(db, `cache:${key}`);
   if (snapshot !== null) addUses(db, `cache:${key}`, [snapshot]);
+  return replaced;
 }
 
 /** Empties the build cache. */

@@ -7,18 +7,33 @@ import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { errnoOf } from "../base/errors.ts";
 import { blobPath } from "./blobs.ts";
-import { dropUses, findContainer, forgetLostLayers, hasBlobRecord, hasSnapshot } from "./records.ts";
-import { buryDeadSession, type DeadSession, SESSION_ID_LENGTH } from "./session.ts";
-import { collectGarbage, type StoreFiles } from "./store.ts";
+import {
+  dropUses,
+  findContainer,
+  forgetLostLayers,
+  forgetSnapshot,
+  hasBlobRecord,
+  hasSnapshot,
+  snapshotsOfContainers,
+} from "./records.ts";
+import { buryDeadSession, type DeadSession, SESSION_ID_LENGTH, sessionExists } from "./session.ts";
+import { collectGarbage, snapshotPath, type StoreFiles } from "./store.ts";
 
 /** Ends what dead sessions claimed, and deletes everything that nobody claims then. Their directories go last. */
 export function recoverStore(store: StoreFiles, dead: DeadSession[]): void {
   store.db.transaction(() => dead.map(({ id }) => dropUses(store.db, `session:${id}`))).immediate();
   const ids = new Set(dead.map(({ id }) => id));
+  const isInProgress = (snapshot: string) => {
+    const session = snapshot.slice(0, SESSION_ID_LENGTH);
+    return !ids.has(session) && sessionExists(join(store.root, "tmp"), session);
+  };
+  const lost = snapshotsOfContainers(store.db).filter(
+    (id) => !existsSync(snapshotPath(store, id)) && !isInProgress(id),
+  );
+  store.db.transaction(() => lost.map((id) => forgetSnapshot(store.db, id))).immediate();
   for (const name of namesIn(store, "layers")) {
     // The session is looked for before the record: when it has ended between the two, the record is there.
-    const session = name.slice(0, SESSION_ID_LENGTH);
-    if (!ids.has(session) && existsSync(join(store.root, "tmp", session))) continue;
+    if (isInProgress(name)) continue;
     deleteUnless(store, join(store.root, "layers", name), () => hasSnapshot(store.db, name));
   }
   for (const name of namesIn(store, "blobs/sha256")) {

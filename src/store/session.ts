@@ -1,8 +1,9 @@
 /**
- * A command's own corner of the store, tmp/ID: everything unfinished lies there, beside a lock that the kernel drops
- * when the process dies. What a dead session left behind is deleted by the next one (recover.ts).
+ * A command's own corner of the store, tmp/ID: everything unfinished lies there, beside a lock (tmp/ID.lock) that the
+ * kernel drops when the process dies. What a dead session left behind is deleted by the next one (recover.ts). The lock
+ * is made before the directory and deleted after it, so that a directory without one is never seen.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { MNT, umount } from "../base/libc.ts";
 import { type FileLock, tryLock } from "./locks.ts";
@@ -11,6 +12,9 @@ import { randomId } from "./random-id.ts";
 
 /** Digits of a session's id, with which the ids of its snapshots begin. */
 export const SESSION_ID_LENGTH = 10;
+
+const SUFFIX = ".lock";
+const lockOf = (directory: string) => `${directory}${SUFFIX}`;
 
 export class Session implements Disposable {
   readonly id: string;
@@ -46,11 +50,16 @@ export class Session implements Disposable {
 export function openSession(parent: string): Session {
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const directory = join(parent, randomId());
+  const lock = tryLock(lockOf(directory), "exclusive");
+  // A sweeper may have taken the lock between its making and its taking here; then it is gone, or will be.
+  if (lock === undefined || !existsSync(lockOf(directory))) return openSession(parent);
   mkdirSync(directory, { mode: 0o700 });
-  const lock = tryLock(join(directory, "lock"), "exclusive");
-  // A sweeper may have taken the lock between its making and its taking here; then the directory is gone.
-  if (lock === undefined || !existsSync(join(directory, "lock"))) return openSession(parent);
   return new Session(directory, lock);
+}
+
+/** Whether a session of this id is there, alive or not yet buried. */
+export function sessionExists(parent: string, id: string): boolean {
+  return existsSync(lockOf(join(parent, id)));
 }
 
 /** A session whose process has ended without closing it; locked, so that one process alone puts things right. */
@@ -62,30 +71,27 @@ export interface DeadSession {
 
 /** The dead sessions below `parent`. */
 export function deadSessions(parent: string): DeadSession[] {
-  return readdirSync(parent).flatMap((id) => {
-    const directory = join(parent, id);
-    const lock = lockOfDead(directory);
-    return lock === undefined ? [] : [{ id, directory, lock }];
+  return readdirSync(parent).flatMap((name) => {
+    if (!name.endsWith(SUFFIX)) return [];
+    const lock = lockOfDead(join(parent, name));
+    const id = name.slice(0, -SUFFIX.length);
+    return lock === undefined ? [] : [{ id, directory: join(parent, id), lock }];
   });
 }
 
-/** Deletes the directory of a dead session, unless something of it is still in use; then it is found again later. */
+/** Deletes what a dead session left, unless something of it is still in use; then it is found again later. */
 export function buryDeadSession(session: DeadSession): void {
   removeSession(session.directory);
   session.lock[Symbol.dispose]();
 }
 
-/** Milliseconds after which a directory without a lock is not one that is just being made. */
-const MAKING = 60_000;
-
-function lockOfDead(directory: string): FileLock | undefined {
-  try {
-    const path = join(directory, "lock");
-    const isMade = existsSync(path) || Date.now() - statSync(directory).mtimeMs > MAKING;
-    return isMade ? tryLock(path, "exclusive") : undefined;
-  } catch {
-    return undefined; // Somebody else has deleted it meanwhile.
-  }
+function lockOfDead(path: string): FileLock | undefined {
+  // Not one that somebody else has deleted since the names were read: that would make it again.
+  if (!existsSync(path)) return undefined;
+  const lock = tryLock(path, "exclusive");
+  if (lock === undefined || existsSync(path)) return lock;
+  lock[Symbol.dispose]();
+  return undefined;
 }
 
 function removeSession(directory: string): void {
@@ -93,10 +99,8 @@ function removeSession(directory: string): void {
     // Deleting through a mount would delete what it shows.
     const mounted = [...mountPoints()].filter((point) => point.startsWith(`${directory}/`));
     for (const point of mounted.reverse()) umount(point, MNT.DETACH);
-    for (const name of readdirSync(directory))
-      if (name !== "lock") rmSync(join(directory, name), { recursive: true, force: true });
-    // The lock goes last: as long as it is there the session is found and deleted again.
     rmSync(directory, { recursive: true, force: true });
+    rmSync(lockOf(directory), { force: true });
   } catch {
     // A process that outlived its session still writes, or holds a mount.
   }
