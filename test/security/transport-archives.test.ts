@@ -132,7 +132,8 @@ describe("the tar itself", () => {
     const directory = scratch.file(`from${count++}`);
     const made = await makeImage(directory, contents);
     await copyBetween(made.reference, `oci-archive:${directory}.tar:x`);
-    return Buffer.from(await Bun.file(`${directory}.tar`).bytes());
+    // Without the entries of its two directories: the first header is a file's.
+    return Buffer.from(await Bun.file(`${directory}.tar`).bytes()).subarray(2 * 512);
   }
   const refused = async (bytes: Uint8Array, code: ErrorCode, message: RegExp) => {
     const file = scratch.file(`${count++}.tar`);
