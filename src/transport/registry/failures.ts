@@ -2,7 +2,7 @@
 import { CooperError, type ErrorCode } from "../../base/errors.ts";
 import { markPassing, parseRetryAfter } from "./retry.ts";
 
-/** What was asked of whom: `Cannot read manifest "1.0" of team/app on registry reg:5000`. */
+/** What was asked of whom: `Cannot read manifest 1.0 of docker://reg:5000/team/app`. */
 export interface Asked {
   doing: string;
   registry: string;

@@ -94,7 +94,7 @@ export class Session {
     const { registry, repository } = this.endpoint;
     const isPull = this.#action === "pull";
     return {
-      doing: `${doing} ${isPull ? "of" : "to"} ${repository} ${isPull ? "on" : "in"} registry ${registry}`,
+      doing: `${doing} ${isPull ? "of" : "to"} docker://${registry}/${repository}`,
       registry,
       repository,
       action: isPull ? "pull from" : "push to",

@@ -1,0 +1,44 @@
+/** The tags of a repository (OCI distribution spec v1.1, "Listing Tags"). */
+import * as v from "valibot";
+import { CooperError } from "../../base/errors.ts";
+import { normaliseDockerName } from "../../oci/reference.ts";
+import { pullEndpoints } from "./endpoints.ts";
+import { readLimited } from "./failures.ts";
+import { loadRegistriesConf } from "./registries-conf.ts";
+import { Session } from "./session.ts";
+import type { RegistrySettings } from "./settings.ts";
+
+const PAGE = 1000;
+const MAX_PAGES = 1000;
+const MAX_ANSWER = 16 << 20;
+const answer = v.object({ tags: v.nullish(v.array(v.string()), []) });
+
+/** All tags of a repository (`docker.io/library/debian`), as the registry orders them. Throws `not-found`. */
+export async function listTags(
+  name: string,
+  settings: RegistrySettings = {},
+  page = PAGE,
+): Promise<string[]> {
+  const endpoint = pullEndpoints(loadRegistriesConf(), normaliseDockerName(name)).at(-1)!;
+  const session = new Session(endpoint, settings, "pull");
+  const doing = "Cannot list the tags";
+  const tags: string[] = [];
+  let next: string | URL | undefined = `tags/list?n=${page}`;
+  for (let pages = 0; next !== undefined; pages++) {
+    if (pages === MAX_PAGES)
+      throw new CooperError("invalid", `${session.describe(doing)}: there are more than ${MAX_PAGES} pages`);
+    const response: Response = await session.send({ method: "GET", to: next, doing, accept: [200] });
+    tags.push(...parseTags(await readLimited(response, MAX_ANSWER), session.describe(doing)));
+    const link = /^\s*<([^>]+)>\s*;.*\brel="?next"?/i.exec(response.headers.get("link") ?? "");
+    next = link === null ? undefined : await session.resolve(link[1]!, doing);
+  }
+  return tags;
+}
+
+function parseTags(bytes: Uint8Array | undefined, what: string): string[] {
+  try {
+    return v.parse(answer, JSON.parse(new TextDecoder().decode(bytes ?? new Uint8Array()))).tags ?? [];
+  } catch (cause) {
+    throw new CooperError("invalid", `${what}: the registry answered with something else`, { cause });
+  }
+}
