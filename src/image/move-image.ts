@@ -2,17 +2,19 @@
 import type { EventSink } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
-import { formatPlatform, matchesPlatform, parsePlatform } from "../oci/platform.ts";
+import { formatPlatform, hostPlatform, matchesPlatform, parsePlatform } from "../oci/platform.ts";
 import { isFullId, normaliseName } from "../oci/reference.ts";
 import { parseTransport, type TransportReference } from "../oci/transport-reference.ts";
-import type { Descriptor, ImageFormat } from "../oci/types.ts";
+import type { Descriptor, ImageFormat, Platform } from "../oci/types.ts";
 import { findImageByText, readConfig } from "../store/images.ts";
+import { findIndexByText } from "../store/indexes.ts";
 import type { ImageRecord } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { type CopyResult, copyImage } from "../transport/copy-image.ts";
 import { openSource, openTarget } from "../transport/open-transport.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import type { Source, Target } from "../transport/types.ts";
+import { findInstance, requireInstance } from "./list-instance.ts";
 import { relatedRepositories } from "./related-images.ts";
 import { StoreTarget, storeSource } from "./store-transport.ts";
 
@@ -102,10 +104,13 @@ async function obtainName(
   policy: PullPolicy,
   request: PullRequest,
 ): Promise<ImageRecord> {
-  const there = findSuitable(store, [text], request.platform);
+  const there =
+    findSuitable(store, [text], request.platform) ??
+    (await findInstance(store, text, wantedPlatform(request)));
   if (there !== undefined && policy === "missing") return there;
   if (policy === "never") {
-    const any = findImageByText(store, text) ?? findSuitable(store, await candidatesOf(text), undefined);
+    const any =
+      findImageByText(store, text) ?? there ?? findSuitable(store, await candidatesOf(text), undefined);
     if (any === undefined)
       throw new CooperError("not-found", `${text}: no such image in the store, and pulling is off`);
     warnOfPlatform(store, text, any, request);
@@ -114,7 +119,7 @@ async function obtainName(
   const candidates = await candidatesOf(text);
   const known = there ?? findSuitable(store, candidates, request.platform);
   if (known !== undefined && (policy === "missing" || candidates.length === 0)) return known;
-  if (candidates.length === 0) return requireHere(store, text, request);
+  if (candidates.length === 0) return await requireHere(store, text, request);
   try {
     return await pullFirst(store, text, candidates, request);
   } catch (error) {
@@ -141,7 +146,9 @@ function findSuitable(
 }
 
 /** Of an image that no registry has: whatever its platform, it is the one that is meant. */
-function requireHere(store: StoreFiles, text: string, request: PullRequest): ImageRecord {
+async function requireHere(store: StoreFiles, text: string, request: PullRequest): Promise<ImageRecord> {
+  if (findIndexByText(store, text) !== undefined)
+    return await requireInstance(store, text, wantedPlatform(request));
   const image = findImageByText(store, text);
   if (image === undefined) {
     throw new CooperError("not-found", `${text}: no such image in the store`, {
@@ -150,6 +157,10 @@ function requireHere(store: StoreFiles, text: string, request: PullRequest): Ima
   }
   warnOfPlatform(store, text, image, request);
   return image;
+}
+
+function wantedPlatform({ platform }: PullRequest): Platform {
+  return platform === undefined ? hostPlatform() : parsePlatform(platform);
 }
 
 function warnOfPlatform(store: StoreFiles, text: string, image: ImageRecord, request: PullRequest): void {
@@ -240,6 +251,10 @@ export interface SendRequest {
   compressionLevel?: number | undefined;
   format: ImageFormat | "keep";
   platform?: string | undefined;
+  /** Of a list: all of its images and itself. */
+  all?: boolean | undefined;
+  /** Compress layers anew that are compressed otherwise. */
+  forceCompression?: boolean | undefined;
   registry?: RegistrySettings | undefined;
   onEvent?: EventSink | undefined;
   signal?: AbortSignal | undefined;
@@ -276,10 +291,12 @@ function destinationOf(text: string): TransportReference {
   return reference.transport === "name" ? parseTransport(`docker://${text}`) : reference;
 }
 
-function send(source: Source, target: Target, request: SendRequest): Promise<CopyResult> {
+export function send(source: Source, target: Target, request: SendRequest): Promise<CopyResult> {
   return copyImage(source, target, {
     compression: request.compression,
     format: request.format,
+    all: request.all ?? false,
+    forceCompression: request.forceCompression ?? false,
     ...(request.compressionLevel === undefined ? {} : { compressionLevel: request.compressionLevel }),
     ...(request.platform === undefined ? {} : { platform: parsePlatform(request.platform) }),
     ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),

@@ -1,6 +1,7 @@
 /** What the store knows that saves sending a layer: repositories that have it, and blobs that it became before. */
 import type { Digest } from "../base/digest.ts";
 import { requireImage } from "../store/images.ts";
+import { findIndexByText, storedInstances } from "../store/indexes.ts";
 import { addLayerBlob, allImages, blobsOfLayer, imageLayers, namesOf } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
@@ -11,10 +12,15 @@ export function relatedRepositories(
   text: string,
   request: { compressionLevel?: number | undefined },
 ): Pick<RegistrySettings, "mountFrom" | "knownBlobs" | "rememberBlob"> {
-  const image = requireImage(store, text);
-  const own = new Set<Digest>(imageLayers(store.db, image.id).map((layer) => layer.diffId));
+  const list = findIndexByText(store, text);
+  const image = list === undefined ? requireImage(store, text) : undefined;
+  const layers =
+    list === undefined
+      ? imageLayers(store.db, image!.id)
+      : storedInstances(store.db, list.id).flatMap((instance) => instance.layers);
+  const own = new Set<Digest>(layers.map((layer) => layer.diffId));
   const relatives = allImages(store.db).filter(
-    ({ id }) => id === image.id || imageLayers(store.db, id).some(({ diffId }) => own.has(diffId)),
+    ({ id }) => id === image?.id || imageLayers(store.db, id).some(({ diffId }) => own.has(diffId)),
   );
   return {
     mountFrom: relatives.flatMap(({ id }) => namesOf(store.db, id)),

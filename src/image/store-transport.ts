@@ -8,6 +8,7 @@ import { parseImageConfig, parseManifest } from "../oci/schema.ts";
 import type { Descriptor, Manifest } from "../oci/types.ts";
 import { hasBlob, readBlob, streamBlob } from "../store/blobs.ts";
 import { readManifest, recordImage, requireImage } from "../store/images.ts";
+import { findIndexByText } from "../store/indexes.ts";
 import { committedLayerTar } from "../store/pack.ts";
 import {
   addLayer,
@@ -29,9 +30,12 @@ import {
   storeStream,
 } from "../store/store.ts";
 import type { Source, Target } from "../transport/types.ts";
+import { indexSource } from "./index-source.ts";
 
-/** An image of the store to copy from. Throws `not-found`. */
+/** An image or a list of the store to copy from. Throws `not-found`. */
 export function storeSource(store: StoreFiles, text: string): Source {
+  const index = findIndexByText(store, text);
+  if (index !== undefined) return indexSource(store, index, text);
   const image = requireImage(store, text);
   // Whoever removes it meanwhile does not take it from us.
   if (!holdImage(store, image.id)) throw new CooperError("not-found", `${text}: no such image in the store`);

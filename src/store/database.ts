@@ -16,8 +16,12 @@ export type { Database } from "bun:sqlite";
  * layer_blobs   compressed blobs in blobs/ and the diff_id that they hold
  * creation_times  when an image was made, by its digest without times: a build that gives the same gives the same id
  * cache         the snapshot that a build step gave, by key; NULL when it changed no file
+ * indexes       lists of images; `id` is random, since it stays while the list changes; `manifest` is the digest of the index.
+ *               Names may point at them as at images
+ * instance_layers  for layers of an index's images that were never a blob: the stack behind each. All layers of an
+ *               image or none are here; those of the others are blobs
  */
-const SCHEMA = `
+const FIRST_SCHEMA = `
 CREATE TABLE snapshots (id TEXT PRIMARY KEY, created INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE blobs (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE uses (thing TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (thing, user)) WITHOUT ROWID;
@@ -42,7 +46,15 @@ CREATE TABLE file_digests (device TEXT NOT NULL, inode TEXT NOT NULL, size INTEG
   ctime TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (device, inode)) WITHOUT ROWID;
 `;
 
-const VERSION = 1;
+const INDEXES = `
+CREATE TABLE indexes (id TEXT PRIMARY KEY, manifest TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE instance_layers (index_id TEXT NOT NULL, manifest TEXT NOT NULL, position INTEGER NOT NULL,
+  stack TEXT NOT NULL, diff_id TEXT NOT NULL, PRIMARY KEY (index_id, manifest, position)) WITHOUT ROWID;
+`;
+
+/** What each version adds to the one before it, the first to an empty database. */
+const UPGRADES = [FIRST_SCHEMA, INDEXES];
+const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */
 const BUSY_TIMEOUT = 30_000;
 
@@ -51,8 +63,8 @@ export function openDatabase(path: string): Database {
   const database = new Database(path, { create: true, strict: true });
   database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
   const version = schemaVersion(database);
-  if (version === 0) createSchema(database);
-  else if (version !== VERSION) {
+  if (version < VERSION) upgrade(database);
+  else if (version > VERSION) {
     database.close();
     throw new CooperError(
       "unsupported",
@@ -70,13 +82,17 @@ function schemaVersion(database: Database): number {
   return (database.query("PRAGMA user_version").get() as { user_version: number }).user_version;
 }
 
-function createSchema(database: Database): void {
+/** Makes the schema, or brings that of an older version up to date. */
+function upgrade(database: Database): void {
   database.run("PRAGMA journal_mode = WAL");
   database
     .transaction(() => {
-      // Another process may have made it while this one waited for the lock.
-      if (schemaVersion(database) !== 0) return;
-      for (const statement of SCHEMA.split(";")) if (statement.trim() !== "") database.run(statement);
+      // Another process may have done it while this one waited for the lock.
+      const version = schemaVersion(database);
+      if (version >= VERSION) return;
+      for (const statements of UPGRADES.slice(version)) {
+        for (const statement of statements.split(";")) if (statement.trim() !== "") database.run(statement);
+      }
       database.run(`PRAGMA user_version = ${VERSION}`);
     })
     .immediate();
