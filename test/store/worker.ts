@@ -10,6 +10,7 @@ import {
   openContainer,
   openStore,
   pull,
+  push,
   removeImage,
   tagImage,
 } from "../../src/index.ts";
@@ -49,7 +50,8 @@ async function keeper(): Promise<Container> {
   }
 }
 
-const image = () => `localhost/${name}-${random(4)}`;
+/** Names that all workers share. */
+const image = () => `localhost/shared-${random(5)}`;
 let serial = Date.now();
 
 const operations: (() => Promise<void>)[] = [
@@ -77,6 +79,7 @@ const operations: (() => Promise<void>)[] = [
     await importImage(store, directory, { name: image() });
   },
   async () => void listImages(store),
+  () => unlessGone(() => push(store, image(), `dir:${join(work, `out-${name}`)}`)),
 ];
 
 writeFileSync(join(work, `${name}-source`), "x");
