@@ -184,11 +184,10 @@ export class FaultProxy implements Disposable {
     }
     if (fault?.kind === "answer") {
       const lines = Object.entries(fault.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
-      const body = fault.body ?? "";
+      const body = Buffer.from(fault.body ?? "", "latin1");
       client.resume();
-      client.end(
-        `HTTP/1.1 ${fault.status} Fault\r\n${lines.join("")}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-      );
+      client.write(`HTTP/1.1 ${fault.status} Fault\r\n${lines.join("")}Content-Length: ${body.length}\r\n`);
+      client.end(Buffer.concat([Buffer.from("Connection: close\r\n\r\n"), body]));
       return;
     }
     const upstream = connect(this.#upstream, "127.0.0.1");

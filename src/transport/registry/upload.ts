@@ -1,5 +1,6 @@
 /** Sending blobs (OCI distribution spec v1.1, "Push"): in one request when small, else in chunks that can be repeated. */
 import { type Digest, Digester } from "../../base/digest.ts";
+import { markLost } from "../lost-upload.ts";
 import type { BlobRef } from "../types.ts";
 import { hasBlob } from "./registry-source.ts";
 import { isPassing, Retries, withRetries } from "./retry.ts";
@@ -178,22 +179,27 @@ async function sendChunk(
       if (!isPassing(error)) throw error;
       await retries.wait(error);
       at = await askPosition(session, doing, at.location, error);
-      if (at.sent < from.sent || at.sent > end) throw error;
+      if (at.sent < from.sent || at.sent > end) throw markLost(error);
     }
   }
 }
 
-/** How much of an upload the registry has. */
+/**
+ * How much of an upload the registry has. Some cannot tell once it is not what their last answer said (distribution 2
+ * keeps the state of an upload in its address): then the upload is lost.
+ */
 async function askPosition(
   session: Session,
   doing: string,
   location: URL,
   cause: unknown,
 ): Promise<Position> {
-  const response = await session.send({ method: "GET", to: location, doing, accept: [204, 202, 200] });
+  const accept = [200, 202, 204, 400, 404, 416];
+  const response = await session.send({ method: "GET", to: location, doing, accept });
   await discard(response);
+  if (response.status >= 400) throw markLost(cause);
   const range = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.get("range") ?? "0-0");
-  if (range === null) throw cause;
+  if (range === null) throw markLost(cause);
   const last = Number(range[1]);
   const next = response.headers.get("location");
   return {
