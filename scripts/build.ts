@@ -8,7 +8,9 @@ const unfinished = `${output}.${process.pid}`;
 
 mkdirSync(dirname(output), { recursive: true });
 const result = await Bun.build({
-  entrypoints: [join(root, "src/cli/main.ts")],
+  // Beside the program, each worker's file; paths in the compiled file are relative to `root`.
+  entrypoints: [join(root, "src/cli/main.ts"), join(root, "src/archive/compress-worker.ts")],
+  root: join(root, "src"),
   // Stack traces in reports stay readable: syntax and white space are shortened, names are not.
   minify: { whitespace: true, syntax: true, identifiers: false },
   bytecode: true,

@@ -1,7 +1,7 @@
 /** Compressed streams: recognised by their first bytes, read in every format that layers and archives come in. */
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Transform } from "node:stream";
-import { constants, createGunzip, createGzip, createZstdCompress } from "node:zlib";
+import { createGunzip } from "node:zlib";
 import { CooperError, messageOf, wrapError } from "../base/errors.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { findProgram } from "../base/process.ts";
@@ -86,66 +86,6 @@ async function* readFile(file: string): AsyncGenerator<Uint8Array, void> {
 const PEEK = 64 << 10;
 
 const CHUNK = 256 << 10;
-
-/**
- * Compresses a stream; equal content gives equal bytes, with no time and no system in gzip's header. `level` is the
- * format's own (gzip 1…9, zstd 1…19), its default when absent.
- */
-export async function* compress(
-  stream: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  format: "none" | "gzip" | "zstd",
-  level?: number,
-): AsyncGenerator<Uint8Array, void> {
-  if (format === "none") {
-    yield* stream;
-  } else if (format === "zstd") {
-    const params = { [constants.ZSTD_c_compressionLevel]: level ?? 3, [constants.ZSTD_c_checksumFlag]: 1 };
-    yield* through(
-      createZstdCompress({ chunkSize: CHUNK, params }),
-      evenly(stream),
-      "cannot compress with zstd",
-    );
-  } else {
-    const gzip = createGzip({ chunkSize: CHUNK, ...(level === undefined ? {} : { level }) });
-    yield* withoutSystem(through(gzip, evenly(stream), "cannot compress with gzip"));
-  }
-}
-
-/** The same bytes in pieces of one size: what a compressor writes depends on where its input is cut. */
-async function* evenly(
-  stream: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): AsyncGenerator<Uint8Array, void> {
-  let piece = Buffer.allocUnsafeSlow(CHUNK);
-  let filled = 0;
-  for await (const chunk of stream) {
-    for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + CHUNK - filled);
-      at += part.length;
-      if (part.length === CHUNK) {
-        yield part;
-        continue;
-      }
-      piece.set(part, filled);
-      filled += part.length;
-      if (filled < CHUNK) continue;
-      yield piece;
-      piece = Buffer.allocUnsafeSlow(CHUNK);
-      filled = 0;
-    }
-  }
-  if (filled > 0) yield piece.subarray(0, filled);
-}
-
-/** Byte 9 of a gzip header names the compressing system (RFC 1952): 255 is "unknown". */
-async function* withoutSystem(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
-  let at = 0;
-  for await (const chunk of stream) {
-    const inChunk = 9 - at;
-    if (inChunk >= 0 && inChunk < chunk.length) chunk[inChunk] = 255;
-    at += chunk.length;
-    yield chunk;
-  }
-}
 
 async function peek(
   stream: AsyncIterable<Uint8Array>,

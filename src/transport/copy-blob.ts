@@ -1,7 +1,9 @@
 /** Moves one blob, with progress. */
 import type { EventSink } from "../base/events.ts";
 import type { Descriptor } from "../oci/types.ts";
-import { encodeLayer } from "./encode-layer.ts";
+import { compress } from "../archive/compress.ts";
+import { decodeLayer } from "./decode-layer.ts";
+import { untilKept } from "./lost-upload.ts";
 import type { LayerPlan } from "./plan-layers.ts";
 import type { BlobRole, Source, Target } from "./types.ts";
 import { throwIfAborted, verifiedStream } from "./verified-stream.ts";
@@ -45,8 +47,10 @@ export async function keepBlob(
     onEvent({ type: "blob", action, digest: blob.digest, done: blob.size, total: blob.size, skipped: true });
     return blob;
   }
-  const content = withProgress(settings, blob, await source.fetch(blob));
-  await target.push(verifiedStream(content, blob, source.name, signal), blob, role);
+  await untilKept(async () => {
+    const content = withProgress(settings, blob, await source.fetch(blob));
+    await target.push(verifiedStream(content, blob, source.name, signal), blob, role);
+  });
   return blob;
 }
 
@@ -58,13 +62,14 @@ async function recodeLayer(
   const { source, target, signal, level } = settings;
   const { source: layer, diffId, compression } = plan;
   throwIfAborted(signal, source.name);
-  const content = withProgress(settings, layer, await source.fetch(layer));
-  const verified = verifiedStream(content, layer, source.name, signal);
-  return await target.push(
-    encodeLayer(verified, diffId, compression, `Layer ${layer.digest} of ${source.name}`, level),
-    undefined,
-    role,
-  );
+  return await untilKept(async () => {
+    const content = withProgress(settings, layer, await source.fetch(layer));
+    const verified = verifiedStream(content, layer, source.name, signal);
+    const what = `Layer ${layer.digest} of ${source.name}`;
+    // A layer that is not compressed is the tar itself: what verifies the one verifies the other.
+    const tar = layer.digest === diffId ? verified : decodeLayer(verified, diffId, what);
+    return await target.push(compress(tar, compression, level), undefined, role);
+  });
 }
 
 async function* withProgress(

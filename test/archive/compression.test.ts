@@ -1,10 +1,13 @@
 // Protects reading and writing of compressed streams: formats by their bytes, several members, damage, equal bytes for equal content.
 import { describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { constants, gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
-import { compress, decompress, detectCompression, isTarArchive } from "../../src/archive/compression.ts";
+import { compress } from "../../src/archive/compress.ts";
+import { BLOCK_BYTES, compressBlock, DEFAULT_LEVEL } from "../../src/archive/compress-block.ts";
+import { decompress, detectCompression, isTarArchive } from "../../src/archive/compression.ts";
 import { CooperError } from "../../src/base/errors.ts";
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251));
@@ -14,8 +17,8 @@ function zstd(bytes: Uint8Array): Buffer {
   return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
 }
 
-function program(name: string, input: Uint8Array): Buffer {
-  return Buffer.from(Bun.spawnSync([name, "-c"], { stdin: input }).stdout);
+function program(name: string, input: Uint8Array, flags = "-c"): Buffer {
+  return Buffer.from(Bun.spawnSync([name, flags], { stdin: input }).stdout);
 }
 
 async function* cut(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
@@ -118,6 +121,41 @@ describe("compress", () => {
       expect((await collect(decompress(cut(once, 4096)))).equals(content)).toBe(true);
     });
   }
+
+  test("the bytes are the same on one core and on many, stored pieces included", async () => {
+    const dense = new Uint8Array(randomBytes(700_000));
+    const mixed = Buffer.concat([...Array(9).fill(content), dense, ...Array(20).fill(content), dense, dense]);
+    for (const format of ["gzip", "zstd"] as const) {
+      const threads = await collect(compress(cut(mixed, 65_536), format));
+      const size = BLOCK_BYTES[format];
+      const blocks = Array.from({ length: Math.ceil(mixed.length / size) }, (_, i) => {
+        const block = Uint8Array.from(mixed.subarray(i * size, (i + 1) * size));
+        return compressBlock(block, { name: format, level: DEFAULT_LEVEL[format] });
+      });
+      expect(threads.equals(Buffer.concat(blocks))).toBe(true);
+      expect((await collect(decompress(cut(threads, 65_536)))).equals(mixed)).toBe(true);
+      if (Bun.which(format) !== null) expect(program(format, threads, "-dc").equals(mixed)).toBe(true);
+      // Three dense pieces of 700,000 bytes, the rest repeats itself.
+      expect(threads.length).toBeLessThan(2_500_000);
+    }
+  });
+
+  test("an empty stream is an empty gzip or zstd stream", async () => {
+    for (const format of ["gzip", "zstd"] as const) {
+      const bytes = await collect(compress(cut(Buffer.alloc(0), 1), format));
+      expect(detectCompression(bytes)).toBe(format);
+      expect((await collect(decompress(cut(bytes, 4096)))).length).toBe(0);
+    }
+  });
+
+  test("the sender's own error comes through while blocks are under way", async () => {
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      for (let i = 0; i < 30; i++) yield content;
+      throw new CooperError("integrity", "Blob does not match its digest");
+    }
+    for (const format of ["gzip", "zstd"] as const)
+      expect((await failure(collect(compress(broken(), format)))).code).toBe("integrity");
+  });
 
   test("gzip's header tells neither time nor system, and its level counts", async () => {
     const bytes = await collect(compress(cut(content, 4096), "gzip"));

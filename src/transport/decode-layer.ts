@@ -1,22 +1,19 @@
-/** A layer in another compression, while it streams. */
-import { compress, decompress } from "../archive/compression.ts";
+/** The tar in a compressed layer, while it streams. */
+import { decompress } from "../archive/compression.ts";
 import { type Digest, Digester } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
-import type { LayerCompression } from "../oci/media-types.ts";
 
 /**
- * Decompresses a stream, whatever it is compressed with, checks that the tar is the one that the config means, and
- * compresses it again. Throws `integrity` before the end otherwise. `what` names the layer in errors.
+ * Decompresses a stream, whatever it is compressed with, and checks that the tar is the one that the config means.
+ * Throws `integrity` before the end otherwise. `what` names the layer in errors.
  */
-export function encodeLayer(
+export function decodeLayer(
   content: AsyncIterable<Uint8Array>,
   diffId: Digest,
-  compression: LayerCompression,
   what: string,
-  level?: number,
 ): AsyncIterable<Uint8Array> {
   const input = { isRead: false };
-  return compress(checkDiffId(decompress(toEnd(content, input)), diffId, what, input), compression, level);
+  return checkDiffId(decompress(toEnd(content, input)), diffId, what, input);
 }
 
 /** Notes that content was read to its end, where it is verified. */
