@@ -45,51 +45,32 @@ export interface ContentReference {
   key: StatKey;
 }
 
-/**
- * What a digest is made of, before contents are read: `records` in order, the content of `contents[i]` standing behind
- * `records[contentAfter[i]]`. Contents can be digested in any order, or in parallel, and then folded in.
- */
-export interface HashPlan {
-  records: string[];
-  contents: ContentReference[];
-  contentAfter: number[];
-}
-
 /** Digest of everything that copyFiles would copy. Throws what copyFiles throws for missing sources and bad patterns. */
 export function hashSources(request: SourceRequest, options: HashOptions = {}, cache?: StatCache): Digest {
-  const plan = planHash(request, options);
-  return foldHash(
-    plan,
-    plan.contents.map((content) => digestContent(content, cache)),
-  );
-}
-
-/** First half of hashSources: looks at everything, reads no content. */
-export function planHash(request: SourceRequest, options: HashOptions): HashPlan {
   const view = viewOf(request.sourceRoot, request.ignore);
   const label = request.label ?? request.sourceRoot;
   const exclude = request.exclude === undefined ? undefined : new PatternList(request.exclude);
-  const plan: HashPlan = { records: [], contents: [], contentAfter: [] };
-  for (const match of matchSources(view, request.sources, { ...request, label })) {
-    const wanted = planMatch(plan, view, match, exclude, options);
-    if (wanted === 0 && match.required) throw notFound(view, match.pattern, match.pattern, { label });
-  }
-  return plan;
-}
-
-/** Second half of hashSources: `digests` are those of `plan.contents`, in order. */
-export function foldHash(plan: HashPlan, digests: readonly Digest[]): Digest {
   const hash = new Digester();
-  let next = 0;
-  for (const [index, record] of plan.records.entries()) {
-    hash.update(encodeName(record));
-    if (plan.contentAfter[next] === index) hash.update(Buffer.from(`${digests[next++]}\n`));
+  // As they come: a context may have more files than memory has room for.
+  const sink: HashSink = {
+    record: (fields) => hash.update(encodeName(record(fields))),
+    content: (content) => hash.update(Buffer.from(`${digestContent(content, cache)}\n`)),
+  };
+  for (const match of matchSources(view, request.sources, { ...request, label })) {
+    const wanted = hashMatch(sink, view, match, exclude, options);
+    if (wanted === 0 && match.required) throw notFound(view, match.pattern, match.pattern, { label });
   }
   return hash.digest();
 }
 
-function planMatch(
-  plan: HashPlan,
+/** Takes what a digest is made of, in order; the content of a file follows its record. */
+interface HashSink {
+  record(fields: string[]): void;
+  content(content: ContentReference): void;
+}
+
+function hashMatch(
+  sink: HashSink,
   view: SourceView,
   match: SourceMatch,
   exclude: PatternList | undefined,
@@ -98,7 +79,7 @@ function planMatch(
   const linked = new Map<string, string>();
   const isTree = match.stat.isDirectory();
   // A file may get its name from the source; a tree does not.
-  plan.records.push(record(isTree ? ["tree"] : ["single", match.name]));
+  sink.record(isTree ? ["tree"] : ["single", match.name]);
   return walkSource(
     view,
     match,
@@ -106,18 +87,18 @@ function planMatch(
     {
       enter(entry, wanted) {
         if (entry.path === "") return;
-        plan.records.push(record([wanted ? "directory" : "parent", entry.path, ...describe(entry, options)]));
+        sink.record([wanted ? "directory" : "parent", entry.path, ...describe(entry, options)]);
       },
       leave() {},
       file(entry) {
-        planFile(plan, entry, linked, options);
+        hashFile(sink, entry, linked, options);
       },
     },
   );
 }
 
-function planFile(
-  plan: HashPlan,
+function hashFile(
+  sink: HashSink,
   entry: WalkedEntry,
   linked: Map<string, string>,
   options: HashOptions,
@@ -126,23 +107,22 @@ function planFile(
   const key = `${stat.dev}:${stat.ino}`;
   const first = stat.isFile() && stat.nlink > 1n ? linked.get(key) : undefined;
   if (first !== undefined) {
-    plan.records.push(record(["link", path, first]));
+    sink.record(["link", path, first]);
     return;
   }
   const rest = describe(entry, options);
   if (stat.isSymbolicLink()) {
-    plan.records.push(record(["symlink", path, readLink(source), ...rest]));
+    sink.record(["symlink", path, readLink(source), ...rest]);
     return;
   }
   if (!stat.isFile()) {
     const kind = (Number(stat.mode) & constants.S_IFMT).toString(8);
-    plan.records.push(record(["special", path, kind, String(stat.rdev), ...rest]));
+    sink.record(["special", path, kind, String(stat.rdev), ...rest]);
     return;
   }
   if (stat.nlink > 1n) linked.set(key, path);
-  plan.contentAfter.push(plan.records.length);
-  plan.records.push(record(["file", path, ...rest]));
-  plan.contents.push({
+  sink.record(["file", path, ...rest]);
+  sink.content({
     source,
     size: Number(stat.size),
     key: {

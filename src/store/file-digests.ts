@@ -11,6 +11,8 @@ function isSettled(key: StatKey): boolean {
   return key.mtimeNs < now - RESOLUTION_NS && key.ctimeNs < now - RESOLUTION_NS;
 }
 
+const BATCH = 20_000;
+
 /** A cache in the store's database. Writes are gathered and made in one transaction at the end of the turn. */
 export function fileDigestCache(db: Database): StatCache {
   const find = db.query(
@@ -20,6 +22,7 @@ export function fileDigestCache(db: Database): StatCache {
   const waiting: [StatKey, Digest][] = [];
   const flush = () => {
     const entries = waiting.splice(0);
+    if (entries.length === 0) return;
     db.transaction(() => {
       for (const [key, digest] of entries) add.run(...columns(key), digest);
     }).immediate();
@@ -30,6 +33,8 @@ export function fileDigestCache(db: Database): StatCache {
       if (!isSettled(key)) return;
       if (waiting.length === 0) queueMicrotask(flush);
       waiting.push([key, digest]);
+      // A context may have any number of files, and all of them are hashed in one turn.
+      if (waiting.length === BATCH) flush();
     },
   };
 }

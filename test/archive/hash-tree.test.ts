@@ -15,14 +15,7 @@ import {
 import { join } from "node:path";
 import { parseChmod } from "../../src/archive/copy-chmod.ts";
 import type { SourceRequest } from "../../src/archive/copy-tree.ts";
-import {
-  digestContent,
-  foldHash,
-  hashSources,
-  planHash,
-  type StatCache,
-  type StatKey,
-} from "../../src/archive/hash-tree.ts";
+import { hashSources, type StatCache, type StatKey } from "../../src/archive/hash-tree.ts";
 import type { Digest } from "../../src/base/digest.ts";
 import { setXattr } from "../../src/base/libc.ts";
 import { parseIgnoreFile } from "../../src/dockerfile/ignore.ts";
@@ -166,17 +159,6 @@ describe("hashSources", () => {
     expect(() => hashSources(requestFor(root, { sources: ["d/none"], parents: true }))).toThrow(
       /Cannot copy d\/none/,
     );
-  });
-
-  test("contents can be digested in any order", () => {
-    using dir = scratch();
-    const request = requestFor(makeTree(dir.path, TREE));
-    const plan = planHash(request, {});
-    expect(plan.contents.map(({ size }) => size)).toEqual([1, 0, 1]);
-    const digests: Digest[] = [];
-    for (let index = plan.contents.length - 1; index >= 0; index--)
-      digests[index] = digestContent(plan.contents[index]!);
-    expect(foldHash(plan, digests)).toBe(hashSources(request));
   });
 
   test("asks the cache first and tells it what was read", () => {
