@@ -199,10 +199,67 @@ export interface PullOptions extends RegistryOptions {
 export interface PushOptions extends RegistryOptions {
   compression?: LayerCompression;
   compressionLevel?: number;
+  /** Compress layers anew that are compressed otherwise. */
+  forceCompression?: boolean;
   format?: ImageFormat;
+  /** Which image of a list; default this host's. */
   platform?: string;
+  /** Of a list: all of its images and the list itself. */
+  all?: boolean;
   onEvent?: EventSink;
   signal?: AbortSignal;
+}
+
+/** What a list says about one of its images. */
+export interface ManifestEntryEdits {
+  os?: string;
+  arch?: string;
+  variant?: string;
+  osVersion?: string;
+  osFeatures?: string[];
+  features?: string[];
+  /** `KEY=value` */
+  annotations?: string[];
+}
+
+export interface ManifestCreateOptions extends RegistryOptions {
+  /** What the list has from the start. */
+  images?: string[];
+  /** Of images that are lists themselves, all that they list. */
+  all?: boolean;
+  /** Add to a list of that name, if there is one. */
+  amend?: boolean;
+  /** Take the name from what has it. */
+  replace?: boolean;
+  /** Of the list itself, `KEY=value`. */
+  annotations?: string[];
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface ManifestAddOptions extends ManifestEntryEdits, RegistryOptions {
+  /** Of an image that is a list itself, all that it lists. */
+  all?: boolean;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface ManifestAnnotateOptions extends ManifestEntryEdits, RegistryOptions {
+  /** The list itself is annotated. */
+  index?: boolean;
+  /** Image that the list is about (`subject`). */
+  subject?: string;
+}
+
+export interface ManifestPushOptions extends PushOptions {
+  /** Remove the list when it was sent. */
+  remove?: boolean;
+}
+
+export interface ManifestInfo {
+  /** 64 hexadecimal digits; stays when the list changes. */
+  id: string;
+  names: string[];
 }
 
 export interface PushResult {

@@ -6,6 +6,16 @@ export type { ConfigEdits } from "./oci/config-edits.ts";
 export { build, checkBuild } from "./api/build.ts";
 export { type Container, from, listContainers, openContainer } from "./api/container.ts";
 export { inspectImage, importImage, listImages, pruneImages, removeImage, tagImage } from "./api/images.ts";
+export {
+  addToManifest,
+  annotateManifest,
+  createManifest,
+  inspectManifest,
+  manifestExists,
+  pushManifest,
+  removeFromManifest,
+  removeManifest,
+} from "./api/manifests.ts";
 export { copy, pull, push } from "./api/move.ts";
 export { enterUserNamespace, executeUnshared, runSandboxInit } from "./api/namespace.ts";
 export { openStore, storeInfo } from "./api/store.ts";

@@ -56,6 +56,8 @@ function sendRequest(
     compressionLevel: options.compressionLevel,
     format: options.format ?? "keep",
     platform: options.platform,
+    all: options.all,
+    forceCompression: options.forceCompression,
     registry: registrySettings(options),
     onEvent: options.onEvent,
     signal: options.signal,

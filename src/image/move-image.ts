@@ -1,4 +1,5 @@
 /** Bringing images into the store, and sending them out: one copy between a source and a target. */
+import type { Digest } from "../base/digest.ts";
 import type { EventSink } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
@@ -14,6 +15,7 @@ import { type CopyResult, copyImage } from "../transport/copy-image.ts";
 import { openSource, openTarget } from "../transport/open-transport.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import type { Source, Target } from "../transport/types.ts";
+import { fetchDocument } from "../transport/verified-stream.ts";
 import { findInstance, requireInstance } from "./list-instance.ts";
 import { relatedRepositories } from "./related-images.ts";
 import { StoreTarget, storeSource } from "./store-transport.ts";
@@ -273,6 +275,21 @@ export async function pushImage(
     ...relatedRepositories(store, text, request),
   });
   return await send(source, target, request);
+}
+
+/** Sends the document of a list of the store alone; throws `not-found` when its images are not there. */
+export async function pushIndexAlone(
+  store: StoreFiles,
+  text: string,
+  destination: string,
+  request: SendRequest,
+): Promise<{ digest: Digest }> {
+  await using source = storeSource(store, text);
+  await using target = await openTarget(destinationOf(destination), registrySettings(request));
+  const root = await source.resolve();
+  await target.pushManifest(root, await fetchDocument(source, root, request.signal));
+  await target.tag(root);
+  return { digest: root.digest };
 }
 
 /** Copies an image between two places without a store. */
