@@ -68,9 +68,14 @@ export function findEntry(conf: RegistriesConf, name: string): RegistryEntry | u
   let best: RegistryEntry | undefined;
   for (const entry of conf.registries) {
     if (matchedLength(entry.prefix, name) === undefined) continue;
-    if (best === undefined || entry.prefix.length > best.prefix.length) best = entry;
+    if (best === undefined || weightOf(entry) > weightOf(best)) best = entry;
   }
   return best;
+}
+
+/** A host by its name comes before a wildcard of the same length. */
+function weightOf({ prefix }: RegistryEntry): number {
+  return prefix.length - (prefix.startsWith("*") ? 0.5 : 0);
 }
 
 /** How much of a name a prefix stands for; undefined when it does not match. */
