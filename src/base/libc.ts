@@ -255,6 +255,22 @@ const timespecs = new BigInt64Array(4);
 
 /** Sets the modification (and access) time of a path itself, never of what it links to, in nanoseconds since 1970. */
 export function setTimes(path: string, mtimeNs: bigint): void {
+  fillTimes(mtimeNs);
+  invoke(
+    "utimensat",
+    [i32, pointer, pointer, i32],
+    [AT_FDCWD, cString(path), ptr(timespecs), AT_SYMLINK_NOFOLLOW],
+    path,
+  );
+}
+
+/** The same for an open file, which need not be looked up again. */
+export function setTimesOf(fd: number, mtimeNs: bigint): void {
+  fillTimes(mtimeNs);
+  invoke("futimens", [i32, pointer], [fd, timespecs]);
+}
+
+function fillTimes(mtimeNs: bigint): void {
   let seconds = mtimeNs / 1_000_000_000n;
   let nanoseconds = mtimeNs % 1_000_000_000n;
   if (nanoseconds < 0n) {
@@ -263,12 +279,6 @@ export function setTimes(path: string, mtimeNs: bigint): void {
   }
   timespecs[0] = timespecs[2] = seconds;
   timespecs[1] = timespecs[3] = nanoseconds;
-  invoke(
-    "utimensat",
-    [i32, pointer, pointer, i32],
-    [AT_FDCWD, cString(path), ptr(timespecs), AT_SYMLINK_NOFOLLOW],
-    path,
-  );
 }
 
 /** linkat(2) of a path itself: a symbolic link gets a second name and is not followed. */
