@@ -1,4 +1,5 @@
 /** Working containers for callers: a handle with what `from`, `run`, `copy`, `config`, `commit` do. */
+import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import type {
   CommitOptions,
@@ -31,6 +32,7 @@ import {
   createContainer,
   findContainer,
   freezeContainer,
+  mountPointNotes,
   removeContainerFiles,
   saveContainer,
   snapshotter,
@@ -43,6 +45,7 @@ import type { ConfigEdits } from "../oci/config-edits.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
+import { removeNotedMountPoints } from "../sandbox/mountpoint-notes.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { candidateNamesOrNone, readConfig, readManifest } from "../store/images.ts";
 import { lockFile } from "../store/locks.ts";
@@ -171,19 +174,25 @@ function handle(store: Store, id: string, name: string): Container {
   const files = filesOf(store);
   const locked = <T>(action: (container: WorkingContainer) => Promise<T> | T, signal?: AbortSignal) =>
     withLock(store, id, signal, action);
+  const withFiles = <T>(action: (container: WorkingContainer) => Promise<T> | T, signal?: AbortSignal) =>
+    locked(async (container) => action(await tidied(store, container)), signal);
   return {
     id,
     name,
-    mount: () => locked((container) => mountForUser(files, store.runRoot, container)),
+    mount: () => locked((container) => mountTidied(store, container)),
     umount: () => locked((container) => unmountForUser(files, store.runRoot, container)),
-    run: (argv, options = {}) => locked((container) => run(store, container, argv, options), options.signal),
+    run: (argv, options = {}) =>
+      withFiles((container) => run(store, container, argv, options), options.signal),
     copy: (sources, destination, options = {}) =>
-      locked((container) => copyIn(store, container, sources, destination, options, false), options.signal),
+      withFiles(
+        (container) => copyIn(store, container, sources, destination, options, false),
+        options.signal,
+      ),
     add: (sources, destination, options = {}) =>
-      locked((container) => copyIn(store, container, sources, destination, options, true), options.signal),
+      withFiles((container) => copyIn(store, container, sources, destination, options, true), options.signal),
     config: (edits) => locked((container) => editConfig(files, container, edits)),
     commit: (image, options = {}) =>
-      locked((container) => commit(store, container, image, options), options.signal),
+      withFiles((container) => commit(store, container, image, options), options.signal),
     rename: async (newName) => renameContainer(files.db, id, checkedName(newName)),
     inspect: async () => inspect(store, findContainer(files, id)),
     remove: () => locked((container) => remove(store, container)),
@@ -207,6 +216,22 @@ async function withLock<T>(
   findContainer(files, id);
   using _lock = await lockFile(join(store.root, "containers", id, "lock"), "exclusive", signal);
   return await action(findContainer(files, id));
+}
+
+/** Mounts first: tidied() would do it where nobody else sees it. */
+function mountTidied(store: Store, container: WorkingContainer): string {
+  const files = filesOf(store);
+  const path = mountForUser(files, store.runRoot, container);
+  removeNotedMountPoints(mountPointNotes(container), snapshotter(container).path(treeOf(files, container)));
+  return path;
+}
+
+/** Takes out of a container what a run that was killed could not. */
+async function tidied(store: Store, container: WorkingContainer): Promise<WorkingContainer> {
+  const notes = mountPointNotes(container);
+  if (existsSync(notes))
+    await withRoot(store, container, async (root) => removeNotedMountPoints(notes, root));
+  return container;
 }
 
 /** Runs `action` on the container's mounted root, and unmounts it again unless its user has it mounted. */

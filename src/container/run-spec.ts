@@ -9,7 +9,7 @@ import { parseRlimit } from "../sandbox/rlimits.ts";
 import type { NetworkMode, RunMount, RunSpec } from "../sandbox/types.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
 import { lookupUser } from "./user.ts";
-import type { WorkingContainer } from "./working-container.ts";
+import { mountPointNotes, type WorkingContainer } from "./working-container.ts";
 
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEFAULT_SHM_SIZE = 64 << 20;
@@ -59,6 +59,8 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     devices: settings.devices ?? [],
     shmSize: settings.shmSize ?? conf.shmSize ?? DEFAULT_SHM_SIZE,
     terminal: request.terminal ?? false,
+    // A build's container goes with the build.
+    ...(container.name === undefined ? {} : { mountPointNotes: mountPointNotes(container) }),
   };
 }
 

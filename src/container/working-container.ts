@@ -75,6 +75,11 @@ export function snapshotter(container: WorkingContainer): Snapshotter {
   return snapshotterOf(container.driver);
 }
 
+/** Where a run of a container notes what it must remove afterwards. */
+export function mountPointNotes(container: WorkingContainer): string {
+  return join(container.directory, "mount-points");
+}
+
 /** Makes a container that commands find by name. Throws `exists` when the name is taken. */
 export function createContainer(
   store: StoreFiles,

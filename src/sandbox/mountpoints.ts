@@ -24,7 +24,15 @@ export interface MountPoint {
 interface Made {
   path: string;
   kind: "directory" | "file";
-  inode: bigint;
+  /** Undefined when it is not known whether it was made. */
+  inode: bigint | undefined;
+}
+
+/** Who is told of each mount point: before it is made, after it, and of the directory around it. */
+export interface MountPointObserver {
+  making(path: string, kind: "directory" | "file"): void;
+  made(path: string, inode: bigint): void;
+  parent(path: string, times: { before: bigint; after: bigint }): void;
 }
 
 /** What prepareMountPoints() made. */
@@ -36,13 +44,18 @@ export interface MadeMountPoints {
 }
 
 /** Makes the mount points that are missing in a root. Error: `invalid` when a target cannot be one. */
-export function prepareMountPoints(root: string, points: readonly MountPoint[]): MadeMountPoints {
+export function prepareMountPoints(
+  root: string,
+  points: readonly MountPoint[],
+  observer?: MountPointObserver,
+): MadeMountPoints {
   const result: MadeMountPoints = { made: [], parents: new Map() };
   const covered: string[] = [];
   try {
     for (const point of points) {
       const { target, covers } = point;
-      if (!covered.some((directory) => target.startsWith(`${directory}/`))) makePoint(root, point, result);
+      if (!covered.some((directory) => target.startsWith(`${directory}/`)))
+        makePoint(root, point, result, observer);
       if (covers) covered.push(target.replace(/\/+$/, ""));
     }
   } catch (error) {
@@ -53,7 +66,12 @@ export function prepareMountPoints(root: string, points: readonly MountPoint[]):
   return result;
 }
 
-function makePoint(root: string, point: MountPoint, result: MadeMountPoints): void {
+function makePoint(
+  root: string,
+  point: MountPoint,
+  result: MadeMountPoints,
+  observer: MountPointObserver | undefined,
+): void {
   const { target, kind, mode = 0o755 } = point;
   const path = resolveInRoot(root, target);
   const stat = lstatOrNothing(path);
@@ -74,22 +92,34 @@ function makePoint(root: string, point: MountPoint, result: MadeMountPoints): vo
     missing.push(parent);
   }
   // What stays changes its parent's time for good.
-  const record = point.stays === true ? { made: [], parents: new Map() } : result;
-  for (const each of missing.reverse()) make(each, each === path ? kind : "directory", record);
+  const stays = point.stays === true;
+  const record = stays ? { made: [], parents: new Map() } : result;
+  for (const each of missing.reverse())
+    make(each, each === path ? kind : "directory", record, stays ? undefined : observer);
   if (kind === "directory") chmodSync(fsPath(path), mode);
 }
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
 const mtimeOf = (path: string): bigint => lstatSync(fsPath(path), { bigint: true }).mtimeNs;
 
-function make(path: string, kind: Made["kind"], { made, parents }: MadeMountPoints): void {
+function make(
+  path: string,
+  kind: Made["kind"],
+  { made, parents }: MadeMountPoints,
+  observer: MountPointObserver | undefined,
+): void {
   const parent = parentOf(path);
   try {
     const before = mtimeOf(parent);
+    observer?.making(path, kind);
     if (kind === "directory") mkdirSync(fsPath(path), { mode: 0o755 });
     else closeSync(openSync(fsPath(path), "wx", 0o644));
-    made.push({ path, kind, inode: lstatSync(fsPath(path), { bigint: true }).ino });
-    if (!parents.has(parent)) parents.set(parent, { before, after: before });
+    const { ino } = lstatSync(fsPath(path), { bigint: true });
+    made.push({ path, kind, inode: ino });
+    const times = { before: parents.get(parent)?.before ?? before, after: mtimeOf(parent) };
+    parents.set(parent, times);
+    observer?.made(path, ino);
+    observer?.parent(parent, times);
   } catch (error) {
     throw new CooperError("system", `Cannot make the mount point ${path}: ${messageOf(error)}`, {
       cause: error,
@@ -112,7 +142,7 @@ export function removeMountPoints({ made, parents }: MadeMountPoints): void {
 function remove({ path, kind, inode }: Made): void {
   try {
     const stat = lstatSync(fsPath(path), { bigint: true });
-    if (stat.ino !== inode) return;
+    if (inode !== undefined && stat.ino !== inode) return;
     if (kind === "directory") rmdirSync(fsPath(path));
     else if (stat.isFile() && stat.size === 0n) unlinkSync(fsPath(path));
   } catch (error) {

@@ -2,6 +2,7 @@
 import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadContainersConf } from "./containers-conf.ts";
+import { MountPointNotes } from "./mountpoint-notes.ts";
 import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
 import { hostsFile, resolvConf } from "./network-files.ts";
 import { clampRlimits, type Rlimit } from "./rlimits.ts";
@@ -42,9 +43,12 @@ export async function prepareRun(
   const directory = makeRunDirectory(runtimeDir);
   try {
     const files = writeFiles(spec, directory, network);
-    const made = prepareMountPoints(spec.rootfs, mountPoints(spec, files));
+    const { rootfs, mountPointNotes } = spec;
+    const notes = mountPointNotes === undefined ? undefined : new MountPointNotes(mountPointNotes, rootfs);
+    const made = prepareMountPoints(rootfs, mountPoints(spec, files), notes);
     const close = () => {
       removeMountPoints(made);
+      notes?.close();
       removeRunDirectory(directory);
     };
     return { directory, userNamespace, files, rlimits, close, ...(seccomp === undefined ? {} : { seccomp }) };

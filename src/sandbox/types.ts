@@ -44,6 +44,8 @@ export interface RunSpec {
   devices: string[];
   /** Bytes of /dev/shm. */
   shmSize: number;
+  /** File that tells of the run's mount points while it lasts, for removeNotedMountPoints(). */
+  mountPointNotes?: string;
   /** Gives the command a pseudo-terminal; the caller's stdin and stdout must be one. */
   terminal: boolean;
 }
