@@ -3,7 +3,7 @@ import type { EventSink } from "./base/events.ts";
 import type { Location } from "./base/errors.ts";
 import type { Digest } from "./base/digest.ts";
 import type { LayerCompression } from "./oci/media-types.ts";
-import type { ImageConfig, ImageFormat, Manifest } from "./oci/types.ts";
+import type { ImageConfig, ImageFormat, ImageIndex, Manifest } from "./oci/types.ts";
 import type { RunSettings } from "./container/run-settings.ts";
 import type { Isolation } from "./sandbox/types.ts";
 
@@ -181,6 +181,8 @@ export interface RegistryOptions {
   tlsVerify?: boolean;
   /** Directory with *.crt, *.cert and *.key instead of those in certs.d. */
   certDir?: string;
+  /** policy.json that sources must pass, instead of the user's or the system's. */
+  signaturePolicy?: string;
   /** How often a request is repeated after a passing failure. Default 3. */
   retries?: number;
   /** Milliseconds before the first repetition; doubled each time. Default 1000. */
@@ -289,6 +291,88 @@ export interface ImageInfo {
   /** Bytes of the unpacked layers. */
   size: number;
   labels: Record<string, string>;
+  /** It is a list of images; its size is that of the list alone. */
+  isList?: boolean;
+}
+
+export interface PruneOptions {
+  /** Every image that no container comes from, not only those without a name. */
+  all?: boolean;
+  /** Also containers of images that go. */
+  force?: boolean;
+  /** Only what was made (images) or last used (cache) before this time, in milliseconds since 1970. */
+  until?: number;
+  /** Only images with these labels, `key` or `key=value`; the build cache stays then. */
+  labels?: string[];
+  /** Keep the build cache. */
+  keepCache?: boolean;
+}
+
+export interface PruneResult {
+  untagged: string[];
+  /** Ids of images and lists that are gone. */
+  images: string[];
+  /** Names of containers that are gone. */
+  containers: string[];
+  /** Cached steps that are forgotten. */
+  cacheEntries: number;
+  /** Bytes of files that were deleted. */
+  reclaimedBytes: number;
+}
+
+export interface ReferenceOptions extends RegistryOptions {
+  /** Which image of a list; default this host's. */
+  platform?: string;
+  /** The manifest or list alone, not the config. */
+  rootOnly?: boolean;
+  signal?: AbortSignal;
+}
+
+/** An image or list where it lies. */
+export interface ImageReferenceDetails {
+  /** The reference as it was resolved. */
+  name: string;
+  digest: Digest;
+  mediaType: string;
+  manifest: Manifest | ImageIndex;
+  /** Bytes of the manifest or list. */
+  raw: Uint8Array;
+  isList: boolean;
+  /** The image itself, or of a list the one for the platform; absent with `rootOnly`. */
+  imageDigest?: Digest;
+  imageManifest?: Manifest;
+  rawConfig?: Uint8Array;
+  /** Absent when it is no container image. */
+  config?: ImageConfig;
+}
+
+/** One kind of what a store holds. */
+export interface DiskPart {
+  count: number;
+  /** Allocated bytes. */
+  bytes: number;
+  /** What pruneImages() with `all` would free of it. */
+  reclaimable: number;
+}
+
+/** The parts add up to the total: what two of them share belongs to the first. */
+export interface DiskUsage {
+  images: DiskPart;
+  /** What containers wrote. */
+  containers: DiskPart;
+  /** Steps of builds that are no part of an image or container. */
+  cache: DiskPart;
+  /** What RUN --mount=type=cache keeps. */
+  cacheMounts: DiskPart;
+  /** Work in progress, and what was left by processes that were killed. */
+  unfinished: DiskPart;
+  database: DiskPart;
+  /** Of all these: manifests, configs, and layers as they are in registries. */
+  blobBytes: number;
+  totalBytes: number;
+  /** Of each image all its bytes, and how many of them other images, containers or the cache use too. */
+  perImage: { id: string; names: string[]; bytes: number; sharedBytes: number; inUse: boolean }[];
+  perContainer: { id: string; name: string; bytes: number }[];
 }
 
 export interface ImageDetails extends ImageInfo {

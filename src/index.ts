@@ -5,7 +5,17 @@ export type { BuildEvent, EventSink, StepLabel } from "./base/events.ts";
 export type { ConfigEdits } from "./oci/config-edits.ts";
 export { build, checkBuild } from "./api/build.ts";
 export { type Container, from, listContainers, openContainer } from "./api/container.ts";
-export { inspectImage, importImage, listImages, pruneImages, removeImage, tagImage } from "./api/images.ts";
+export { diskUsage, pruneImages } from "./api/disk.ts";
+export {
+  importImage,
+  inspectImage,
+  listImages,
+  removeImage,
+  resolveImage,
+  tagImage,
+  untagImage,
+} from "./api/images.ts";
+export { digestOfReference, inspectReference } from "./api/look.ts";
 export {
   addToManifest,
   annotateManifest,

@@ -2,18 +2,20 @@
 import type { ImageDetails, ImageInfo, ImportOptions, Store } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import { importRoot } from "../image/import-image.ts";
+import { requireInstance } from "../image/list-instance.ts";
 import { normaliseName } from "../oci/reference.ts";
 import type { ContainerConfig } from "../oci/types.ts";
-import { readConfig, readManifest, removeImageByText, requireImage } from "../store/images.ts";
+import { readBlob } from "../store/blobs.ts";
 import {
-  allContainers,
-  allImages,
-  clearCache,
-  type ImageRecord,
-  namesOf,
-  setName,
-} from "../store/records.ts";
-import { collectGarbage, type StoreFiles } from "../store/store.ts";
+  candidateNamesOrNone,
+  readConfig,
+  readManifest,
+  removeImageByText,
+  requireImage,
+} from "../store/images.ts";
+import { allIndexes, deleteIndex, findIndexByText, type IndexRecord } from "../store/indexes.ts";
+import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/records.ts";
+import type { StoreFiles } from "../store/store.ts";
 import { configOfChanges } from "../build/config-changes.ts";
 import { filesOf } from "./store.ts";
 
@@ -29,16 +31,35 @@ export function imageInfo(files: StoreFiles, image: ImageRecord): ImageInfo {
   };
 }
 
-/** All images, newest first. */
-export function listImages(store: Store): ImageInfo[] {
-  const files = filesOf(store);
-  return allImages(files.db).map((image) => imageInfo(files, image));
+/** What callers see of a list: its own documents are its size. */
+function listInfo(files: StoreFiles, record: IndexRecord): ImageInfo {
+  return {
+    id: record.id,
+    names: namesOf(files.db, record.id),
+    digest: record.manifest,
+    created: new Date(record.created).toISOString(),
+    size: readBlob(files.root, record.manifest).length,
+    labels: {},
+    isList: true,
+  };
 }
 
-/** An image by name, id or unique prefix. Throws `not-found`. */
+/** All images and lists of images, newest first. */
+export function listImages(store: Store): ImageInfo[] {
+  const files = filesOf(store);
+  const lists = allIndexes(files.db).map((record) => listInfo(files, record));
+  const images = allImages(files.db).map((image) => imageInfo(files, image));
+  if (lists.length === 0) return images;
+  return [...lists, ...images].sort((a, b) => Date.parse(b.created) - Date.parse(a.created));
+}
+
+/** An image by name, id or unique prefix; of a list, the one for this host. Throws `not-found`. */
 export async function inspectImage(store: Store, image: string): Promise<ImageDetails> {
   const files = filesOf(store);
-  const record = requireImage(files, image);
+  const record =
+    findIndexByText(files, image) === undefined
+      ? requireImage(files, image)
+      : await requireInstance(files, image);
   return {
     ...imageInfo(files, record),
     config: readConfig(files, record),
@@ -46,36 +67,63 @@ export async function inspectImage(store: Store, image: string): Promise<ImageDe
   };
 }
 
-/** Gives an image more names. Throws `not-found`, `invalid`. */
+/** Id of an image or list by name, id or unique prefix. Throws `not-found`. */
+export function resolveImage(store: Store, image: string): string {
+  const files = filesOf(store);
+  return (findIndexByText(files, image) ?? requireImage(files, image)).id;
+}
+
+/** Gives an image or a list more names. Throws `not-found`, `usage`. */
 export async function tagImage(store: Store, image: string, names: string[]): Promise<void> {
   const files = filesOf(store);
-  const record = requireImage(files, image);
+  const id = resolveImage(store, image);
   const full = names.map(normaliseName);
   files.db
     .transaction(() => {
-      for (const name of full) setName(files.db, name, record.id);
+      for (const name of full) setName(files.db, name, id);
     })
     .immediate();
 }
 
-/** Removes a name, or an image with its last name. Returns what was done, in order. */
+/** Takes names from an image or a list, all of them when none is given; it stays, if need be without one. */
+export async function untagImage(store: Store, image: string, names: string[] = []): Promise<string[]> {
+  const files = filesOf(store);
+  const id = resolveImage(store, image);
+  const own = namesOf(files.db, id);
+  const wanted = names.length === 0 ? own : names.map((name) => ownName(own, name, image));
+  files.db
+    .transaction(() => {
+      for (const name of wanted) deleteName(files.db, name);
+    })
+    .immediate();
+  return wanted;
+}
+
+function ownName(own: string[], name: string, image: string): string {
+  const found = candidateNamesOrNone(name).find((candidate) => own.includes(candidate));
+  if (found !== undefined) return found;
+  throw new CooperError("not-found", `${image} is not named ${name}`, {
+    hint: own.length === 0 ? "it has no name" : `its names are ${own.join(", ")}`,
+  });
+}
+
+/** Removes a name, or an image (or list) with its last name. Returns what was done, in order. */
 export async function removeImage(
   store: Store,
   image: string,
   options: { force?: boolean } = {},
 ): Promise<{ untagged: string[]; deleted: string[] }> {
-  return removeImageByText(filesOf(store), image, options.force ?? false);
-}
-
-/** Removes every image that no container comes from, and the build cache. Returns the ids. */
-export async function pruneImages(store: Store): Promise<string[]> {
   const files = filesOf(store);
-  const used = new Set(allContainers(files.db).map((container) => container.imageId));
-  const unused = allImages(files.db).filter((image) => !used.has(image.id));
-  for (const image of unused) removeImageByText(files, image.id, true);
-  files.db.transaction(() => clearCache(files.db)).immediate();
-  collectGarbage(files);
-  return unused.map((image) => image.id);
+  const list = findIndexByText(files, image);
+  if (list === undefined) return removeImageByText(files, image, options.force ?? false);
+  const names = namesOf(files.db, list.id);
+  const byName = candidateNamesOrNone(image).find((name) => names.includes(name));
+  if (byName !== undefined && names.length > 1) {
+    deleteName(files.db, byName);
+    return { untagged: [byName], deleted: [] };
+  }
+  deleteIndex(files, list.id);
+  return { untagged: names, deleted: [list.id] };
 }
 
 /** Makes an image of one layer from a root file system: a directory, or a tar (compressed or not; `-` is stdin). */

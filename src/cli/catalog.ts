@@ -16,6 +16,7 @@ const MODULES = {
   import: () => import("./commands/import.ts"),
   info: () => import("./commands/info.ts"),
   inspect: () => import("./commands/inspect.ts"),
+  manifest: () => import("./commands/manifest.ts"),
   mount: () => import("./commands/mount.ts"),
   pull: () => import("./commands/pull.ts"),
   push: () => import("./commands/push.ts"),
@@ -43,7 +44,7 @@ export const ALIASES: Record<string, keyof typeof MODULES> = {
 export const COMMAND_NAMES: readonly string[] = Object.keys(MODULES);
 
 /** Commands of Buildah that Cooper does not have yet. */
-export const UNSUPPORTED_COMMANDS = ["login", "logout", "manifest", "mkcw", "prune", "source"];
+export const UNSUPPORTED_COMMANDS = ["login", "logout", "mkcw", "prune", "source"];
 
 /** The command of that name or alias, or undefined. */
 export async function loadCommand(name: string): Promise<Command | undefined> {

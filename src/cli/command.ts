@@ -89,6 +89,8 @@ export interface Command<T extends FlagTable = FlagTable> {
   stopsAtFirstArgument?: boolean;
   /** Whether it must run inside the user namespace, decided from the parsed line before anything else happens. */
   namespace?: (args: string[], flags: FlagValues<T>) => NamespaceNeed | undefined;
+  /** A group: its first argument names one of these, which have the group's name before theirs (`manifest add`). */
+  subcommands?: Record<string, () => Promise<{ command: Command }>>;
   /** Returns the exit status; undefined is 0. */
   run(context: CommandContext<T>): Promise<number | undefined> | number | undefined;
 }
@@ -96,6 +98,22 @@ export interface Command<T extends FlagTable = FlagTable> {
 /** Types a command by its flags; the table itself is returned. */
 export function defineCommand<const T extends FlagTable>(command: Command<T>): Command {
   return command as unknown as Command;
+}
+
+/** A command that only gathers others; without one of them it shows its help. */
+export function defineGroup(
+  group: Pick<Command, "name" | "summary" | "details" | "examples"> & {
+    subcommands: NonNullable<Command["subcommands"]>;
+  },
+): Command {
+  return {
+    ...group,
+    usage: "COMMAND",
+    args: { max: Number.POSITIVE_INFINITY },
+    flags: {},
+    stopsAtFirstArgument: true,
+    run: () => 0,
+  };
 }
 
 /** A command that always works on file trees: on its first argument's container if it has one. */

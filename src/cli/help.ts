@@ -49,7 +49,12 @@ export function wrap(text: string, width: number): string[] {
 }
 
 /** `cooper COMMAND --help`. */
-export function commandHelp(program: string, command: Command, globals: FlagTable): string {
+export function commandHelp(
+  program: string,
+  command: Command,
+  globals: FlagTable,
+  members: Command[] = [],
+): string {
   const usage = [`${program} ${command.name}`, "[FLAGS]", command.usage]
     .filter((part) => part !== "")
     .join(" ");
@@ -59,6 +64,7 @@ export function commandHelp(program: string, command: Command, globals: FlagTabl
     ...(command.details ?? []).map((paragraph) => wrap(paragraph, WIDTH).join("\n")),
     `Usage:\n  ${usage}`,
     ...(names.length > 1 ? [`Aliases:\n  ${names.join(", ")}`] : []),
+    ...(members.length > 0 ? [`Commands:\n${summaries(members).join("\n")}`] : []),
     `Examples:\n${command.examples.map((line) => `  ${line.replace(/^cooper\b/, program)}`).join("\n")}`,
     `Flags:\n${flagLines(command.flags).join("\n")}`,
     `Global flags:\n${flagLines(globals).slice(0, -1).join("\n")}`,
@@ -66,10 +72,14 @@ export function commandHelp(program: string, command: Command, globals: FlagTabl
   return `${parts.join("\n\n")}\n`;
 }
 
+function summaries(commands: Command[]): string[] {
+  const width = Math.max(...commands.map((command) => command.name.length)) + 3;
+  return commands.map((command) => `  ${command.name.padEnd(width)}${command.summary}`);
+}
+
 /** `cooper --help`. */
 export function programHelp(program: string, commands: Command[], globals: FlagTable): string {
-  const width = Math.max(...commands.map((command) => command.name.length)) + 3;
-  const lines = commands.map((command) => `  ${command.name.padEnd(width)}${command.summary}`);
+  const lines = summaries(commands);
   return [
     "Builds OCI images without a daemon and without root.",
     "",

@@ -33,8 +33,15 @@ export async function readRequest(argv: string[]): Promise<Request> {
   const wantsHelp = top.help || name === "help";
   if (name === "help") name = rest[0];
   if (name === undefined) return { kind: "text", text: await topHelp() };
-  const command = await loadCommand(name);
+  let command = await loadCommand(name);
   if (command === undefined) throw unknownCommand(name);
+  if (command.subcommands !== undefined) {
+    const entered = await enterGroup(command, top.args[0] === "help" ? top.args.slice(2) : rest);
+    if (entered.command === command || wantsHelp)
+      return { kind: "text", text: await helpOf(entered.command) };
+    command = entered.command;
+    rest = entered.rest;
+  }
   if (wantsHelp) return { kind: "text", text: await helpOf(command) };
   const line = parseFlags(rest, {
     flags: { ...GLOBAL_FLAGS, ...command.flags },
@@ -47,6 +54,31 @@ export async function readRequest(argv: string[]): Promise<Request> {
   const globals = globalValues(mergeGlobals(top, line));
   checkArguments(command, line.args);
   return { kind: "command", command, line, globals };
+}
+
+/** The member of a group that a line goes on with; the group itself where it does not, or asks for help. */
+async function enterGroup(group: Command, rest: string[]): Promise<{ command: Command; rest: string[] }> {
+  const line = parseFlags(rest, {
+    flags: GLOBAL_FLAGS,
+    unsupported: UNSUPPORTED_GLOBALS,
+    stopsAtFirstArgument: true,
+  });
+  const before = rest.slice(0, rest.length - line.args.length);
+  const members = group.subcommands ?? {};
+  const wantsHelp = line.help || line.args[0] === "help";
+  const [name, ...others] = line.args[0] === "help" ? line.args.slice(1) : line.args;
+  if (name === undefined) return { command: group, rest: [] };
+  if (!Object.hasOwn(members, name)) {
+    const near = nearestName(name, Object.keys(members));
+    throw new CooperError("usage", `Unknown command ${JSON.stringify(`${group.name} ${name}`)}`, {
+      hint:
+        near === undefined
+          ? `${PROGRAM} ${group.name} --help lists the commands`
+          : `did you mean ${group.name} ${near}?`,
+    });
+  }
+  const { command } = await members[name]!();
+  return { command, rest: wantsHelp ? ["--help"] : [...before, ...others] };
 }
 
 /** Executes a request; returns its exit status. `onGlobals` learns the global flags before anything can fail. */
@@ -115,7 +147,9 @@ async function topHelp(): Promise<string> {
 
 async function helpOf(command: Command): Promise<string> {
   const { commandHelp } = await import("./help.ts");
-  return commandHelp(PROGRAM, command, GLOBAL_FLAGS);
+  const loads = Object.values(command.subcommands ?? {});
+  const members = await Promise.all(loads.map(async (load) => (await load()).command));
+  return commandHelp(PROGRAM, command, GLOBAL_FLAGS, members);
 }
 
 function unknownCommand(name: string): CooperError {

@@ -203,16 +203,16 @@ function addInstances(db: Database, indexId: string, instances: StoredInstance[]
 
 /** Removes an index with its names; the images of the store that it lists stay. */
 export function deleteIndex(store: StoreFiles, id: string): void {
-  const { db } = store;
-  const things = db
-    .transaction(() => {
-      db.query("DELETE FROM names WHERE image_id = ?").run(id);
-      db.query("DELETE FROM instance_layers WHERE index_id = ?").run(id);
-      db.query("DELETE FROM indexes WHERE id = ?").run(id);
-      return dropUses(db, `index:${id}`);
-    })
-    .immediate();
+  const things = store.db.transaction(() => deleteIndexRecord(store.db, id)).immediate();
   deleteUnused(store, things);
+}
+
+/** Forgets an index, within a transaction; returns what it consisted of. */
+export function deleteIndexRecord(db: Database, id: string): string[] {
+  db.query("DELETE FROM names WHERE image_id = ?").run(id);
+  db.query("DELETE FROM instance_layers WHERE index_id = ?").run(id);
+  db.query("DELETE FROM indexes WHERE id = ?").run(id);
+  return dropUses(db, `index:${id}`);
 }
 
 /** Marks an index and all that it consists of as needed by this process. False when it is gone. */

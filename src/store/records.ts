@@ -377,11 +377,19 @@ export function deleteContainer(db: Database, id: string): void {
 
 /** What a step gave: a snapshot, or null when it changed no file; undefined when it is not known. */
 export function findCached(db: Database, key: Digest): string | null | undefined {
-  const row = db.query("SELECT snapshot FROM cache WHERE key = ?").get(key) as {
+  const row = db.query("SELECT snapshot, used FROM cache WHERE key = ?").get(key) as {
     snapshot: string | null;
+    used: number;
   } | null;
-  return row === null ? undefined : row.snapshot;
+  if (row === null) return undefined;
+  const now = Date.now();
+  // Which steps are in use is known to the hour: a transaction for each step of each build would cost more than it tells.
+  if (now - row.used > USE_PRECISION) db.query("UPDATE cache SET used = ? WHERE key = ?").run(now, key);
+  return row.snapshot;
 }
+
+/** Milliseconds. */
+const USE_PRECISION = 3_600_000;
 
 /** Keeps a step's snapshot; returns the one that it replaces, which may be nobody's now. */
 export function addCached(db: Database, key: Digest, snapshot: string | null): string[] {

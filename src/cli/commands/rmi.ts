@@ -32,7 +32,9 @@ export const command = defineCommand({
     const { listImages, pruneImages, removeImage } = await api();
     const opened = await store();
     if (flags.prune) {
-      for (const id of await pruneImages(opened)) writeOut(`${id}\n`);
+      const { untagged, images } = await pruneImages(opened, { keepCache: true });
+      for (const name of untagged) writeOut(`untagged: ${name}\n`);
+      for (const id of images) writeOut(`${id}\n`);
       return 0;
     }
     const remove = async (image: string) => {

@@ -1,0 +1,44 @@
+import { CooperError } from "../../../base/errors.ts";
+import { defineCommand, onStore } from "../../command.ts";
+import { writeOut } from "../../output.ts";
+import { progressSink, showsWarnings } from "../../progress.ts";
+import { registryOptions, TLS_FLAG } from "../../registry-flags.ts";
+
+/** buildah-manifest-create(1) */
+export const command = defineCommand({
+  name: "manifest create",
+  summary: "Make a list of images",
+  usage: "LIST [IMAGE…]",
+  args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "The list must be given a name" },
+  flags: {
+    ...TLS_FLAG,
+    all: { type: "bool", help: "of images that are lists themselves, add all that they list" },
+    amend: { type: "bool", help: "change the list if there is one of that name" },
+    annotation: { type: "commaList", placeholder: "name=value", help: "annotate the list" },
+    replace: { type: "bool", help: "take the name from what has it" },
+  },
+  details: ["The ID of the list is printed."],
+  examples: [
+    "cooper manifest create localhost/hello",
+    "cooper manifest create --amend localhost/hello localhost/hello-amd64 oci-archive:hello-arm64.tar",
+  ],
+  namespace: onStore,
+  async run({ args, flags, signal, globals, api, store }) {
+    const [list, ...images] = args as [string, ...string[]];
+    if (flags.amend && flags.replace)
+      throw new CooperError("usage", "Only one of --amend and --replace can be given");
+    const { createManifest } = await api();
+    const { id } = await createManifest(await store(), list, {
+      ...registryOptions(flags),
+      images,
+      all: flags.all,
+      amend: flags.amend,
+      replace: flags.replace,
+      annotations: flags.annotation,
+      signal,
+      onEvent: progressSink({ quiet: false, warnings: showsWarnings(globals.logLevel) }),
+    });
+    writeOut(`${id}\n`);
+    return 0;
+  },
+});
