@@ -5,14 +5,19 @@ import { openDirSource, openDirTarget } from "./dir.ts";
 import { openDockerArchiveSource, openDockerArchiveTarget } from "./docker-archive.ts";
 import { openOciArchiveSource, openOciArchiveTarget } from "./oci-archive.ts";
 import { openOciLayoutSource, openOciLayoutTarget } from "./oci-layout.ts";
+import { requireAllowed } from "./policy.ts";
 import type { RegistrySettings } from "./registry/settings.ts";
 import type { Source, Target } from "./types.ts";
 
-/** Opens a location for reading; dispose it after. Throws `unsupported` for transports that Cooper lacks. */
+/**
+ * Opens a location for reading; dispose it after. Throws `unsupported` for transports that Cooper lacks, `denied` when
+ * the policy forbids it.
+ */
 export async function openSource(
   reference: TransportReference,
   settings: RegistrySettings = {},
 ): Promise<Source> {
+  requireAllowed(reference, settings.signaturePolicy);
   switch (reference.transport) {
     case "oci":
       return openOciLayoutSource(reference.path, reference);

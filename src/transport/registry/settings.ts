@@ -11,6 +11,8 @@ export interface RegistrySettings {
   tlsVerify?: boolean | undefined;
   /** Directory with *.crt (CAs), *.cert and *.key (this client's), instead of certs.d/REGISTRY. */
   certDir?: string | undefined;
+  /** The policy that sources must pass; see policy.ts. */
+  signaturePolicy?: string | undefined;
   /** How often a request is repeated after a passing failure. Default 3. */
   retries?: number | undefined;
   /** Milliseconds before the first repetition; doubled each time. Default 1000. */
