@@ -42,7 +42,10 @@ export async function checkOut(build: Fetching, source: Omit<GitSource, "kind">)
   await git("remote", "add", "origin", source.remote);
   const ref = source.ref ?? "HEAD";
   // A commit id that the server does not offer by itself is found in the whole history.
-  const direct = await tryGit(build, directory, ["fetch", "-q", "--depth=1", "origin", ref]);
+  const direct =
+    (await tryGit(build, directory, ["fetch", "-q", "--depth=1", "origin", ref])) ||
+    // Servers of plain files know no depth.
+    (await tryGit(build, directory, ["fetch", "-q", "origin", ref]));
   if (!direct) await git("fetch", "-q", "--tags", "origin");
   await git("checkout", "-q", "--detach", direct ? "FETCH_HEAD" : ref);
   if (source.submodules) await git("submodule", "update", "-q", "--init", "--recursive", "--depth=1");
@@ -69,7 +72,8 @@ const ENVIRONMENT = {
 
 function start(build: Fetching, directory: string | undefined, args: string[]) {
   const where = directory === undefined ? [] : ["-C", directory];
-  return runProcess(["git", ...where, ...args], {
+  // Modes of a checkout are git's, whatever the caller's umask.
+  return runProcess(["sh", "-c", 'umask 022; exec git "$@"', "git", ...where, ...args], {
     env: { ...process.env, ...ENVIRONMENT },
     signal: build.signal,
   });
