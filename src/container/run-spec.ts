@@ -123,17 +123,23 @@ export function parseVolume(text: string): RunMount {
   return { type: "bind", source, target, readOnly: words.includes("ro") };
 }
 
+const MOUNT_FIELDS = new Set(
+  [
+    ["type", "source", "src", "target", "dst", "destination", "ro", "readonly", "rw", "readwrite"],
+    // Without effect here: labels and propagation are the runtime's, and there is one host.
+    ["relabel", "z", "Z", "bind-propagation", "bind-nonrecursive", "consistency", "tmpfs-size", "tmpfs-mode"],
+  ].flat(),
+);
+
 /** `type=bind|tmpfs,…` of --mount. Throws `usage`, `not-found`, `unsupported`. */
 export function parseMount(text: string): RunMount {
-  const fields = new Map<string, string>();
-  for (const part of text.split(",")) {
-    const at = part.indexOf("=");
-    fields.set(at === -1 ? part : part.slice(0, at), at === -1 ? "true" : part.slice(at + 1));
-  }
+  const fields = mountFields(text);
   const take = (...names: string[]) =>
     names.map((name) => fields.get(name)).find((value) => value !== undefined);
   const target = take("target", "dst", "destination");
   if (target === undefined) throw new CooperError("usage", `The mount "${text}" has no target`);
+  if (!isAbsolute(target))
+    throw new CooperError("usage", `The target of the mount "${text}" is not an absolute path`);
   const type = take("type") ?? "bind";
   if (type === "tmpfs") return { type: "tmpfs", target, ...tmpfsSize(take("tmpfs-size")) };
   if (type !== "bind")
@@ -144,8 +150,24 @@ export function parseMount(text: string): RunMount {
   const source = take("source", "src");
   if (source === undefined) throw new CooperError("usage", `The mount "${text}" has no source`);
   requireSource(source, text);
-  const readOnly = take("ro", "readonly") === "true" || take("rw", "readwrite") === "false";
+  const readOnly = isTrue(take("ro", "readonly")) || take("rw", "readwrite") === "false";
   return { type: "bind", source: resolve(source), target, readOnly };
+}
+
+function mountFields(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const part of text.split(",")) {
+    const at = part.indexOf("=");
+    const name = at === -1 ? part : part.slice(0, at);
+    if (!MOUNT_FIELDS.has(name))
+      throw new CooperError("usage", `The mount "${text}" has an unknown field "${name}"`);
+    fields.set(name, at === -1 ? "true" : part.slice(at + 1));
+  }
+  return fields;
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value === "true" || value === "1";
 }
 
 function tmpfsSize(text: string | undefined): { size?: number } {

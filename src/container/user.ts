@@ -27,6 +27,8 @@ export interface ContainerUser extends RunUser {
 /** Databases this large are no databases. */
 const MAX_BYTES = 16 << 20;
 
+const MAX_ID = 2 ** 32 - 2;
+
 function readLines(root: string, path: string): string[][] {
   try {
     const bytes = readFileSync(fsPath(resolveInRoot(root, path)));
@@ -41,24 +43,28 @@ function readLines(root: string, path: string): string[][] {
   }
 }
 
+/** Lines without ids tell of nobody; libraries that read them as 0 make root of such a user. */
 function readPasswd(root: string): PasswdEntry[] {
-  return readLines(root, "/etc/passwd").map((f) => ({
-    name: f[0] ?? "",
-    uid: Number(f[2]),
-    gid: Number(f[3]),
-    home: f[5] || "/",
-  }));
+  return readLines(root, "/etc/passwd").flatMap((fields) => {
+    const [uid, gid] = [listedId(fields[2]), listedId(fields[3])];
+    if (uid === undefined || gid === undefined) return [];
+    return [{ name: fields[0] ?? "", uid, gid, home: fields[5] || "/" }];
+  });
 }
 
 function readGroups(root: string): GroupEntry[] {
-  return readLines(root, "/etc/group").map((f) => ({
-    name: f[0] ?? "",
-    gid: Number(f[2]),
-    members: (f[3] ?? "").split(",").filter((member) => member !== ""),
-  }));
+  return readLines(root, "/etc/group").flatMap((fields) => {
+    const gid = listedId(fields[2]);
+    if (gid === undefined) return [];
+    return [{ name: fields[0] ?? "", gid, members: (fields[3] ?? "").split(",").filter(Boolean) }];
+  });
 }
 
-const MAX_ID = 2 ** 32 - 2;
+function listedId(text: string | undefined): number | undefined {
+  return text !== undefined && /^[0-9]{1,10}$/.test(text) && Number(text) <= MAX_ID
+    ? Number(text)
+    : undefined;
+}
 
 /** A decimal id, or undefined for anything else. */
 function parseId(text: string): number | undefined {
@@ -104,13 +110,12 @@ function splitOnce(text: string): string[] {
 }
 
 function findUser(root: string, text: string): PasswdEntry | undefined {
-  const users = readPasswd(root);
   const id = parseId(text);
-  return users.find((user) => user.name === text) ?? users.find((user) => user.uid === id);
+  return readPasswd(root).find((user) => (id === undefined ? user.name === text : user.uid === id));
 }
 
 function lookupGroup(root: string, text: string): number {
-  const gid = readGroups(root).find((group) => group.name === text)?.gid ?? parseId(text);
+  const gid = parseId(text) ?? readGroups(root).find((group) => group.name === text)?.gid;
   if (gid === undefined) throw unknown("group", text, "/etc/group");
   return gid;
 }

@@ -1,0 +1,190 @@
+// Protects what a command gets: its environment, directory and mounts, out of the image, the container and the flags.
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type RunRequest, parseMount, parseVolume, runSpec } from "../../src/container/run-spec.ts";
+import { mergeRunSettings, type RunSettings } from "../../src/container/run-settings.ts";
+import type { WorkingContainer } from "../../src/container/working-container.ts";
+import type { ContainerConfig } from "../../src/oci/types.ts";
+
+const root = mkdtempSync(join(tmpdir(), "cooper-run-spec-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+mkdirSync(join(root, "etc"));
+writeFileSync(join(root, "etc/passwd"), "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n");
+
+function spec(config: ContainerConfig, request: Partial<RunRequest> = {}, run: RunSettings = {}) {
+  const container: WorkingContainer = {
+    id: "0123456789abcdef".repeat(4),
+    name: undefined,
+    created: 0,
+    driver: "overlay",
+    directory: "/nowhere",
+    base: { imageId: undefined, imageName: undefined, manifestDigest: undefined, layers: [] },
+    frozen: [],
+    image: { architecture: "amd64", os: "linux", config, rootfs: { type: "layers", diff_ids: [] } },
+    annotations: {},
+    createdBy: undefined,
+    comment: undefined,
+    run,
+    shown: false,
+  };
+  return runSpec(container, root, { argv: ["true"], ...request });
+}
+
+function codeOf(action: () => unknown): string {
+  try {
+    return `no error: ${JSON.stringify(action())}`;
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+describe("the environment", () => {
+  const env = (config: ContainerConfig, request: Partial<RunRequest> = {}) =>
+    spec(config, request).env.filter((pair) => !/^(?:http|https|no|ftp|all)_proxy=/i.test(pair));
+
+  test("has a path and a home where the image says nothing", () => {
+    expect(env({})).toEqual([PATH, "HOME=/root"]);
+    expect(env({ User: "user" })).toEqual([PATH, "HOME=/home/user"]);
+    expect(env({}, { user: "7" })).toEqual([PATH, "HOME=/"]);
+  });
+
+  test("the image's goes before that, the request's before the image's, each in its place", () => {
+    expect(
+      env(
+        { Env: ["B=image", "PATH=/bin", "A=image", "HOME=/mine"] },
+        { env: ["C=asked", "B=asked", "EMPTY="] },
+      ),
+    ).toEqual(["PATH=/bin", "HOME=/mine", "B=asked", "A=image", "C=asked", "EMPTY="]);
+  });
+
+  test("values keep their equals signs; what is no pair is left out", () => {
+    expect(env({ Env: ["A=b=c", "=x", "novalue", ""] })).toEqual([PATH, "HOME=/root", "A=b=c"]);
+  });
+
+  test("a terminal has a TERM that the image may replace", () => {
+    expect(env({}, { terminal: true }).some((pair) => pair.startsWith("TERM="))).toBe(true);
+    expect(env({ Env: ["TERM=dumb"] }, { terminal: true })).toContain("TERM=dumb");
+    expect(env({}).some((pair) => pair.startsWith("TERM="))).toBe(false);
+  });
+});
+
+describe("the working directory", () => {
+  test.each([
+    [undefined, undefined, "/"],
+    ["", undefined, "/"],
+    ["/srv", undefined, "/srv"],
+    ["/srv", "/other", "/other"],
+    ["/srv", "sub/../dir", "/srv/dir"],
+    [undefined, "sub", "/sub"],
+    ["/srv", "", "/srv"],
+  ])("image %p, asked %p: %p", (WorkingDir, workingDir, cwd) => {
+    expect(
+      spec(WorkingDir === undefined ? {} : { WorkingDir }, workingDir === undefined ? {} : { workingDir })
+        .cwd,
+    ).toBe(cwd);
+  });
+});
+
+test("the host's name is the request's, the image's, or the container's id", () => {
+  expect(spec({}).hostname).toBe("0123456789ab");
+  expect(spec({ Hostname: "image" }).hostname).toBe("image");
+  expect(spec({ Hostname: "image" }, { hostname: "asked" }).hostname).toBe("asked");
+});
+
+test("a build's container keeps no notes, one with a name does", () => {
+  expect(spec({}).mountPointNotes).toBeUndefined();
+});
+
+test("of settings scalars replace and lists add", () => {
+  expect(
+    mergeRunSettings(
+      { network: "host", capAdd: ["a"], volumes: ["/a:/a"], shmSize: 1 },
+      { network: "none", capAdd: ["b"], ulimits: ["c"] },
+    ),
+  ).toEqual({ network: "none", capAdd: ["a", "b"], volumes: ["/a:/a"], shmSize: 1, ulimits: ["c"] });
+});
+
+describe("--volume", () => {
+  test.each([
+    [`${root}:/in`, { readOnly: false }],
+    [`${root}:/in:ro`, { readOnly: true }],
+    [`${root}:/in:rw`, { readOnly: false }],
+    [`${root}:/in:Z`, { readOnly: false }],
+    [`${root}:/in:ro,z`, { readOnly: true }],
+    [`${root}:/in:`, { readOnly: false }],
+  ])("%p", (text, wanted) => {
+    expect(parseVolume(text)).toEqual({ type: "bind", source: root, target: "/in", ...wanted });
+  });
+
+  test.each([
+    ["/only", "usage"],
+    ["", "usage"],
+    [":/in", "usage"],
+    [`${root}:`, "usage"],
+    [`${root}:relative`, "usage"],
+    ["relative:/in", "usage"],
+    [`${root}:/in:ro:more`, "usage"],
+    [`${root}:/in:nocopy`, "unsupported"],
+    ["/does/not/exist:/in", "not-found"],
+  ])("%p is refused: %s", (text, code) => {
+    expect(codeOf(() => parseVolume(text))).toBe(code);
+  });
+
+  test("the container's come before the request's", () => {
+    const mounts = [{ type: "tmpfs" as const, target: "/asked" }];
+    expect(
+      spec({}, { mounts, settings: { volumes: [`${root}:/two`] } }, { volumes: [`${root}:/one`] }).mounts.map(
+        ({ target }) => target,
+      ),
+    ).toEqual(["/one", "/two", "/asked"]);
+  });
+});
+
+describe("--mount", () => {
+  test.each([
+    [`type=bind,source=${root},target=/in`, { type: "bind", source: root, target: "/in", readOnly: false }],
+    [`src=${root},dst=/in,ro`, { type: "bind", source: root, target: "/in", readOnly: true }],
+    [
+      `type=bind,src=${root},destination=/in,readonly=true`,
+      { type: "bind", source: root, target: "/in", readOnly: true },
+    ],
+    [
+      `type=bind,src=${root},target=/in,readonly=1`,
+      { type: "bind", source: root, target: "/in", readOnly: true },
+    ],
+    [
+      `type=bind,src=${root},target=/in,ro=false`,
+      { type: "bind", source: root, target: "/in", readOnly: false },
+    ],
+    [
+      `type=bind,src=${root},target=/in,rw=false`,
+      { type: "bind", source: root, target: "/in", readOnly: true },
+    ],
+    [
+      `type=bind,src=${root},target=/in,relabel=shared`,
+      { type: "bind", source: root, target: "/in", readOnly: false },
+    ],
+    ["type=tmpfs,target=/t", { type: "tmpfs", target: "/t" }],
+    ["type=tmpfs,dst=/t,tmpfs-size=16m", { type: "tmpfs", target: "/t", size: 16 << 20 }],
+    ["type=tmpfs,dst=/t,tmpfs-size=100", { type: "tmpfs", target: "/t", size: 100 }],
+  ])("%p", (text, wanted) => {
+    expect(parseMount(text)).toEqual(wanted as ReturnType<typeof parseMount>);
+  });
+
+  test.each([
+    ["", "usage"],
+    ["type=bind", "usage"],
+    ["type=bind,target=/in", "usage"],
+    [`type=bind,source=${root},target=in`, "usage"],
+    [`type=bind,source=${root},target=/in,readnoly`, "usage"],
+    ["type=bind,source=/does/not/exist,target=/in", "not-found"],
+    ["type=cache,target=/in", "unsupported"],
+    ["type=tmpfs,target=/t,tmpfs-size=much", "usage"],
+  ])("%p is refused: %s", (text, code) => {
+    expect(codeOf(() => parseMount(text))).toBe(code);
+  });
+});
