@@ -7,12 +7,14 @@ import { holdIndex, type IndexRecord, readIndex, storedInstances } from "../stor
 import { committedLayerTar } from "../store/pack.ts";
 import { holdBlob, type StoreFiles, storeBytes, storeStream } from "../store/store.ts";
 import type { BlobRef, Source, Target } from "../transport/types.ts";
+import { recodedLayers } from "./recoded-layers.ts";
 
 /** An index of the store to copy from, whole or one of its images. */
 export function indexSource(store: StoreFiles, record: IndexRecord, name: string): Source {
   if (!holdIndex(store, record.id)) throw new CooperError("not-found", `${name}: no such list in the store`);
   return {
     name,
+    recoded: recodedLayers(store),
     resolve: async () => ({
       mediaType: readIndex(store, record).mediaType ?? "application/vnd.oci.image.index.v1+json",
       digest: record.manifest,

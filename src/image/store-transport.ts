@@ -12,6 +12,7 @@ import { type ImageRecord, imageLayers } from "../store/records.ts";
 import { holdBlob, holdImage, type StoreFiles, storeBytes, storeStream } from "../store/store.ts";
 import type { BlobRef, BlobRole, Source, Target } from "../transport/types.ts";
 import { indexSource } from "./index-source.ts";
+import { recodedLayers } from "./recoded-layers.ts";
 import { storeLayer, unpackLayers } from "./unpack-layers.ts";
 
 /** An image or a list of the store to copy from. Throws `not-found`. */
@@ -23,6 +24,7 @@ export function storeSource(store: StoreFiles, text: string): Source {
   if (!holdImage(store, image.id)) throw new CooperError("not-found", `${text}: no such image in the store`);
   return {
     name: text,
+    recoded: recodedLayers(store),
     resolve: async () => ({
       mediaType: readManifest(store, image).mediaType ?? "application/vnd.oci.image.manifest.v1+json",
       digest: image.manifest,

@@ -20,6 +20,7 @@ export type { Database } from "bun:sqlite";
  *               Names may point at them as at images
  * instance_layers  for layers of an index's images that were never a blob: the stack behind each. All layers of an
  *               image or none are here; those of the others are blobs
+ * recoded_layers  the digests that layers had when they were compressed and sent (recoded-layers.ts)
  */
 const FIRST_SCHEMA = `
 CREATE TABLE snapshots (id TEXT PRIMARY KEY, created INTEGER NOT NULL) WITHOUT ROWID;
@@ -52,8 +53,13 @@ CREATE TABLE instance_layers (index_id TEXT NOT NULL, manifest TEXT NOT NULL, po
   stack TEXT NOT NULL, diff_id TEXT NOT NULL, PRIMARY KEY (index_id, manifest, position)) WITHOUT ROWID;
 `;
 
+const RECODED_LAYERS = `
+CREATE TABLE recoded_layers (diff_id TEXT NOT NULL, compression TEXT NOT NULL, level INTEGER NOT NULL, digest TEXT NOT NULL,
+  size INTEGER NOT NULL, PRIMARY KEY (diff_id, compression, level)) WITHOUT ROWID;
+`;
+
 /** What each version adds to the one before it, the first to an empty database. */
-const UPGRADES = [FIRST_SCHEMA, INDEXES];
+const UPGRADES = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */
 const BUSY_TIMEOUT = 30_000;

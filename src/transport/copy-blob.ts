@@ -59,10 +59,16 @@ async function recodeLayer(
   plan: LayerPlan & { kind: "encode" },
   role: BlobRole,
 ): Promise<{ digest: Descriptor["digest"]; size: number }> {
-  const { source, target, signal, level } = settings;
+  const { source, target, signal, level, onEvent, action } = settings;
   const { source: layer, diffId, compression } = plan;
   throwIfAborted(signal, source.name);
-  return await untilKept(async () => {
+  const known = source.recoded?.find(diffId, compression, level);
+  if (known !== undefined && (await target.exists({ ...known, mediaType: plan.mediaType }, role))) {
+    const { digest, size } = layer;
+    onEvent({ type: "blob", action, digest, done: size, total: size, skipped: true });
+    return known;
+  }
+  const blob = await untilKept(async () => {
     const content = withProgress(settings, layer, await source.fetch(layer));
     const verified = verifiedStream(content, layer, source.name, signal);
     const what = `Layer ${layer.digest} of ${source.name}`;
@@ -70,6 +76,8 @@ async function recodeLayer(
     const tar = layer.digest === diffId ? verified : decodeLayer(verified, diffId, what);
     return await target.push(compress(tar, compression, level), undefined, role);
   });
+  source.recoded?.add(diffId, compression, level, blob);
+  return blob;
 }
 
 async function* withProgress(

@@ -3,10 +3,17 @@ import type { Digest } from "../base/digest.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
 import type { Descriptor, ImageFormat } from "../oci/types.ts";
 
+/** What layers of a source became in other compressions when they were copied before. */
+export interface RecodedLayers {
+  find(diffId: Digest, compression: LayerCompression, level: number | undefined): BlobRef | undefined;
+  add(diffId: Digest, compression: LayerCompression, level: number | undefined, blob: BlobRef): void;
+}
+
 /** A place to read one image (or index) from. Errors name the place. */
 export interface Source extends AsyncDisposable {
   /** The reference as a user writes it: `oci:/tmp/x:latest`. */
   readonly name: string;
+  readonly recoded?: RecodedLayers;
   /**
    * Descriptor of the root manifest or index. Its annotation org.opencontainers.image.ref.name is the name that the
    * image has there, if it has one. Throws `not-found`.
