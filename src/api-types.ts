@@ -320,6 +320,23 @@ export interface PruneResult {
   reclaimedBytes: number;
 }
 
+export type { StackChange as FileChange } from "./archive/compare-stacks.ts";
+
+/** A step of an image's making. */
+export interface HistoryItem {
+  /** Of the latest step: the image that it gave. */
+  imageId?: string;
+  names?: string[];
+  /** ISO 8601. */
+  created: string | undefined;
+  createdBy: string;
+  author: string;
+  comment: string;
+  /** Bytes of the layer's tar; 0 where the step made none. */
+  size: number;
+  diffId: Digest | undefined;
+}
+
 export interface ReferenceOptions extends RegistryOptions {
   /** Which image of a list; default this host's. */
   platform?: string;

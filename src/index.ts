@@ -5,7 +5,9 @@ export type { BuildEvent, EventSink, StepLabel } from "./base/events.ts";
 export type { ConfigEdits } from "./oci/config-edits.ts";
 export { build, checkBuild } from "./api/build.ts";
 export { type Container, from, listContainers, openContainer } from "./api/container.ts";
+export { diff, exportRoot } from "./api/diff.ts";
 export { diskUsage, pruneImages } from "./api/disk.ts";
+export { imageHistory } from "./api/history.ts";
 export {
   importImage,
   inspectImage,

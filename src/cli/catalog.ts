@@ -11,13 +11,19 @@ const MODULES = {
   config: () => import("./commands/config.ts"),
   containers: () => import("./commands/containers.ts"),
   copy: () => import("./commands/copy.ts"),
+  diff: () => import("./commands/diff.ts"),
+  digest: () => import("./commands/digest.ts"),
+  du: () => import("./commands/du.ts"),
+  export: () => import("./commands/export.ts"),
   from: () => import("./commands/from.ts"),
+  history: () => import("./commands/history.ts"),
   images: () => import("./commands/images.ts"),
   import: () => import("./commands/import.ts"),
   info: () => import("./commands/info.ts"),
   inspect: () => import("./commands/inspect.ts"),
   manifest: () => import("./commands/manifest.ts"),
   mount: () => import("./commands/mount.ts"),
+  prune: () => import("./commands/prune.ts"),
   pull: () => import("./commands/pull.ts"),
   push: () => import("./commands/push.ts"),
   rename: () => import("./commands/rename.ts"),
@@ -27,6 +33,7 @@ const MODULES = {
   tag: () => import("./commands/tag.ts"),
   umount: () => import("./commands/umount.ts"),
   unshare: () => import("./commands/unshare.ts"),
+  untag: () => import("./commands/untag.ts"),
   version: () => import("./commands/version.ts"),
 } satisfies Record<string, Load>;
 
@@ -44,7 +51,7 @@ export const ALIASES: Record<string, keyof typeof MODULES> = {
 export const COMMAND_NAMES: readonly string[] = Object.keys(MODULES);
 
 /** Commands of Buildah that Cooper does not have yet. */
-export const UNSUPPORTED_COMMANDS = ["login", "logout", "mkcw", "prune", "source"];
+export const UNSUPPORTED_COMMANDS = ["login", "logout", "mkcw", "source"];
 
 /** The command of that name or alias, or undefined. */
 export async function loadCommand(name: string): Promise<Command | undefined> {

@@ -88,3 +88,20 @@ export function formatUptime(seconds: number): string {
   if (hours > 0) return `${hours}h ${minutes}m ${rest} (Approximately ${(seconds / DAY).toFixed(2)} days)`;
   return minutes > 0 ? `${minutes}m ${rest}` : rest;
 }
+
+/**
+ * A moment in milliseconds since 1970: a Go duration before now (`24h`), seconds since 1970, or a date with or without a
+ * time (`2026-01-31`, `2026-01-31T10:00:00Z`; without a zone it is the local one). Throws `usage`.
+ */
+export function parseMoment(text: string, shown: string, now: number = Date.now()): number {
+  if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text) * 1000;
+  if (/^\d{4}-\d\d-\d\d(?:[T ]|$)/.test(text)) {
+    // Date.parse() takes a date alone as UTC.
+    const parsed = Date.parse(text.length === 10 ? `${text}T00:00:00` : text);
+    if (!Number.isNaN(parsed)) return parsed;
+  }
+  if (/^[\d.]+[a-zµμ]/.test(text)) return now - parseDuration(text, shown) / 1e6;
+  throw new CooperError("usage", `Cannot read the time ${JSON.stringify(text)} for ${shown}`, {
+    hint: "write it as 24h, 2026-01-31T10:00:00Z, or seconds since 1970",
+  });
+}

@@ -46,6 +46,8 @@ export const copySnapshotter: Snapshotter = {
     return true;
   },
 
+  view: (tree) => [treeOf(tree)],
+
   remove(tree) {
     rmSync(tree.directory, { recursive: true, force: true });
   },

@@ -75,6 +75,11 @@ export const overlay: Snapshotter = {
     return true;
   },
 
+  view(tree) {
+    finishFreeze(tree);
+    return [...tree.lowers, upper(tree)];
+  },
+
   remove(tree) {
     rmSync(tree.directory, { recursive: true, force: true });
   },

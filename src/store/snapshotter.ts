@@ -34,6 +34,11 @@ export interface Snapshotter {
   freeze(tree: WritableTree, target: string): boolean;
   /** Like freeze(), for a tree that stays in use: copies what was written, the tree keeps its own. */
   copyDiff(tree: WritableTree, target: string): boolean;
+  /**
+   * Directories in overlayfs's format that together are the tree as it is now, lowest first, whether it is mounted or
+   * not. They may still be written to.
+   */
+  view(tree: WritableTree): string[];
   /** Deletes an unmounted tree. */
   remove(tree: WritableTree): void;
 }

@@ -1,0 +1,31 @@
+import { defineCommand } from "../command.ts";
+import { PLATFORM_FLAGS, platformOf } from "../image-flags.ts";
+import { writeOut } from "../output.ts";
+import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
+
+export const command = defineCommand({
+  name: "digest",
+  summary: "Print the digest of an image, wherever it is",
+  usage: "IMAGE",
+  args: { min: 1, max: 1, missing: "An image must be named" },
+  flags: { ...PLATFORM_FLAGS, ...REGISTRY_FLAGS, ...RETRY_FLAGS },
+  details: [
+    "IMAGE is one of the store, one in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. Of a list it is the list's digest, or with --platform that of one of its images. No layer is read.",
+  ],
+  examples: [
+    "cooper digest localhost/hello",
+    "cooper digest --platform linux/arm64 docker://registry.example.com/hello:1.0",
+  ],
+  async run({ args, flags, signal, api, store }) {
+    const platform = platformOf(flags);
+    const { digestOfReference } = await api();
+    const digest = await digestOfReference(args[0]!, {
+      ...registryOptions(flags),
+      ...(platform === undefined ? {} : { platform }),
+      store: await store(),
+      signal,
+    });
+    writeOut(`${digest}\n`);
+    return 0;
+  },
+});
