@@ -18,6 +18,8 @@ export interface CopyImageOptions {
   platform?: Platform;
   /** The whole index, every image in it. */
   all?: boolean;
+  /** With `all`: an index of the images for these platforms alone. Throws `not-found` when one is missing. */
+  platforms?: Platform[];
   /** `gzip` and `zstd` compress what is not compressed yet. Default `keep`. */
   compression?: LayerCompression | "keep";
   compressionLevel?: number;
@@ -62,6 +64,7 @@ export async function copyImage(
     wish: resolveWish(target, options),
     concurrency: target.demands?.sequential ? 1 : (options.concurrency ?? DEFAULT_CONCURRENCY),
     wantedPlatform: options.platform,
+    onlyPlatforms: options.platforms,
   };
   try {
     const found = await readRoot(job, await source.resolve());

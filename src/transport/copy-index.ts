@@ -2,6 +2,7 @@
 import { type Digest, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { isIndexType, MEDIA } from "../oci/media-types.ts";
+import { choosePlatform, formatPlatform } from "../oci/platform.ts";
 import type { Descriptor, ImageFormat, ImageIndex } from "../oci/types.ts";
 import { type CopyJob, copyManifest, type FoundRoot, MAX_DEPTH, readRoot } from "./copy-manifest.ts";
 import { formatOf, isContainerImage } from "./plan-layers.ts";
@@ -26,7 +27,9 @@ export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): 
       "invalid",
       `${job.source.name} has indexes within indexes, more than ${MAX_DEPTH} deep`,
     );
-  const { index, mediaType } = found.root;
+  const { mediaType } = found.root;
+  const index = depth === 0 ? chosenEntries(job, found.root.index) : found.root.index;
+  const isWhole = index === found.root.index;
   const from = formatOf(mediaType);
   const to = job.wish.format === "keep" ? from : job.wish.format;
   const written: Descriptor[] = [];
@@ -52,8 +55,23 @@ export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): 
       written.push(copied);
     }
   }
-  const root = await writeIndex(job, found, index, written, from, to);
+  const root = await writeIndex(job, found, index, isWhole, written, from, to);
   return { root, instances };
+}
+
+/** The index with what was asked for alone: images for some platforms, and the attestations of these. */
+function chosenEntries(job: CopyJob, index: ImageIndex): ImageIndex {
+  if (job.onlyPlatforms === undefined) return index;
+  const chosen = job.onlyPlatforms.map((platform) => {
+    const entry = choosePlatform(index.manifests, platform);
+    if (entry !== undefined) return entry.digest;
+    throw new CooperError("not-found", `${job.source.name} has no image for ${formatPlatform(platform)}`);
+  });
+  const kept = new Set<string | undefined>(chosen);
+  const manifests = index.manifests.filter(
+    (entry) => kept.has(entry.digest) || (isAttestation(entry) && kept.has(entry.annotations?.[ATTESTED])),
+  );
+  return manifests.length === index.manifests.length ? index : { ...index, manifests };
 }
 
 function isAttestation(entry: Descriptor): boolean {
@@ -68,11 +86,13 @@ async function writeIndex(
   job: CopyJob,
   found: FoundRoot,
   index: ImageIndex,
+  isWhole: boolean,
   written: Descriptor[],
   from: ImageFormat,
   to: ImageFormat,
 ): Promise<Descriptor> {
   const isSame =
+    isWhole &&
     from === to &&
     written.length === index.manifests.length &&
     written.every((entry, i) => entry.digest === index.manifests[i]!.digest);

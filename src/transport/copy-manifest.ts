@@ -16,6 +16,8 @@ export interface CopyJob extends CopySettings {
   wish: LayerWish;
   concurrency: number;
   wantedPlatform: Platform | undefined;
+  /** Of an index, the images for these platforms alone. */
+  onlyPlatforms: Platform[] | undefined;
 }
 
 /** Nested indexes beyond this depth are an attack. */

@@ -214,41 +214,84 @@ export function openDockerArchiveTarget(
   selector: ImageSelector = {},
   moreNames: string[] = [],
 ): Target {
-  return new DockerArchiveTarget(path, selector, moreNames);
+  const name = formatTransport({ transport: "docker-archive", path, ...selector });
+  if (selector.index !== undefined) {
+    throw new CooperError(
+      "usage",
+      `Cannot write to ${name}: @${selector.index} chooses among images that are there`,
+    );
+  }
+  const archive = new DockerArchiveSet(path, name);
+  const names = [...(selector.reference === undefined ? [] : [selector.reference]), ...moreNames];
+  return archive.target(names, true);
+}
+
+/** An archive of several images that share their layers; it appears under its name with finish(). */
+export class DockerArchiveSet implements AsyncDisposable {
+  readonly name: string;
+  readonly #path: string;
+  readonly #listed: { Config: string; RepoTags: string[] | null; Layers: string[] }[] = [];
+  #file: TarFile | undefined;
+
+  constructor(path: string, name = `docker-archive:${path}`) {
+    this.#path = path;
+    this.name = name;
+  }
+
+  /** Where the next image goes, with its names; one after the other. */
+  target(repoTags: string[], isLast = false): Target {
+    return new DockerArchiveTarget(this, repoTags, isLast);
+  }
+
+  has(entry: string): boolean {
+    return this.#file?.has(entry) ?? false;
+  }
+
+  open(): TarFile {
+    this.#file ??= new TarFile(this.#path, this.name);
+    return this.#file;
+  }
+
+  list(image: { Config: string; RepoTags: string[] | null; Layers: string[] }): void {
+    const same = this.#listed.find(({ Config }) => Config === image.Config);
+    if (same === undefined) this.#listed.push(image);
+    else same.RepoTags = [...new Set([...(same.RepoTags ?? []), ...(image.RepoTags ?? [])])];
+  }
+
+  async finish(): Promise<void> {
+    this.open().addBytes("manifest.json", JSON.stringify(this.#listed));
+    await this.open().finish();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#file?.[Symbol.dispose]();
+  }
 }
 
 class DockerArchiveTarget implements Target {
   readonly name: string;
   readonly demands = { format: "docker", compression: "none", single: true, sequential: true } as const;
-  readonly #path: string;
+  readonly #archive: DockerArchiveSet;
   readonly #repoTags: string[];
-  #file: TarFile | undefined;
+  /** The archive is complete with this image, and goes with this target when it is not. */
+  readonly #isLast: boolean;
   readonly #manifests = new Map<Digest, Manifest>();
 
-  constructor(path: string, selector: ImageSelector, moreNames: string[]) {
-    this.name = formatTransport({ transport: "docker-archive", path, ...selector });
-    if (selector.index !== undefined) {
-      throw new CooperError(
-        "usage",
-        `Cannot write to ${this.name}: @${selector.index} chooses among images that are there`,
-      );
-    }
-    this.#path = path;
-    this.#repoTags = [...(selector.reference === undefined ? [] : [selector.reference]), ...moreNames];
+  constructor(archive: DockerArchiveSet, repoTags: string[], isLast: boolean) {
+    this.name = archive.name;
+    this.#archive = archive;
+    this.#repoTags = repoTags;
+    this.#isLast = isLast;
   }
 
-  #open(): TarFile {
-    this.#file ??= new TarFile(this.#path, this.name);
-    return this.#file;
-  }
-
-  async exists(descriptor: Descriptor): Promise<boolean> {
-    return this.#file?.has(layerEntry(descriptor.digest)) ?? false;
+  async exists(descriptor: Descriptor, role?: BlobRole): Promise<boolean> {
+    const nameOf = role?.kind === "config" ? configEntry : layerEntry;
+    return this.#archive.has(nameOf(descriptor.digest));
   }
 
   async push(content: AsyncIterable<Uint8Array>, expected?: BlobRef, role?: BlobRole): Promise<BlobRef> {
     const nameOf = role?.kind === "config" ? configEntry : layerEntry;
-    return await this.#open().addStream(content, expected, (blob) => nameOf(blob.digest));
+    return await this.#archive.open().addStream(content, expected, (blob) => nameOf(blob.digest));
   }
 
   async pushManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
@@ -258,7 +301,7 @@ class DockerArchiveTarget implements Target {
       configEntry(manifest.config.digest),
       ...manifest.layers.map((layer) => layerEntry(layer.digest)),
     ]) {
-      if (this.#file?.has(entry)) continue;
+      if (this.#archive.has(entry)) continue;
       throw new CooperError(
         "not-found",
         `Cannot write manifest ${descriptor.digest} to ${this.name}: ${entry}, which it needs, is not there`,
@@ -271,17 +314,16 @@ class DockerArchiveTarget implements Target {
     const manifest = this.#manifests.get(root.digest);
     if (manifest === undefined)
       throw new CooperError("not-found", `Cannot name ${root.digest} in ${this.name}: it is not there`);
-    const listed = {
+    this.#archive.list({
       Config: configEntry(manifest.config.digest),
       RepoTags: this.#repoTags.length === 0 ? null : this.#repoTags,
       Layers: manifest.layers.map((layer) => layerEntry(layer.digest)),
-    };
-    this.#open().addBytes("manifest.json", JSON.stringify([listed]));
-    await this.#open().finish();
+    });
+    if (this.#isLast) await this.#archive.finish();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#file?.[Symbol.dispose]();
+    if (this.#isLast) await this.#archive[Symbol.asyncDispose]();
   }
 }
 

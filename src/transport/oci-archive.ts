@@ -5,7 +5,7 @@ import { parseIndex, parseLayoutFile } from "../oci/schema.ts";
 import { formatTransport, type ImageSelector } from "../oci/transport-reference.ts";
 import type { Descriptor } from "../oci/types.ts";
 import { type ArchiveFile, openArchiveFile } from "./archive-file.ts";
-import { EMPTY_INDEX, LAYOUT_FILE, putImage, selectImage } from "./layout-index.ts";
+import { EMPTY_INDEX, LAYOUT_FILE, putImage, REF_NAME, selectImage } from "./layout-index.ts";
 import { requireReferences } from "./references-of.ts";
 import { TarFile } from "./tar-file.ts";
 import type { BlobRef, Source, Target } from "./types.ts";
@@ -13,6 +13,15 @@ import { verifyBytes } from "./verified-stream.ts";
 
 function entryOf(digest: Digest): string {
   return `blobs/sha256/${digestHex(digest)}`;
+}
+
+/** Names of the images in an archive, in its order; undefined where one has none. */
+export async function listOciArchive(path: string): Promise<(string | undefined)[]> {
+  const name = `oci-archive:${path}`;
+  using archive = await openArchiveFile(path, name);
+  requireLayout(archive, name);
+  const index = parseIndex(await archive.readDocument("index.json"), `index.json of ${name}`);
+  return index.manifests.map((descriptor) => descriptor.annotations?.[REF_NAME]);
 }
 
 /** Reads an image of an archive, without unpacking it. */
@@ -58,39 +67,63 @@ export function openOciArchiveTarget(path: string, selector: ImageSelector = {})
       `Cannot write to ${name}: @${selector.index} chooses among images that are there`,
     );
   }
-  let file: TarFile | undefined;
-  const open = () => {
-    if (file === undefined) {
-      file = new TarFile(path, name);
+  return new OciArchiveSet(path, name).target(selector.reference, true);
+}
+
+/** An archive of several images that share their blobs; it appears under its name with finish(). */
+export class OciArchiveSet implements AsyncDisposable {
+  readonly name: string;
+  readonly #path: string;
+  #file: TarFile | undefined;
+  #index = EMPTY_INDEX;
+
+  constructor(path: string, name = `oci-archive:${path}`) {
+    this.#path = path;
+    this.name = name;
+  }
+
+  #open(): TarFile {
+    if (this.#file === undefined) {
+      this.#file = new TarFile(this.#path, this.name);
       // skopeo gives the directories of a layout to the archive's owner, and fails on those that have no entry.
-      for (const directory of ["blobs", "blobs/sha256"]) file.addDirectory(directory);
+      for (const directory of ["blobs", "blobs/sha256"]) this.#file.addDirectory(directory);
     }
-    return file;
-  };
-  const has = (descriptor: Descriptor) => file?.has(entryOf(descriptor.digest)) ?? false;
-  return {
-    name,
-    demands: { sequential: true },
-    async exists(descriptor) {
-      return has(descriptor);
-    },
-    async push(content: AsyncIterable<Uint8Array>, expected?: BlobRef) {
-      return await open().addStream(content, expected, (blob) => entryOf(blob.digest));
-    },
-    async pushManifest(descriptor, bytes) {
-      verifyBytes(bytes, descriptor, name);
-      await requireReferences(descriptor, bytes, name, has);
-      if (!has(descriptor)) open().addBytes(entryOf(descriptor.digest), bytes);
-    },
-    async tag(root) {
-      if (!has(root))
-        throw new CooperError("not-found", `Cannot name ${root.digest} in ${name}: it is not there`);
-      open().addBytes("index.json", JSON.stringify(putImage(EMPTY_INDEX, root, selector.reference)));
-      open().addBytes("oci-layout", LAYOUT_FILE);
-      await open().finish();
-    },
-    async [Symbol.asyncDispose]() {
-      file?.[Symbol.dispose]();
-    },
-  };
+    return this.#file;
+  }
+
+  /** Where the next image goes, under its name; one after the other. */
+  target(reference: string | undefined, isLast = false): Target {
+    const has = (descriptor: Descriptor) => this.#file?.has(entryOf(descriptor.digest)) ?? false;
+    return {
+      name: this.name,
+      demands: { sequential: true },
+      exists: async (descriptor) => has(descriptor),
+      push: async (content: AsyncIterable<Uint8Array>, expected?: BlobRef) =>
+        await this.#open().addStream(content, expected, (blob) => entryOf(blob.digest)),
+      pushManifest: async (descriptor, bytes) => {
+        verifyBytes(bytes, descriptor, this.name);
+        await requireReferences(descriptor, bytes, this.name, has);
+        if (!has(descriptor)) this.#open().addBytes(entryOf(descriptor.digest), bytes);
+      },
+      tag: async (root) => {
+        if (!has(root))
+          throw new CooperError("not-found", `Cannot name ${root.digest} in ${this.name}: it is not there`);
+        this.#index = putImage(this.#index, root, reference);
+        if (isLast) await this.finish();
+      },
+      [Symbol.asyncDispose]: async () => {
+        if (isLast) await this[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  async finish(): Promise<void> {
+    this.#open().addBytes("index.json", JSON.stringify(this.#index));
+    this.#open().addBytes("oci-layout", LAYOUT_FILE);
+    await this.#open().finish();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#file?.[Symbol.dispose]();
+  }
 }
