@@ -162,6 +162,19 @@ async function snapshotOf(
   const key = stepKey(state.key, step, await inputsOf(build, step));
   state.key = key;
   if (step.op.kind === "config") return { snapshot: null, cached: false };
+  const result = await resultOf(run, step, label, key);
+  // What was made counts, not only how: after a step that was run anew nothing of what stood on it is still true.
+  if (result.snapshot !== null) state.key = digestOf(`${key} ${result.snapshot}`);
+  return result;
+}
+
+async function resultOf(
+  run: StageRun,
+  step: Step,
+  label: StepLabel,
+  key: Digest,
+): Promise<{ snapshot: string | null; cached: boolean }> {
+  const { build, state } = run;
   const found = run.useCache ? cachedSnapshot(build, key) : undefined;
   if (found !== undefined) {
     if (found !== null) state.frozen.push(found);

@@ -80,7 +80,7 @@ export class Site implements AsyncDisposable {
 
   /** A copy of a folder of fixtures/ that belongs to the person. */
   fixture(name: string): string {
-    const copy = mkdtempSync(join(this.work, `${name}-`));
+    const copy = mkdtempSync(join(this.work, `${name.replaceAll("/", "-")}-`));
     chmodSync(copy, 0o755);
     cpSync(join(repository, "fixtures", name), copy, { recursive: true, verbatimSymlinks: true });
     this.give(copy);
