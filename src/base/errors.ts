@@ -69,6 +69,13 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
+/** Whether there was no room for what was written: the file system's answer, or the database's. */
+export function isDiskFull(error: unknown): boolean {
+  if (error instanceof CooperError) return isDiskFull(error.cause);
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return code === "ENOSPC" || code === "EDQUOT" || code === "SQLITE_FULL";
+}
+
 /** What an error knows beside its message, to be given to the one that takes its place. */
 function detailOf(error: CooperError): ErrorDetail {
   return {

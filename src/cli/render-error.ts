@@ -1,6 +1,6 @@
 /** How a failure looks on the terminal: the message, the place in the Dockerfile, the hint. */
 import { readFileSync } from "node:fs";
-import { CooperError, type Location, messageOf } from "../base/errors.ts";
+import { CooperError, isDiskFull, type Location, messageOf } from "../base/errors.ts";
 
 export interface RenderErrorOptions {
   colour?: boolean;
@@ -16,12 +16,15 @@ export function renderError(error: unknown, options: RenderErrorOptions = {}): s
     if (error.location !== undefined) lines.push(...excerpt(error.location, paint));
     if (error.hint !== undefined) lines.push(`${paint("36;1", "Hint:")} ${error.hint}`);
   }
+  if (isDiskFull(error))
+    lines.push(`${paint("36;1", "Hint:")} cooper rm makes room, if it is the store's disk`);
   if (options.verbose) lines.push(...causes(error));
   return `${lines.join("\n")}\n`;
 }
 
 function describe(error: unknown): string {
   if (error instanceof CooperError) return error.message;
+  if (isDiskFull(error)) return "The disk is full";
   // Anything else reached the top unexpectedly: say what it is.
   return error instanceof Error && error.name !== "Error"
     ? `${error.name}: ${error.message}`

@@ -1,7 +1,7 @@
 /** The working container: a writable tree on an image's layers, and the config that its next image will have. */
-import { existsSync, renameSync } from "node:fs";
-import { join } from "node:path";
-import { CooperError } from "../base/errors.ts";
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CooperError, isDiskFull } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { ImageLayer } from "../store/images.ts";
@@ -15,6 +15,7 @@ import {
   findContainersByPrefix,
   forgetSnapshot,
   saveContainerState,
+  snapshotsOfContainers,
 } from "../store/records.ts";
 import { addSnapshot } from "../store/records.ts";
 import { randomContainerId } from "../store/random-id.ts";
@@ -226,13 +227,28 @@ export function removeContainerFiles(store: StoreFiles, container: WorkingContai
   snapshotter(container).unmount(tree, true);
   const trash = store.session.path("trash");
   // Forgotten first: a container without files would be in the way of its own removal.
-  const things = store.db
-    .transaction(() => {
-      deleteContainer(store.db, container.id);
-      return dropUses(store.db, `container:${container.id}`);
-    })
-    .immediate();
-  renameSync(container.directory, trash);
-  snapshotter(container).remove({ ...tree, directory: trash });
+  const forget = () =>
+    store.db
+      .transaction(() => {
+        deleteContainer(store.db, container.id);
+        return dropUses(store.db, `container:${container.id}`);
+      })
+      .immediate();
+  const deleteFiles = () => {
+    renameSync(container.directory, trash);
+    snapshotter(container).remove({ ...tree, directory: trash });
+  };
+  let things: string[];
+  try {
+    things = forget();
+    deleteFiles();
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    // The database has no room for the removal before there is some. A kill from here on is put right by recover.ts.
+    deleteFiles();
+    const own = snapshotsOfContainers(store.db).filter((id) => container.frozen.includes(id));
+    for (const id of own) rmSync(dirname(snapshotPath(store, id)), { recursive: true, force: true });
+    things = forget();
+  }
   deleteUnused(store, things);
 }

@@ -8,6 +8,8 @@ import type { Digest } from "../base/digest.ts";
 import { errnoOf } from "../base/errors.ts";
 import { blobPath } from "./blobs.ts";
 import {
+  allContainers,
+  deleteContainer,
   dropUses,
   findContainer,
   forgetLostLayers,
@@ -16,11 +18,19 @@ import {
   hasSnapshot,
   snapshotsOfContainers,
 } from "./records.ts";
-import { buryDeadSession, type DeadSession, SESSION_ID_LENGTH, sessionExists } from "./session.ts";
+import {
+  buryDeadSession,
+  clearDeadSession,
+  type DeadSession,
+  SESSION_ID_LENGTH,
+  sessionExists,
+} from "./session.ts";
 import { collectGarbage, snapshotPath, type StoreFiles } from "./store.ts";
 
-/** Ends what dead sessions claimed, and deletes everything that nobody claims then. Their directories go last. */
+/** Ends what dead sessions claimed, and deletes everything that nobody claims then. Their locks go last. */
 export function recoverStore(store: StoreFiles, dead: DeadSession[]): void {
+  // The database may need the space that they take.
+  for (const session of dead) clearDeadSession(session);
   store.db.transaction(() => dead.map(({ id }) => dropUses(store.db, `session:${id}`))).immediate();
   const ids = new Set(dead.map(({ id }) => id));
   const isInProgress = (snapshot: string) => {
@@ -44,6 +54,7 @@ export function recoverStore(store: StoreFiles, dead: DeadSession[]): void {
     const isKnown = () => findContainer(store.db, name) !== undefined;
     deleteUnless(store, join(store.root, "containers", name), isKnown);
   }
+  store.db.transaction(() => forgetLostContainers(store)).immediate();
   collectGarbage(store);
   store.db.transaction(() => forgetLostLayers(store.db)).immediate();
   for (const session of dead) buryDeadSession(session);
@@ -70,5 +81,14 @@ function moveIfAny(path: string, target: string): void {
     renameSync(path, target);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** A removal on a full disk deletes the files first; the database cannot show a container whose files are still to come. */
+function forgetLostContainers(store: StoreFiles): void {
+  for (const { id } of allContainers(store.db)) {
+    if (existsSync(join(store.root, "containers", id))) continue;
+    deleteContainer(store.db, id);
+    dropUses(store.db, `container:${id}`);
   }
 }

@@ -44,6 +44,12 @@ export class Session implements Disposable {
     removeSession(this.directory);
     this.#lock[Symbol.dispose]();
   }
+
+  /** Ends it like a kill, but for the space that it takes: the next session does the rest. */
+  abandon(): void {
+    removeFiles(this.directory);
+    this.#lock[Symbol.dispose]();
+  }
 }
 
 /** Opens a session below `parent`. */
@@ -79,7 +85,12 @@ export function deadSessions(parent: string): DeadSession[] {
   });
 }
 
-/** Deletes what a dead session left, unless something of it is still in use; then it is found again later. */
+/** Deletes the files of a dead session; it stays dead until it is buried. */
+export function clearDeadSession(session: DeadSession): void {
+  removeFiles(session.directory);
+}
+
+/** Forgets a dead session, unless something of it is still in use; then it is found again later. */
 export function buryDeadSession(session: DeadSession): void {
   removeSession(session.directory);
   session.lock[Symbol.dispose]();
@@ -95,13 +106,18 @@ function lockOfDead(path: string): FileLock | undefined {
 }
 
 function removeSession(directory: string): void {
+  if (removeFiles(directory)) rmSync(lockOf(directory), { force: true });
+}
+
+/** False when a process that outlived its session still writes there, or holds a mount. */
+function removeFiles(directory: string): boolean {
   try {
     // Deleting through a mount would delete what it shows.
     const mounted = [...mountPoints()].filter((point) => point.startsWith(`${directory}/`));
     for (const point of mounted.reverse()) umount(point, MNT.DETACH);
     rmSync(directory, { recursive: true, force: true });
-    rmSync(lockOf(directory), { force: true });
+    return true;
   } catch {
-    // A process that outlived its session still writes, or holds a mount.
+    return false;
   }
 }

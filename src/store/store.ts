@@ -29,7 +29,7 @@ import {
   usesOf,
 } from "./records.ts";
 import { recoverStore } from "./recover.ts";
-import { deadSessions, openSession, type Session } from "./session.ts";
+import { type DeadSession, deadSessions, openSession, type Session } from "./session.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
 export type DriverName = "overlay" | "copy";
@@ -49,26 +49,38 @@ export class StoreFiles implements Disposable {
     this.db = db;
   }
 
-  /** This process's session; the first use sweeps what dead ones left. */
+  /** This process's session; the first use puts right what dead ones left. */
   get session(): Session {
     if (this.#session === undefined) {
       const parent = join(this.root, "tmp");
       this.#session = openSession(parent);
       const dead = deadSessions(parent);
-      if (dead.length > 0) recoverStore(this, dead);
+      if (dead.length > 0) this.#recover(dead);
     }
     return this.#session;
   }
 
+  /** What cannot be put right now (the disk is full…) is left to the next session: it need not be in anybody's way. */
+  #recover(dead: DeadSession[]): void {
+    try {
+      recoverStore(this, dead);
+    } catch {
+      for (const { lock } of dead) lock[Symbol.dispose]();
+    }
+  }
+
   [Symbol.dispose](): void {
-    if (this.#session !== undefined) {
-      const left = dropUses(this.db, `session:${this.#session.id}`);
-      deleteUnused(this, left);
-      this.#session[Symbol.dispose]();
+    const session = this.#session;
+    if (session !== undefined) {
+      try {
+        deleteUnused(this, dropUses(this.db, `session:${session.id}`));
+        session[Symbol.dispose]();
+      } catch {
+        session.abandon();
+      }
       this.#session = undefined;
     }
-    // The database stays open until the process ends: closing the last connection copies the log back and syncs it,
-    // which costs every command more than the command itself. SQLite does so anyway once the log has grown.
+    this.db.close();
   }
 }
 
