@@ -1,7 +1,6 @@
 /** Compressed streams: recognised by their first bytes, read in every format that layers and archives come in. */
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Transform } from "node:stream";
-import { createGunzip } from "node:zlib";
 import { CooperError, messageOf, wrapError } from "../base/errors.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { findProgram } from "../base/process.ts";
@@ -44,8 +43,7 @@ export async function* decompress(stream: AsyncIterable<Uint8Array>): AsyncGener
   const { start, whole } = await peek(stream);
   const format = detectCompression(start);
   if (format === "none") yield* whole;
-  else if (format === "gzip")
-    yield* through(createGunzip({ chunkSize: CHUNK }), whole, "gzip data is damaged");
+  else if (format === "gzip") yield* throughGunzip(whole);
   else if (format === "zstd") yield* throughZstd(whole);
   else yield* throughProgram(format, whole);
 }
@@ -108,6 +106,12 @@ async function peek(
     }
   }
   return { start: Buffer.concat(seen), whole: whole() };
+}
+
+async function* throughGunzip(whole: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  // Loading it takes a millisecond, which commands that unpack nothing are spared.
+  const { createGunzip } = await import("node:zlib");
+  yield* through(createGunzip({ chunkSize: CHUNK }), whole, "gzip data is damaged");
 }
 
 /** Runs a stream through a zlib codec. Only what the consumer asks for is worked on ahead, within the codec's buffers. */

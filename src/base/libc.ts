@@ -424,6 +424,11 @@ function setBlocking(fd: number): void {
   if (flags !== -1 && (flags & O_NONBLOCK) !== 0) fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
+/** isatty(3). `node:tty` takes two milliseconds to load. */
+export function isTerminal(fd: number): boolean {
+  return Number(bind("isatty", [i32], i32)(fd)) === 1;
+}
+
 /** _exit(2): ends this process as it is, without the runtime's own farewell. Everything must be written already. */
 export function exitNow(status: number): never {
   bind("_exit", [i32], FFIType.void)(status);

@@ -1,8 +1,7 @@
 #!/usr/bin/env bun
 /** The program: everything is loaded only when the command line asks for it. */
-import { isatty } from "node:tty";
 import { CooperError } from "../base/errors.ts";
-import { exitNow } from "../base/libc.ts";
+import { exitNow, isTerminal } from "../base/libc.ts";
 import { writeErr } from "./output.ts";
 import { execute, printText, readRequest } from "./run-command.ts";
 import { type Cancellation, catchSignals } from "./signals.ts";
@@ -51,7 +50,7 @@ function statusOf(error: unknown): number {
 }
 
 function hasColour(): boolean {
-  return !process.env.NO_COLOR && process.env.TERM !== "dumb" && isatty(2);
+  return !process.env.NO_COLOR && process.env.TERM !== "dumb" && isTerminal(2);
 }
 
 // Output is synchronous and the store needs no farewell: the runtime's would close the database, which syncs it.

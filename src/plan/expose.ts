@@ -1,5 +1,6 @@
 /** EXPOSE: `port`, `port/protocol`, ranges; the forms of `docker run -p` are let through, as in BuildKit. */
 import { CooperError } from "../base/errors.ts";
+import { isIpAddress } from "../oci/ip-address.ts";
 
 export interface ExposedPort {
   /** `80/tcp`, one for each port of a range. */
@@ -38,13 +39,7 @@ export function parseExposed(text: string): ExposedPort {
 
 function checkAddress(text: string, address: string): void {
   const bare = /^\[(.*)\]$/.exec(address)?.[1] ?? address;
-  if (address !== "" && !isAddress(bare)) throw bad(text, `"${address}" is not an address`);
-}
-
-/** IPv4, or what the URL parser takes for IPv6; `node:net` knows better and takes 10 ms to load. */
-function isAddress(text: string): boolean {
-  if (!text.includes(":")) return /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(text);
-  return URL.canParse(`http://[${text}]/`);
+  if (address !== "" && !isIpAddress(bare)) throw bad(text, `"${address}" is not an address`);
 }
 
 function parseRange(text: string, range: string): [number, number] {

@@ -1,7 +1,7 @@
 /** Texts of /etc/resolv.conf and /etc/hosts for a container. */
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { CooperError } from "../base/errors.ts";
+import { isIpAddress } from "../oci/ip-address.ts";
 import type { RunSpec } from "./types.ts";
 
 const SYSTEMD_RESOLV_CONF = "/run/systemd/resolve/resolv.conf";
@@ -100,6 +100,6 @@ function parseHost(entry: string, hostAddress: string | undefined): { name: stri
   const name = entry.slice(0, at);
   let address = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
   if (address === "host-gateway") address = hostAddress ?? "127.0.0.1";
-  if (at > 0 && /^[A-Za-z0-9._-]+$/.test(name) && isIP(address) !== 0) return { name, address };
+  if (at > 0 && /^[A-Za-z0-9._-]+$/.test(name) && isIpAddress(address)) return { name, address };
   throw new CooperError("usage", `The host entry ${JSON.stringify(entry)} is not of the form name:ip`);
 }

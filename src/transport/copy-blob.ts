@@ -1,7 +1,6 @@
 /** Moves one blob, with progress. */
 import type { EventSink } from "../base/events.ts";
 import type { Descriptor } from "../oci/types.ts";
-import { compress } from "../archive/compress.ts";
 import { decodeLayer } from "./decode-layer.ts";
 import { untilKept } from "./lost-upload.ts";
 import type { LayerPlan } from "./plan-layers.ts";
@@ -68,6 +67,8 @@ async function recodeLayer(
     onEvent({ type: "blob", action, digest, done: size, total: size, skipped: true });
     return known;
   }
+  // Loaded when there is something to compress: zlib would take a millisecond of every command's start.
+  const { compress } = await import("../archive/compress.ts");
   const blob = await untilKept(async () => {
     const content = withProgress(settings, layer, await source.fetch(layer));
     const verified = verifiedStream(content, layer, source.name, signal);

@@ -1,5 +1,5 @@
-import { isatty } from "node:tty";
 import { CooperError } from "../../base/errors.ts";
+import { isTerminal } from "../../base/libc.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { openOutput } from "../output-file.ts";
 import { writeOut } from "../output.ts";
@@ -27,7 +27,7 @@ export const command = defineCommand({
     const { exportRoot } = await api();
     const chunks = exportRoot(await store(), args[0]!, { signal });
     if (flags.output === undefined || flags.output === "-") {
-      if (isatty(1)) {
+      if (isTerminal(1)) {
         throw new CooperError("usage", "A tar is not written to a terminal", {
           hint: "name a file with -o, or redirect the output",
         });

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { freemem, hostname, uptime } from "node:os";
-import { isatty } from "node:tty";
+import { isTerminal } from "../../base/libc.ts";
 import type { StoreInfo } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { renderTemplate } from "../go-template.ts";
@@ -23,7 +23,7 @@ export const command = defineCommand({
     const { storeInfo } = await api();
     const document = infoDocument(await storeInfo(await store()));
     if (flags.format === undefined) writeOut(`${goJson(document, 4)}\n`);
-    else writeOut(`${renderTemplate(flags.format, document)}${isatty(1) ? "\n" : ""}`);
+    else writeOut(`${renderTemplate(flags.format, document)}${isTerminal(1) ? "\n" : ""}`);
     return 0;
   },
 });

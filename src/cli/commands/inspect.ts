@@ -1,5 +1,5 @@
-import { isatty } from "node:tty";
 import { CooperError } from "../../base/errors.ts";
+import { isTerminal } from "../../base/libc.ts";
 import type { ImageDetails, Store } from "../../index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { renderTemplate } from "../go-template.ts";
@@ -41,7 +41,7 @@ export const command = defineCommand({
     }
     const document = await findDocument(args[0]!, type, { api }, await store());
     if (flags.format === undefined) writeOut(`${goJson(document, 4)}\n`);
-    else writeOut(`${renderTemplate(flags.format, document)}${isatty(1) ? "\n" : ""}`);
+    else writeOut(`${renderTemplate(flags.format, document)}${isTerminal(1) ? "\n" : ""}`);
     return 0;
   },
 });
