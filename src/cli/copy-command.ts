@@ -2,7 +2,6 @@
 import { CooperError } from "../base/errors.ts";
 import type { CopyOptions } from "../index.ts";
 import { type Command, defineCommand, onContainer } from "./command.ts";
-import { UNSUPPORTED_REGISTRY_FLAGS } from "./image-flags.ts";
 import { writeOut } from "./output.ts";
 
 /** buildah-copy(1) and buildah-add(1) */
@@ -52,7 +51,7 @@ export function copyCommand(
       parents: { type: "bool", help: "keep the sources' parent directories" },
       quiet: { type: "bool", short: "q", help: "do not print the digest of what was copied" },
     },
-    unsupported: [...UNSUPPORTED_REGISTRY_FLAGS, "add-history", "link", "keep-git-dir"],
+    unsupported: ["add-history", "decryption-key", "link", "keep-git-dir"],
     details,
     examples,
     namespace: onContainer,

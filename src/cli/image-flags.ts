@@ -143,15 +143,3 @@ export const MADE_IMAGE_FLAGS = {
     help: "time since 1970 for the image, its history and every file",
   },
 } as const satisfies FlagTable;
-
-/** Flags about registries that wait for registries. */
-export const UNSUPPORTED_REGISTRY_FLAGS = [
-  "authfile",
-  "cert-dir",
-  "creds",
-  "decryption-key",
-  "retry",
-  "retry-delay",
-  "signature-policy",
-  "tls-verify",
-];

@@ -22,22 +22,39 @@ export const REGISTRY_FLAGS = {
   },
   "cert-dir": { type: "string", placeholder: "dir", help: "directory with *.crt, *.cert and *.key" },
   creds: { type: "string", placeholder: "user[:password]", help: "credentials for the registry" },
+  "signature-policy": {
+    type: "string",
+    placeholder: "file",
+    help: "policy.json that images must pass, in place of the user's or the system's",
+    hidden: true,
+  },
 } as const satisfies FlagTable;
 
 export const RETRY_FLAGS = {
   retry: { type: "int", default: 3, placeholder: "times", help: "how often a failed request is repeated" },
-  "retry-delay": { type: "string", placeholder: "duration", help: "time before the first repetition" },
+  "retry-delay": {
+    type: "string",
+    placeholder: "duration",
+    help: "time before the first repetition; doubled each time (1s)",
+  },
 } as const satisfies FlagTable;
 
-/** What was asked for, as the API takes it; what was not given is left to registries.conf and the defaults. */
-export function registryOptions(flags: {
-  authfile?: string | undefined;
-  "cert-dir"?: string | undefined;
-  creds?: string | undefined;
-  "tls-verify"?: boolean;
-  retry?: number | undefined;
-  "retry-delay"?: string | undefined;
-}): RegistryOptions {
+/**
+ * What was asked for, as the API takes it; what was not given is left to registries.conf and the defaults. `given`: names of
+ * flags on the command line, so that --tls-verify=true can be told from its default.
+ */
+export function registryOptions(
+  flags: {
+    authfile?: string | undefined;
+    "cert-dir"?: string | undefined;
+    creds?: string | undefined;
+    "signature-policy"?: string | undefined;
+    "tls-verify"?: boolean;
+    retry?: number | undefined;
+    "retry-delay"?: string | undefined;
+  },
+  given?: ReadonlySet<string>,
+): RegistryOptions {
   const delay = flags["retry-delay"];
   if (flags.retry !== undefined && flags.retry < 0)
     throw new CooperError("usage", "--retry must not be negative");
@@ -45,7 +62,9 @@ export function registryOptions(flags: {
     ...(flags.authfile === undefined ? {} : { authFile: flags.authfile }),
     ...(flags["cert-dir"] === undefined ? {} : { certDir: flags["cert-dir"] }),
     ...(flags.creds === undefined ? {} : { creds: flags.creds }),
+    ...(flags["signature-policy"] === undefined ? {} : { signaturePolicy: flags["signature-policy"] }),
     ...(flags["tls-verify"] === false ? { tlsVerify: false } : {}),
+    ...(flags["tls-verify"] === true && given?.has("tls-verify") ? { tlsVerify: true } : {}),
     ...(flags.retry === undefined ? {} : { retries: flags.retry }),
     ...(delay === undefined ? {} : { retryDelay: parseDuration(delay, "--retry-delay") / 1e6 }),
   };

@@ -13,10 +13,10 @@ import {
   PULL_FLAGS,
   platformOf,
   pullPolicyOf,
-  UNSUPPORTED_REGISTRY_FLAGS,
 } from "../image-flags.ts";
 import { writeAll, writeErr, writeOut } from "../output.ts";
 import { showsWarnings } from "../progress.ts";
+import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { renderChecks } from "../render-checks.ts";
 import { plainRenderer } from "../render-build.ts";
 import {
@@ -33,6 +33,8 @@ const FLAGS = {
   ...HOST_FLAGS,
   ...PLATFORM_FLAGS,
   ...PULL_FLAGS,
+  ...REGISTRY_FLAGS,
+  ...RETRY_FLAGS,
   ...MADE_IMAGE_FLAGS,
   allow: {
     type: "commaList",
@@ -153,7 +155,6 @@ export const command = defineCommand({
   args: { max: 1 },
   flags: FLAGS,
   unsupported: [
-    ...UNSUPPORTED_REGISTRY_FLAGS,
     ...UNSUPPORTED_RUN_FLAGS,
     ...UNSUPPORTED_HOST_FLAGS,
     "all-platforms",
@@ -162,6 +163,7 @@ export const command = defineCommand({
     "cache-ttl",
     "cpp-flag",
     "cw",
+    "decryption-key",
     "from",
     "hooks-dir",
     "inherit-annotations",
@@ -173,7 +175,6 @@ export const command = defineCommand({
     "no-hosts",
     "os-feature",
     "os-version",
-    "retry",
     "runtime-flag",
     "sbom",
     "sign-by",
@@ -243,6 +244,7 @@ function withNewline(text: string): string {
 function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAGS>): BuildOptions {
   const options: BuildOptions = {
     ...buildPlaces(args[0], flags.file),
+    ...registryOptions(flags, given),
     run: runSettings(flags),
     signal,
     layers: flags.layers,

@@ -1,10 +1,21 @@
 import type { CommitOptions, Container, Store } from "../../index.ts";
-import { type CommandContext, defineCommand, onContainer } from "../command.ts";
+import { type CommandContext, defineCommand, type FlagTable, onContainer } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
-import { FORMAT_FLAG, formatOf, MADE_IMAGE_FLAGS, UNSUPPORTED_REGISTRY_FLAGS } from "../image-flags.ts";
+import { FORMAT_FLAG, formatOf, MADE_IMAGE_FLAGS } from "../image-flags.ts";
 import { writeOut } from "../output.ts";
 import { progressSink, showsWarnings } from "../progress.ts";
+import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { VERSION } from "../version.ts";
+
+const FLAGS = {
+  ...MADE_IMAGE_FLAGS,
+  ...REGISTRY_FLAGS,
+  ...RETRY_FLAGS,
+  annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
+  format: { ...FORMAT_FLAG, short: "f" },
+  "omit-history": { type: "bool", help: "leave the history out of the image" },
+  rm: { type: "bool", help: "remove the container afterwards" },
+} as const satisfies FlagTable;
 
 /** buildah-commit(1) */
 export const command = defineCommand({
@@ -12,15 +23,8 @@ export const command = defineCommand({
   summary: "Make an image of a working container",
   usage: "CONTAINER [IMAGE]",
   args: { min: 1, max: 2, missing: "A container must be named" },
-  flags: {
-    ...MADE_IMAGE_FLAGS,
-    annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
-    format: { ...FORMAT_FLAG, short: "f" },
-    "omit-history": { type: "bool", help: "leave the history out of the image" },
-    rm: { type: "bool", help: "remove the container afterwards" },
-  },
+  flags: FLAGS,
   unsupported: [
-    ...UNSUPPORTED_REGISTRY_FLAGS,
     "add-file",
     "config",
     "encrypt-layer",
@@ -35,7 +39,7 @@ export const command = defineCommand({
     "unsetannotation",
   ],
   details: [
-    "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. Without it the image has an ID only. The image's ID is printed.",
+    "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker://NAME. Without it the image has an ID only. The image's ID is printed.",
   ],
   examples: [
     "cooper commit work localhost/hello",
@@ -80,7 +84,7 @@ function isPlace(image: string | undefined): image is string {
 
 /** Commits without a name, sends the image to its place, and leaves nothing in the store that was not there before. */
 async function commitTo(
-  { api, signal }: Pick<CommandContext, "api" | "signal">,
+  { api, flags, given, signal }: CommandContext<typeof FLAGS>,
   store: Store,
   container: Container,
   place: string,
@@ -91,6 +95,7 @@ async function commitTo(
   const { imageId } = await container.commit(undefined, options);
   try {
     await push(store, imageId, place, {
+      ...registryOptions(flags, given),
       signal,
       ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     });

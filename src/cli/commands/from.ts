@@ -1,14 +1,9 @@
 import { defineCommand, onStore } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
-import {
-  PLATFORM_FLAGS,
-  PULL_FLAGS,
-  platformOf,
-  pullPolicyOf,
-  UNSUPPORTED_REGISTRY_FLAGS,
-} from "../image-flags.ts";
+import { PLATFORM_FLAGS, PULL_FLAGS, platformOf, pullPolicyOf } from "../image-flags.ts";
 import { writeOut } from "../output.ts";
 import { progressSink, showsWarnings } from "../progress.ts";
+import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import {
   HOST_FLAGS,
   RUN_FLAGS,
@@ -28,11 +23,13 @@ export const command = defineCommand({
     ...HOST_FLAGS,
     ...PLATFORM_FLAGS,
     ...PULL_FLAGS,
+    ...REGISTRY_FLAGS,
+    ...RETRY_FLAGS,
     cidfile: { type: "string", placeholder: "file", help: "write the container's ID to a file" },
     name: { type: "string", placeholder: "name", help: "name of the working container" },
     quiet: { type: "bool", short: "q", help: "no progress while the image is brought" },
   },
-  unsupported: [...UNSUPPORTED_REGISTRY_FLAGS, ...UNSUPPORTED_RUN_FLAGS, ...UNSUPPORTED_HOST_FLAGS, "format"],
+  unsupported: [...UNSUPPORTED_RUN_FLAGS, ...UNSUPPORTED_HOST_FLAGS, "decryption-key", "format"],
   details: [
     "IMAGE is the name or ID of an image in the store, `scratch` for an empty container, or the place of an image: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. The container's name is printed.",
   ],
@@ -42,12 +39,13 @@ export const command = defineCommand({
     "cooper from oci-archive:debian.tar",
   ],
   namespace: onStore,
-  async run({ args, flags, signal, globals, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const run = runSettings(flags);
     const platform = platformOf(flags);
     const pull = pullPolicyOf(flags);
     const { from } = await api();
     const container = await from(await store(), args[0]!, {
+      ...registryOptions(flags, given),
       run,
       signal,
       onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),

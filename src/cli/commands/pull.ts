@@ -1,8 +1,9 @@
 import type { PullOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
-import { PLATFORM_FLAGS, parsePullPolicy, platformOf, UNSUPPORTED_REGISTRY_FLAGS } from "../image-flags.ts";
+import { PLATFORM_FLAGS, parsePullPolicy, platformOf } from "../image-flags.ts";
 import { writeOut } from "../output.ts";
 import { progressSink, showsWarnings } from "../progress.ts";
+import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
 /** buildah-pull(1) */
 export const command = defineCommand({
@@ -12,18 +13,26 @@ export const command = defineCommand({
   args: { min: 1, max: 1, missing: "An image must be named" },
   flags: {
     ...PLATFORM_FLAGS,
+    ...REGISTRY_FLAGS,
+    ...RETRY_FLAGS,
     policy: { type: "string", placeholder: "policy", help: "always, missing, newer or never" },
     quiet: { type: "bool", short: "q", help: "no progress" },
+    "remove-signatures": { type: "bool", help: "without effect: Cooper copies none" },
   },
-  unsupported: [...UNSUPPORTED_REGISTRY_FLAGS, "all-tags", "remove-signatures"],
+  unsupported: ["all-tags", "decryption-key"],
   details: [
-    "IMAGE is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, or a name in a registry. The image's ID is printed.",
+    "IMAGE is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, or a name in a registry, docker://NAME for one that is a name only. The image's ID is printed.",
   ],
-  examples: ["cooper pull oci-archive:debian.tar", "cooper pull -q docker-archive:hello.tar:hello:1.0"],
+  examples: [
+    "cooper pull registry.example.com/team/app:1.0",
+    "cooper pull oci-archive:debian.tar",
+    "cooper pull -q docker-archive:hello.tar:hello:1.0",
+  ],
   namespace: onStore,
-  async run({ args, flags, signal, globals, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const platform = platformOf(flags);
     const options: PullOptions = {
+      ...registryOptions(flags, given),
       signal,
       onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
     };
