@@ -264,6 +264,32 @@ export interface ManifestInfo {
   names: string[];
 }
 
+export interface ImageCopyOptions extends PushOptions {
+  store?: Store;
+  /** Of a list: a list of the images for these alone; a single one gives the image itself. */
+  platforms?: string[];
+  /** What is different for the source. */
+  source?: RegistryOptions;
+  /** What is different for the destination. */
+  destination?: RegistryOptions;
+}
+
+export interface SaveOptions {
+  /** Default docker-archive. */
+  format?: "docker-archive" | "oci-archive";
+  /** Lists with all of their images; only an oci-archive holds them. */
+  all?: boolean;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface LoadOptions {
+  /** Which image of a list; default this host's. */
+  platform?: string;
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
 export interface PushResult {
   /** Digest of the manifest as it was written. */
   digest: Digest;

@@ -28,6 +28,6 @@ export {
   removeFromManifest,
   removeManifest,
 } from "./api/manifests.ts";
-export { copy, pull, push } from "./api/move.ts";
+export { copy, loadImages, pull, push, saveImages } from "./api/move.ts";
 export { enterUserNamespace, executeUnshared, runSandboxInit } from "./api/namespace.ts";
 export { openStore, storeInfo } from "./api/store.ts";

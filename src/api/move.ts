@@ -1,7 +1,19 @@
 /** Images between the store and other places. */
-import type { ImageInfo, PullOptions, PushOptions, PushResult, Store } from "../api-types.ts";
-import { copyBetween, obtainImage, pullImage, pushImage, type SendRequest } from "../image/move-image.ts";
+import type {
+  ImageCopyOptions,
+  ImageInfo,
+  LoadOptions,
+  PullOptions,
+  PushOptions,
+  PushResult,
+  SaveOptions,
+  Store,
+} from "../api-types.ts";
+import { loadArchive, saveArchive } from "../image/archives.ts";
+import { copyAny } from "../image/copy-any.ts";
+import { obtainImage, pullImage, pushImage, type SendRequest } from "../image/move-image.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
+import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { registrySettings } from "./registry-options.ts";
 import { imageInfo } from "./images.ts";
 import { filesOf } from "./store.ts";
@@ -34,14 +46,51 @@ export async function push(
   return { digest: root.digest };
 }
 
-/** Copies an image between two transports without a store. */
+/**
+ * Copies an image or a list between any two places. With `store`, a name without a transport is one of the store (or, if
+ * the store does not have it, the source is in a registry); without, it is one in a registry.
+ */
 export async function copy(
   source: string,
   destination: string,
-  options: PushOptions = {},
+  options: ImageCopyOptions = {},
 ): Promise<PushResult> {
-  const { root } = await copyBetween(source, destination, sendRequest(destination, options, "keep"));
+  const { root } = await copyAny(source, destination, {
+    ...sendRequest(destination, options, "keep"),
+    store: options.store === undefined ? undefined : filesOf(options.store),
+    platforms: options.platforms,
+    source: given(registrySettings(options.source ?? {})),
+    target: given(registrySettings(options.destination ?? {})),
+  });
   return { digest: root.digest };
+}
+
+/** What is set, so that it can be laid over settings for both sides. */
+function given(settings: RegistrySettings): RegistrySettings {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+}
+
+/** Writes images of the store to one archive (`-`: the standard output), each under the name by which it is given. */
+export async function saveImages(
+  store: Store,
+  images: string[],
+  file: string,
+  options: SaveOptions = {},
+): Promise<void> {
+  const { format = "docker-archive", all, onEvent, signal } = options;
+  const path = file === "-" ? "/dev/stdout" : file;
+  await saveArchive(filesOf(store), images, path, { format, all, onEvent, signal });
+}
+
+/** Brings all images of an archive (`-`: of the standard input) into the store, with their names. */
+export async function loadImages(
+  store: Store,
+  file: string,
+  options: LoadOptions = {},
+): Promise<(ImageInfo & { loadedNames: string[] })[]> {
+  const files = filesOf(store);
+  const loaded = await loadArchive(files, file, options);
+  return loaded.map(({ image, names }) => ({ ...imageInfo(files, image), loadedNames: names }));
 }
 
 /** Transports that hold plain directories or Docker's archives keep layers uncompressed unless asked, as Buildah does. */

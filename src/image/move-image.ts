@@ -292,23 +292,13 @@ export async function pushIndexAlone(
   return { digest: root.digest };
 }
 
-/** Copies an image between two places without a store. */
-export async function copyBetween(from: string, to: string, request: SendRequest): Promise<CopyResult> {
-  const origin = destinationOf(from);
-  const settings = registrySettings(request);
-  await using source = await openSource(origin, settings);
-  const mountFrom = origin.transport === "docker" ? [origin.name] : [];
-  await using target = await openTarget(destinationOf(to), { ...settings, mountFrom });
-  return await send(source, target, request);
-}
-
 /** A plain name is one in a registry, as Buildah has it. */
 function destinationOf(text: string): TransportReference {
   const reference = parseTransport(text);
   return reference.transport === "name" ? parseTransport(`docker://${text}`) : reference;
 }
 
-export function send(source: Source, target: Target, request: SendRequest): Promise<CopyResult> {
+function send(source: Source, target: Target, request: SendRequest): Promise<CopyResult> {
   return copyImage(source, target, {
     compression: request.compression,
     format: request.format,

@@ -25,6 +25,7 @@ export async function openReference(
   return await openSource(parseTransport(`docker://${candidate ?? normaliseName(name)}`), settings);
 }
 
-function isStored(store: StoreFiles, name: string): boolean {
+/** Whether the store has an image or list of that name or id. */
+export function isStored(store: StoreFiles, name: string): boolean {
   return findIndexByText(store, name) !== undefined || findImageByText(store, name) !== undefined;
 }

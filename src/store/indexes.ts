@@ -116,17 +116,20 @@ export function indexDocument(index: ImageIndex): ImageIndex {
 // ---- changes ----
 
 /**
- * Makes an index. Everything that its entries consist of is held by this session. Throws `exists` when a name is taken,
- * unless `replace`.
+ * Makes an index of a document, or of the bytes that are a blob already. Everything that its entries consist of is held by
+ * this session. Throws `exists` when a name is taken, unless `replace`.
  */
 export function createIndex(
   store: StoreFiles,
-  index: ImageIndex,
+  index: ImageIndex | Digest,
   instances: StoredInstance[],
   names: string[],
   replace = false,
 ): IndexRecord {
-  const { digest } = storeBytes(store, Buffer.from(JSON.stringify(indexDocument(index))));
+  const digest =
+    typeof index === "string"
+      ? index
+      : storeBytes(store, Buffer.from(JSON.stringify(indexDocument(index)))).digest;
   const record: IndexRecord = { id: randomContainerId(), manifest: digest, created: Date.now() };
   store.db
     .transaction(() => {

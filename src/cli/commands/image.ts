@@ -1,0 +1,17 @@
+import { defineGroup } from "../command.ts";
+
+export const command = defineGroup({
+  name: "image",
+  summary: "Copy and look at images, wherever they are",
+  details: [
+    "An IMAGE is a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME] or dir:DIR.",
+  ],
+  subcommands: {
+    copy: () => import("./image/copy.ts"),
+    inspect: () => import("./image/inspect.ts"),
+  },
+  examples: [
+    "cooper image copy --all docker://registry.example.com/hello oci:/srv/images/hello:1.0",
+    "cooper image inspect docker://registry.example.com/hello",
+  ],
+});

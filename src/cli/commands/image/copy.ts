@@ -1,0 +1,107 @@
+import { CooperError } from "../../../base/errors.ts";
+import type { ImageCopyOptions, RegistryOptions } from "../../../index.ts";
+import { defineCommand, onStore } from "../../command.ts";
+import { writeIdFile } from "../../id-file.ts";
+import { formatOf } from "../../image-flags.ts";
+import { writeOut } from "../../output.ts";
+import { progressSink, showsWarnings } from "../../progress.ts";
+import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
+
+/** skopeo-copy(1) */
+export const command = defineCommand({
+  name: "image copy",
+  summary: "Copy an image or a list of images from one place to another",
+  usage: "SOURCE DESTINATION",
+  args: { min: 2, max: 2, missing: "A source and a destination must be named" },
+  flags: {
+    ...REGISTRY_FLAGS,
+    ...RETRY_FLAGS,
+    all: { type: "bool", short: "a", help: "of a list, all of its images and the list itself" },
+    "dest-authfile": { type: "string", placeholder: "file", help: "--authfile for the destination" },
+    "dest-cert-dir": { type: "string", placeholder: "dir", help: "--cert-dir for the destination" },
+    "dest-compress-format": {
+      type: "string",
+      placeholder: "gzip|zstd|none",
+      help: "how layers are compressed; those that are compressed already stay as they are",
+    },
+    "dest-compress-level": { type: "int", placeholder: "level", help: "how hard layers are compressed" },
+    "dest-creds": { type: "string", placeholder: "user[:password]", help: "--creds for the destination" },
+    "dest-tls-verify": { type: "bool", default: true, help: "--tls-verify for the destination" },
+    digestfile: { type: "string", placeholder: "file", help: "write the digest to a file" },
+    "force-compression": { type: "bool", help: "compress layers anew that are compressed otherwise" },
+    format: { type: "string", short: "f", placeholder: "format", help: "oci or docker (v2s2)" },
+    platform: {
+      type: "commaList",
+      placeholder: "os/arch[/variant]",
+      help: "which image of a list; several, or one with --all, give a list of these",
+    },
+    quiet: { type: "bool", short: "q", help: "no progress" },
+    "src-authfile": { type: "string", placeholder: "file", help: "--authfile for the source" },
+    "src-cert-dir": { type: "string", placeholder: "dir", help: "--cert-dir for the source" },
+    "src-creds": { type: "string", placeholder: "user[:password]", help: "--creds for the source" },
+    "src-tls-verify": { type: "bool", default: true, help: "--tls-verify for the source" },
+  },
+  unsupported: [
+    "additional-tag",
+    "decryption-key",
+    "encrypt-layer",
+    "encryption-key",
+    "multi-arch",
+    "preserve-digests",
+    "remove-signatures",
+    "sign-by",
+  ],
+  details: [
+    "Both are a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME] or dir:DIR; a name that the store does not have is brought from a registry. Layers and digests stay as they are unless a change is asked for, or the destination needs one. The digest is printed.",
+  ],
+  examples: [
+    "cooper image copy docker://registry.example.com/hello dir:hello",
+    "cooper image copy --all --format docker oci-archive:hello.tar docker://registry.example.com/hello:1.0",
+    "cooper image copy --platform linux/amd64,linux/arm64 docker://registry.example.com/hello localhost/hello",
+  ],
+  namespace: onStore,
+  async run({ args, flags, signal, globals, api, store }) {
+    const [source, destination] = args as [string, string];
+    const options: ImageCopyOptions = {
+      ...registryOptions(flags),
+      source: sideOptions(flags, "src"),
+      destination: sideOptions(flags, "dest"),
+      store: await store(),
+      all: flags.all,
+      platforms: flags.platform,
+      forceCompression: flags["force-compression"],
+      signal,
+      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+    };
+    const format = formatOf(flags.format);
+    if (format !== undefined) options.format = format;
+    const compression = compressionOf(flags["dest-compress-format"]);
+    if (compression !== undefined) options.compression = compression;
+    if (flags["dest-compress-level"] !== undefined) options.compressionLevel = flags["dest-compress-level"];
+    const { copy } = await api();
+    const { digest } = await copy(source, destination, options);
+    if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, digest);
+    writeOut(`${digest}\n`);
+    return 0;
+  },
+});
+
+type SideFlags = {
+  [K in `${"src" | "dest"}-${"authfile" | "cert-dir" | "creds"}`]: string | undefined;
+} & { [K in `${"src" | "dest"}-tls-verify`]: boolean };
+
+function sideOptions(flags: SideFlags, side: "src" | "dest"): RegistryOptions {
+  return registryOptions({
+    authfile: flags[`${side}-authfile`],
+    "cert-dir": flags[`${side}-cert-dir`],
+    creds: flags[`${side}-creds`],
+    "tls-verify": flags[`${side}-tls-verify`],
+  });
+}
+
+function compressionOf(format: string | undefined): "gzip" | "zstd" | "none" | undefined {
+  if (format === undefined || format === "gzip" || format === "zstd" || format === "none") return format;
+  throw new CooperError("unsupported", `The compression ${JSON.stringify(format)} is not supported`, {
+    hint: "use gzip, zstd or none",
+  });
+}
