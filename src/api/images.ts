@@ -8,6 +8,7 @@ import type { ContainerConfig } from "../oci/types.ts";
 import { readBlob } from "../store/blobs.ts";
 import {
   candidateNamesOrNone,
+  labelsOf,
   readConfig,
   readManifest,
   removeImageByText,
@@ -27,7 +28,7 @@ export function imageInfo(files: StoreFiles, image: ImageRecord): ImageInfo {
     digest: image.manifest,
     created: image.created,
     size: image.size,
-    labels: readConfig(files, image).config?.Labels ?? {},
+    labels: labelsOf(files, image),
   };
 }
 

@@ -58,8 +58,11 @@ CREATE TABLE recoded_layers (diff_id TEXT NOT NULL, compression TEXT NOT NULL, l
   size INTEGER NOT NULL, PRIMARY KEY (diff_id, compression, level)) WITHOUT ROWID;
 `;
 
+/** JSON; NULL for images that an older version stored. */
+const IMAGE_LABELS = "ALTER TABLE images ADD COLUMN labels TEXT";
+
 /** What each version adds to the one before it, the first to an empty database. */
-const UPGRADES = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS];
+const UPGRADES = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS, IMAGE_LABELS];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */
 const BUSY_TIMEOUT = 30_000;

@@ -94,6 +94,7 @@ export function recordImage(store: StoreFiles, image: ImageDocuments, names: str
     manifest: manifest.digest,
     created: image.config.created ?? "",
     size: image.layers.reduce((sum, layer) => sum + layer.size, 0),
+    labels: JSON.stringify(image.config.config?.Labels ?? {}),
   };
   const blobs = image.manifest.layers.map((layer) => layer.digest);
   const before = store.db
@@ -154,6 +155,12 @@ export function readConfig(store: StoreFiles, image: ImageRecord): ImageConfig {
     readBlob(store.root, `sha256:${image.id}`),
     `config of image ${image.id.slice(0, 12)}`,
   );
+}
+
+/** Labels of an image, without reading its config where that can be had. */
+export function labelsOf(store: StoreFiles, image: ImageRecord): Record<string, string> {
+  if (image.labels !== null) return JSON.parse(image.labels) as Record<string, string>;
+  return readConfig(store, image).config?.Labels ?? {};
 }
 
 export function readManifest(store: StoreFiles, image: ImageRecord): Manifest {

@@ -19,6 +19,8 @@ export interface ImageRecord {
   created: string;
   /** Bytes of the uncompressed layers. */
   size: number;
+  /** Those of the config, as JSON, so that a list of images reads no config; null where an older version stored it. */
+  labels: string | null;
 }
 
 /** A working container; `state` belongs to floor 4. */
@@ -232,15 +234,16 @@ export function blobsOfLayer(db: Database, diffId: Digest): LayerBlob[] {
 /** Adds an image with its layers, or renews the manifest and the layers of one that is there. */
 export function putImage(db: Database, image: ImageRecord, layers: StoredLayer[]): void {
   db.query(
-    "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest",
-  ).run(image.id, image.manifest, image.created, image.size, Date.now());
+    `INSERT INTO images (id, manifest, created, size, added, labels) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, labels = excluded.labels`,
+  ).run(image.id, image.manifest, image.created, image.size, Date.now(), image.labels);
   db.query("DELETE FROM image_layers WHERE image_id = ?").run(image.id);
   const add = db.query("INSERT INTO image_layers VALUES (?, ?, ?, ?)");
   for (const [position, layer] of layers.entries())
     add.run(image.id, position, join(layer.stack), layer.diffId);
 }
 
-const IMAGE = "SELECT id, manifest, created, size FROM images";
+const IMAGE = "SELECT id, manifest, created, size, labels FROM images";
 
 export function findImage(db: Database, id: string): ImageRecord | undefined {
   return (db.query(`${IMAGE} WHERE id = ?`).get(id) as ImageRecord | null) ?? undefined;
