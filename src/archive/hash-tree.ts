@@ -33,6 +33,8 @@ export interface StatKey {
 export interface StatCache {
   get(key: StatKey): Digest | undefined;
   put(key: StatKey, digest: Digest): void;
+  /** Runs work that asks for many files, which may then be answered together. */
+  during?<T>(work: () => T): T;
 }
 
 /** The copy's options that decide what it keeps of a source. */
@@ -47,6 +49,11 @@ export interface ContentReference {
 
 /** Digest of everything that copyFiles would copy. Throws what copyFiles throws for missing sources and bad patterns. */
 export function hashSources(request: SourceRequest, options: HashOptions = {}, cache?: StatCache): Digest {
+  const work = () => hashAll(request, options, cache);
+  return cache?.during === undefined ? work() : cache.during(work);
+}
+
+function hashAll(request: SourceRequest, options: HashOptions, cache: StatCache | undefined): Digest {
   const view = viewOf(request.sourceRoot, request.ignore);
   const label = request.label ?? request.sourceRoot;
   const exclude = request.exclude === undefined ? undefined : new PatternList(request.exclude);
@@ -104,8 +111,8 @@ function hashFile(
   options: HashOptions,
 ): void {
   const { stat, path, source } = entry;
-  const key = `${stat.dev}:${stat.ino}`;
-  const first = stat.isFile() && stat.nlink > 1n ? linked.get(key) : undefined;
+  const key = stat.nlink > 1n && stat.isFile() ? `${stat.dev}:${stat.ino}` : undefined;
+  const first = key === undefined ? undefined : linked.get(key);
   if (first !== undefined) {
     sink.record(["link", path, first]);
     return;
@@ -120,7 +127,7 @@ function hashFile(
     sink.record(["special", path, kind, String(stat.rdev), ...rest]);
     return;
   }
-  if (stat.nlink > 1n) linked.set(key, path);
+  if (key !== undefined) linked.set(key, path);
   sink.record(["file", path, ...rest]);
   sink.content({
     source,

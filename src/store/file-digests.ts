@@ -20,14 +20,30 @@ export function fileDigestCache(db: Database): StatCache {
   );
   const add = db.query("INSERT OR REPLACE INTO file_digests VALUES (?, ?, ?, ?, ?, ?)");
   const waiting: [StatKey, Digest][] = [];
+  let isReading = false;
   const flush = () => {
     const entries = waiting.splice(0);
     if (entries.length === 0) return;
+    // A transaction that has read cannot begin to write once another process has.
+    if (isReading) db.run("COMMIT");
     db.transaction(() => {
       for (const [key, digest] of entries) add.run(...columns(key), digest);
     }).immediate();
+    if (isReading) db.run("BEGIN");
   };
   return {
+    // Outside a transaction each look-up takes and drops the database's lock, which is most of its cost.
+    during(work) {
+      if (db.inTransaction) return work();
+      db.run("BEGIN");
+      isReading = true;
+      try {
+        return work();
+      } finally {
+        isReading = false;
+        if (db.inTransaction) db.run("COMMIT");
+      }
+    },
     get: (key) => (find.get(...columns(key)) as { digest: Digest } | null)?.digest,
     put(key, digest) {
       if (!isSettled(key)) return;
