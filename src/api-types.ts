@@ -141,6 +141,8 @@ export interface BuildOptions extends RegistryOptions {
   jobs?: number;
   identityLabel?: string;
   run?: RunSettings;
+  /** A list of images to which the image is added; it is made if there is none of that name. */
+  manifest?: string;
   onEvent?: EventSink;
   signal?: AbortSignal;
 }

@@ -11,6 +11,7 @@ import { findIgnoreFile, readDockerfiles } from "../build/read-dockerfile.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
+import { createManifest } from "./manifests.ts";
 import { selfCommand } from "./namespace.ts";
 import { registrySettings } from "./registry-options.ts";
 import { filesOf } from "./store.ts";
@@ -30,6 +31,8 @@ export async function build(store: Store, options: BuildOptions): Promise<BuildR
   );
   for (const { type, destination, directory = false, name } of options.outputs ?? [])
     await exportImage(filesOf(store), request, id, { type, destination, directory, name });
+  if (options.manifest !== undefined)
+    await createManifest(store, options.manifest, { amend: true, images: [id] });
   return { imageId: id, names: request.names, digest };
 }
 

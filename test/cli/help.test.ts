@@ -6,10 +6,12 @@ import { commandHelp, flagLines, programHelp, wrap } from "../../src/cli/help.ts
 import { parseFlags } from "../../src/cli/parse-flags.ts";
 import { checkArguments } from "../../src/cli/run-command.ts";
 import { splitWords } from "../../src/cli/shell-words.ts";
+import { loadEveryCommand } from "../support/members.ts";
 
 const commands = await loadAllCommands();
+const everyCommand = await loadEveryCommand();
 
-describe.each(commands.map((command) => [command.name, command] as const))("%s", (name, command) => {
+describe.each(everyCommand.map((command) => [command.name, command] as const))("%s", (name, command) => {
   const help = commandHelp("cooper", command, GLOBAL_FLAGS);
 
   test("help mentions every flag, the usage, and the aliases", () => {
@@ -25,6 +27,12 @@ describe.each(commands.map((command) => [command.name, command] as const))("%s",
   });
 
   test("the catalog knows it by its own name and aliases", async () => {
+    const [group, member] = name.split(" ");
+    if (member !== undefined) {
+      const load = (await loadCommand(group!))?.subcommands?.[member];
+      expect((await load?.())?.command).toBe(command);
+      return;
+    }
     expect(COMMAND_NAMES).toContain(name);
     const aliases = Object.keys(ALIASES).filter((alias) => ALIASES[alias] === name);
     expect(aliases.sort()).toEqual([...(command.aliases ?? [])].sort());
@@ -46,8 +54,9 @@ describe.each(commands.map((command) => [command.name, command] as const))("%s",
         /cooper [^|)]*/.exec(example)![0].replace(/"?$/, (quote) => (example.includes('="$(') ? "" : quote)),
         "example",
       );
-      expect([name, ...(command.aliases ?? [])]).toContain(words[1]!);
-      const line = parseFlags(words.slice(2), {
+      const own = name.split(" ").length;
+      expect([name, ...(command.aliases ?? [])]).toContain(words.slice(1, 1 + own).join(" "));
+      const line = parseFlags(words.slice(1 + own), {
         flags: { ...GLOBAL_FLAGS, ...command.flags },
         stopsAtFirstArgument: command.stopsAtFirstArgument ?? false,
         env: {},

@@ -93,6 +93,11 @@ const FLAGS = {
     placeholder: "file",
     help: "write the image's digests to a file, as JSON",
   },
+  manifest: {
+    type: "string",
+    placeholder: "list",
+    help: "add the image to a list of images, which is made if need be",
+  },
   "no-cache": { type: "bool", help: "run every step anew" },
   "no-cache-filter": {
     type: "commaList",
@@ -170,7 +175,6 @@ export const command = defineCommand({
     "inherit-labels",
     "layer-label",
     "logsplit",
-    "manifest",
     "no-hostname",
     "no-hosts",
     "os-feature",
@@ -271,6 +275,7 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
   if (epoch !== undefined) options.sourceDateEpoch = epoch;
   if (!flags["rewrite-timestamp"]) options.rewriteTimestamp = false;
   if (flags["omit-history"]) options.omitHistory = true;
+  if (flags.manifest !== undefined) options.manifest = flags.manifest;
   if (flags["identity-label"]) options.identityLabel = VERSION;
   // 0 is "no limit" in Buildah; the API's default is the number of processors.
   if (given.has("jobs") && flags.jobs !== 0) options.jobs = checkJobs(flags.jobs);

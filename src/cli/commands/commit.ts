@@ -1,3 +1,4 @@
+import { CooperError } from "../../base/errors.ts";
 import type { CommitOptions, Container, Store } from "../../index.ts";
 import { type CommandContext, defineCommand, type FlagTable, onContainer } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
@@ -12,6 +13,11 @@ const FLAGS = {
   ...REGISTRY_FLAGS,
   ...RETRY_FLAGS,
   annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
+  manifest: {
+    type: "string",
+    placeholder: "list",
+    help: "add the image to a list of images, which is made if need be",
+  },
   format: { ...FORMAT_FLAG, short: "f" },
   "omit-history": { type: "bool", help: "leave the history out of the image" },
   rm: { type: "bool", help: "remove the container afterwards" },
@@ -29,7 +35,6 @@ export const command = defineCommand({
     "config",
     "encrypt-layer",
     "encryption-key",
-    "manifest",
     "reference-time",
     "rewrite-timestamp",
     "sbom",
@@ -61,6 +66,8 @@ export const command = defineCommand({
     const [name, image] = args as [string, string | undefined];
     const opened = await store();
     const container = await (await api()).openContainer(opened, name);
+    if (isPlace(image) && flags.manifest !== undefined)
+      throw new CooperError("usage", "--manifest needs the image in the store: name it there, not a place");
     let imageId: string;
     if (isPlace(image)) {
       imageId = await commitTo(context, opened, container, image, options);
@@ -68,6 +75,8 @@ export const command = defineCommand({
     } else {
       ({ imageId } = await container.commit(image, flags.rm ? { ...options, remove: true } : options));
     }
+    if (flags.manifest !== undefined)
+      await (await api()).createManifest(opened, flags.manifest, { amend: true, images: [imageId] });
     // As in Buildah, the ID goes to one or the other.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${imageId}`);
     else writeOut(`${imageId}\n`);

@@ -16,11 +16,11 @@ export const command = defineCommand({
     "cooper digest localhost/hello",
     "cooper digest --platform linux/arm64 docker://registry.example.com/hello:1.0",
   ],
-  async run({ args, flags, signal, api, store }) {
+  async run({ args, flags, given, signal, api, store }) {
     const platform = platformOf(flags);
     const { digestOfReference } = await api();
     const digest = await digestOfReference(args[0]!, {
-      ...registryOptions(flags),
+      ...registryOptions(flags, given),
       ...(platform === undefined ? {} : { platform }),
       store: await store(),
       signal,

@@ -60,10 +60,10 @@ export const command = defineCommand({
     "cooper image copy --platform linux/amd64,linux/arm64 docker://registry.example.com/hello localhost/hello",
   ],
   namespace: onStore,
-  async run({ args, flags, signal, globals, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const [source, destination] = args as [string, string];
     const options: ImageCopyOptions = {
-      ...registryOptions(flags),
+      ...registryOptions(flags, given),
       source: sideOptions(flags, "src"),
       destination: sideOptions(flags, "dest"),
       store: await store(),

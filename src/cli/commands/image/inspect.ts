@@ -29,11 +29,11 @@ export const command = defineCommand({
     "cooper image inspect --raw oci-archive:hello.tar",
     "cooper image inspect --config --format '{{.config.Env}}' localhost/hello",
   ],
-  async run({ args, flags, signal, api, store }) {
+  async run({ args, flags, given, signal, api, store }) {
     const platform = platformOf(flags);
     const { inspectReference } = await api();
     const details = await inspectReference(args[0]!, {
-      ...registryOptions(flags),
+      ...registryOptions(flags, given),
       ...(platform === undefined ? {} : { platform }),
       rootOnly: flags.raw && !flags.config && platform === undefined,
       store: await store(),

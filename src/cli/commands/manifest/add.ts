@@ -35,11 +35,11 @@ export const command = defineCommand({
     "cooper manifest add --all localhost/hello docker://registry.example.com/hello",
   ],
   namespace: onStore,
-  async run({ args, flags, signal, globals, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const [list, image] = args as [string, string];
     const options: ManifestAddOptions = {
       ...entryEdits(flags),
-      ...registryOptions(flags),
+      ...registryOptions(flags, given),
       all: flags.all,
       signal,
       onEvent: progressSink({ quiet: false, warnings: showsWarnings(globals.logLevel) }),

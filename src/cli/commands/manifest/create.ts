@@ -23,13 +23,13 @@ export const command = defineCommand({
     "cooper manifest create --amend localhost/hello localhost/hello-amd64 oci-archive:hello-arm64.tar",
   ],
   namespace: onStore,
-  async run({ args, flags, signal, globals, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const [list, ...images] = args as [string, ...string[]];
     if (flags.amend && flags.replace)
       throw new CooperError("usage", "Only one of --amend and --replace can be given");
     const { createManifest } = await api();
     const { id } = await createManifest(await store(), list, {
-      ...registryOptions(flags),
+      ...registryOptions(flags, given),
       images,
       all: flags.all,
       amend: flags.amend,

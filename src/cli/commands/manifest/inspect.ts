@@ -17,11 +17,11 @@ export const command = defineCommand({
     "cooper manifest inspect localhost/hello",
     "cooper manifest inspect docker://registry.example.com/hello",
   ],
-  async run({ args, flags, signal, api, store }) {
+  async run({ args, flags, given, signal, api, store }) {
     const { inspectManifest, inspectReference } = await api();
     const name = args[0]!;
     if (/^(?:docker:\/\/|oci:|oci-archive:|dir:)/.test(name)) {
-      const { manifest, isList } = await inspectReference(name, { ...registryOptions(flags), signal });
+      const { manifest, isList } = await inspectReference(name, { ...registryOptions(flags, given), signal });
       if (!isList) throw new CooperError("invalid", `${name} is an image, not a list of images`);
       writeOut(`${JSON.stringify(manifest, undefined, 4)}\n`);
       return 0;

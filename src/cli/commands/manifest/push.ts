@@ -40,7 +40,7 @@ export const command = defineCommand({
     const format = formatOf(flags.format);
     const compression = compressionOf(flags["compression-format"]);
     const options: ManifestPushOptions = {
-      ...registryOptions(flags),
+      ...registryOptions(flags, given),
       signal,
       onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
       all: flags.all,
