@@ -8,7 +8,7 @@ import { hasBlob, readBlob, streamBlob } from "../store/blobs.ts";
 import { readManifest, recordImage, requireImage } from "../store/images.ts";
 import { findIndexByText } from "../store/indexes.ts";
 import { committedLayerTar } from "../store/pack.ts";
-import { type ImageRecord, imageLayers } from "../store/records.ts";
+import type { ImageRecord, StoredLayer } from "../store/records.ts";
 import { holdBlob, holdImage, type StoreFiles, storeBytes, storeStream } from "../store/store.ts";
 import type { BlobRef, BlobRole, Source, Target } from "../transport/types.ts";
 import { indexSource } from "./index-source.ts";
@@ -19,9 +19,10 @@ import { storeLayer, unpackLayers } from "./unpack-layers.ts";
 export function storeSource(store: StoreFiles, text: string): Source {
   const index = findIndexByText(store, text);
   if (index !== undefined) return indexSource(store, index, text);
-  const image = requireImage(store, text);
   // Whoever removes it meanwhile does not take it from us.
-  if (!holdImage(store, image.id)) throw new CooperError("not-found", `${text}: no such image in the store`);
+  const held = holdImage(store, requireImage(store, text).id);
+  if (held === undefined) throw new CooperError("not-found", `${text}: no such image in the store`);
+  const { image, layers } = held;
   return {
     name: text,
     recoded: recodedLayers(store),
@@ -33,17 +34,21 @@ export function storeSource(store: StoreFiles, text: string): Source {
     fetch: async (descriptor) =>
       hasBlob(store.root, descriptor.digest)
         ? streamBlob(store.root, descriptor.digest)
-        : toAsync(packedLayer(store, image, descriptor.digest)),
+        : toAsync(packedLayer(store, layers, text, descriptor.digest)),
     [Symbol.asyncDispose]: async () => {},
   };
 }
 
 /** A committed layer has no blob: its tar is made again from its snapshots, and checked. */
-function packedLayer(store: StoreFiles, image: ImageRecord, digest: Digest): Iterable<Uint8Array> {
-  const layers = imageLayers(store.db, image.id);
+function packedLayer(
+  store: StoreFiles,
+  layers: StoredLayer[],
+  name: string,
+  digest: Digest,
+): Iterable<Uint8Array> {
   const position = layers.findIndex((layer) => layer.diffId === digest);
   const layer = layers[position];
-  if (layer === undefined) throw new CooperError("not-found", `Image ${image.id} has no layer ${digest}`);
+  if (layer === undefined) throw new CooperError("not-found", `Image ${name} has no layer ${digest}`);
   const below = layers.slice(0, position).flatMap((lower) => lower.stack);
   return committedLayerTar(store, layer.stack, below, digest);
 }

@@ -20,9 +20,12 @@ import {
   addSnapshot,
   addUses,
   dropUses,
+  findImage,
   forgetUnused,
   hasBlobRecord,
   hasSnapshot,
+  type ImageRecord,
+  imageLayers,
   type StoredLayer,
   type User,
   unusedThings,
@@ -162,14 +165,21 @@ export function holdSnapshots(store: StoreFiles, ids: string[]): boolean {
     .immediate();
 }
 
-/** Marks an image and all that it consists of as needed by this process. False when it is gone. */
-export function holdImage(store: StoreFiles, imageId: string): boolean {
+/**
+ * Marks an image and all that it consists of as needed by this process, and says what that is now. Undefined when it is
+ * gone.
+ */
+export function holdImage(
+  store: StoreFiles,
+  imageId: string,
+): { image: ImageRecord; layers: StoredLayer[] } | undefined {
   const user = sessionUser(store);
   return store.db
     .transaction(() => {
-      const things = usesOf(store.db, `image:${imageId}`);
-      addUses(store.db, user, things);
-      return things.length > 0;
+      const image = findImage(store.db, imageId);
+      if (image === undefined) return undefined;
+      addUses(store.db, user, usesOf(store.db, `image:${imageId}`));
+      return { image, layers: imageLayers(store.db, imageId) };
     })
     .immediate();
 }

@@ -15,8 +15,8 @@ import {
   tagImage,
 } from "../../src/index.ts";
 
-/** Arguments: the store's root, a directory for its own files, its name, the number of operations (0: no end), the driver. */
-const [root = "", work = "", name = "", count = "0", driver = "overlay"] = process.argv.slice(2);
+/** Arguments: the store's root, a directory for its own files, its name, the number of operations (0: no end), the driver, the seed. */
+const [root = "", work = "", name = "", count = "0", driver = "overlay", seed = name] = process.argv.slice(2);
 const store = await openStore({
   root,
   runRoot: join(work, "run"),
@@ -24,7 +24,7 @@ const store = await openStore({
 });
 const log = (line: string) => appendFileSync(join(work, `${name}.log`), `${line}\n`);
 
-let state = [...name].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) >>> 0, 7);
+let state = [...seed].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) >>> 0, 7);
 function random(below: number): number {
   state = (state * 1_664_525 + 1_013_904_223) >>> 0;
   return Math.floor((state / 2 ** 32) * below);
@@ -83,7 +83,8 @@ const operations: (() => Promise<void>)[] = [
 ];
 
 writeFileSync(join(work, `${name}-source`), "x");
-process.stdout.write("ready\n");
-for (let done = 0; count === "0" || done < Number(count); done++)
+for (let done = 0; count === "0" || done < Number(count); done++) {
   await operations[random(operations.length)]!();
+  process.stdout.write(".");
+}
 await store[Symbol.asyncDispose]();
