@@ -191,6 +191,12 @@ export interface RegistryOptions {
   retryDelay?: number;
 }
 
+export interface LoginOptions extends RegistryOptions {
+  username: string;
+  password: string;
+  signal?: AbortSignal;
+}
+
 export interface PullOptions extends RegistryOptions {
   /** Name in the store. Default: the one that the source carries. */
   name?: string;

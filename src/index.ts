@@ -17,6 +17,7 @@ export {
   tagImage,
   untagImage,
 } from "./api/images.ts";
+export { login, loginIsValid, loginName, logout, logoutAll } from "./api/login.ts";
 export { digestOfReference, inspectReference } from "./api/look.ts";
 export {
   addToManifest,

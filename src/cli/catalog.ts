@@ -23,6 +23,8 @@ const MODULES = {
   info: () => import("./commands/info.ts"),
   inspect: () => import("./commands/inspect.ts"),
   load: () => import("./commands/load.ts"),
+  login: () => import("./commands/login.ts"),
+  logout: () => import("./commands/logout.ts"),
   manifest: () => import("./commands/manifest.ts"),
   mount: () => import("./commands/mount.ts"),
   prune: () => import("./commands/prune.ts"),
@@ -54,7 +56,7 @@ export const ALIASES: Record<string, keyof typeof MODULES> = {
 export const COMMAND_NAMES: readonly string[] = Object.keys(MODULES);
 
 /** Commands of Buildah that Cooper does not have yet. */
-export const UNSUPPORTED_COMMANDS = ["login", "logout", "mkcw", "source"];
+export const UNSUPPORTED_COMMANDS = ["mkcw", "source"];
 
 /** The command of that name or alias, or undefined. */
 export async function loadCommand(name: string): Promise<Command | undefined> {

@@ -54,3 +54,35 @@ function readAnswer(output: string, name: string): { Username?: unknown; Secret?
     throw new CooperError("invalid", `docker-credential-${name} answered with something other than JSON`);
   }
 }
+
+/** Gives a helper something to keep. Throws `not-found` when it is not installed, `system` when it fails. */
+export async function storeInHelper(
+  name: string,
+  { server, username, password }: { server: string; username: string; password: string },
+): Promise<void> {
+  const input = JSON.stringify({ ServerURL: server, Username: username, Secret: password });
+  await tellHelper(name, "store", server, input);
+}
+
+/** Has a helper forget what it keeps for a registry. Throws as storeInHelper() does. */
+export async function eraseFromHelper(name: string, server: string): Promise<void> {
+  await tellHelper(name, "erase", server, server);
+}
+
+async function tellHelper(
+  name: string,
+  verb: "store" | "erase",
+  server: string,
+  input: string,
+): Promise<void> {
+  const doing = `Cannot ${verb} credentials for ${server}`;
+  const program = /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)
+    ? findProgram(`docker-credential-${name}`)
+    : undefined;
+  if (program === undefined)
+    throw new CooperError("not-found", `${doing}: docker-credential-${name} is not installed`);
+  const { exitCode } = await runProcess([program, verb], { stdin: Buffer.from(input) });
+  // Its output may hold anything, so that it is not quoted.
+  if (exitCode !== 0)
+    throw new CooperError("system", `${doing}: docker-credential-${name} ended with status ${exitCode}`);
+}

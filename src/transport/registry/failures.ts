@@ -84,10 +84,12 @@ function meaningOf(
   tried: string | undefined,
 ): { code: ErrorCode; hint?: string } {
   switch (true) {
+    case status === 401 && repository === "":
+      return { code: "denied", hint: "the user name or the password is not the right one" };
     case status === 401 && tried === undefined:
       return {
         code: "denied",
-        hint: `log in with podman login ${registry} or give --creds; or ${repository} does not exist there`,
+        hint: `log in with cooper login ${registry} or give --creds; or ${repository} does not exist there`,
       };
     case status === 401:
       return {

@@ -93,6 +93,9 @@ export class Session {
   #asked(doing: string): Asked {
     const { registry, repository } = this.endpoint;
     const isPull = this.#action === "pull";
+    // Nothing but the registry itself is asked.
+    if (repository === "")
+      return { doing: `${doing} to ${registry}`, registry, repository, action: "pull from" };
     return {
       doing: `${doing} ${isPull ? "of" : "to"} docker://${registry}/${repository}`,
       registry,
@@ -104,13 +107,9 @@ export class Session {
   async #sendOnce(call: Call): Promise<Response> {
     const asked = this.#asked(call.doing);
     const base = await this.#baseOnce(asked);
-    const url =
-      typeof call.to === "string" ? new URL(`/v2/${this.endpoint.repository}/${call.to}`, base) : call.to;
+    const url = typeof call.to === "string" ? new URL(`/v2/${this.#directory()}${call.to}`, base) : call.to;
     const isOwn = url.origin === base.origin;
-    const scopes = [
-      repositoryScope(this.endpoint.repository, call.method === "DELETE" ? "delete,pull" : this.#action),
-      ...(call.scopes ?? []),
-    ];
+    const scopes = [...this.#ownScopes(call.method), ...(call.scopes ?? [])];
     for (let logins = 0; ; logins++) {
       const authorization = isOwn ? await this.#login.header(scopes) : undefined;
       const headers = {
@@ -133,6 +132,17 @@ export class Session {
         redact: (text) => this.#login.redact(text),
       });
     }
+  }
+
+  #directory(): string {
+    const { repository } = this.endpoint;
+    return repository === "" ? "" : `${repository}/`;
+  }
+
+  #ownScopes(method: Call["method"]): string[] {
+    const { repository } = this.endpoint;
+    if (repository === "") return [];
+    return [repositoryScope(repository, method === "DELETE" ? "delete,pull" : this.#action)];
   }
 
   #isSecure(base: URL): boolean {
@@ -239,7 +249,7 @@ export class Session {
     headers: Record<string, string>;
     body?: string;
   }): Promise<Response> {
-    const asked = this.#asked("Cannot log in for access");
+    const asked = this.#asked(this.endpoint.repository === "" ? "Cannot log in" : "Cannot log in for access");
     // The token server is another party: it does not see the certificate that this client has for the registry.
     const { cert: _cert, key: _key, ...bare } = this.#tls;
     const tls = url.host === this.#host ? this.#tls : bare;

@@ -1,0 +1,79 @@
+import { CooperError } from "../../base/errors.ts";
+import { ask, readSecret } from "../ask.ts";
+import { type CommandContext, defineCommand, type FlagTable } from "../command.ts";
+import { writeOut } from "../output.ts";
+import { REGISTRY_FLAGS, registryOptions } from "../registry-flags.ts";
+
+const FLAGS = {
+  authfile: { ...REGISTRY_FLAGS.authfile, help: "file that the credentials are kept in" },
+  "cert-dir": REGISTRY_FLAGS["cert-dir"],
+  "get-login": { type: "bool", help: "print the name of the user who is logged in, and log nobody in" },
+  password: {
+    type: "string",
+    short: "p",
+    placeholder: "password",
+    help: "the password; others on this machine can see it in the list of processes",
+  },
+  "password-stdin": { type: "bool", help: "read the password from standard input" },
+  "tls-verify": REGISTRY_FLAGS["tls-verify"],
+  username: { type: "string", short: "u", placeholder: "name", help: "the user's name" },
+  verbose: { type: "bool", short: "v", help: "also print where the credentials are kept" },
+} as const satisfies FlagTable;
+
+type Context = CommandContext<typeof FLAGS>;
+
+/** buildah-login(1) */
+export const command = defineCommand({
+  name: "login",
+  summary: "Log in to a registry",
+  usage: "REGISTRY",
+  args: { min: 1, max: 1, missing: "A registry must be named" },
+  flags: FLAGS,
+  details: [
+    "REGISTRY is HOST[:PORT], or HOST[:PORT]/PATH for some of its repositories. The registry is asked whether it takes the name and the password; then they are kept where Podman, Skopeo and Buildah look for them too: $REGISTRY_AUTH_FILE, else $XDG_RUNTIME_DIR/containers/auth.json. What is not given is asked for at the terminal.",
+  ],
+  examples: [
+    "cooper login registry.example.com",
+    "cooper login -u kim --password-stdin registry.example.com < token",
+    "cooper login --get-login registry.example.com",
+  ],
+  async run(context) {
+    const { args, flags, given, signal, api } = context;
+    const registry = args[0]!;
+    const options = { ...registryOptions(flags, given), signal };
+    const { login, loginIsValid, loginName } = await api();
+    const { username } = flags;
+    if (given.has("get-login")) {
+      const name = await loginName(registry, options);
+      if (name === undefined) throw new CooperError("not-found", `Not logged in to ${registry}`);
+      writeOut(`${name}\n`);
+      return 0;
+    }
+    checkFlags(context);
+    if (username === undefined && flags.password === undefined) {
+      const known = await loginIsValid(registry, options);
+      if (known !== undefined) {
+        writeOut(`Already logged in to ${registry} as ${known}\n`);
+        return 0;
+      }
+    }
+    const who = username ?? (await ask("Username: ", { secret: false, hint: "give --username", signal }));
+    const password = await passwordOf(context);
+    const { kept } = await login(registry, { ...options, username: who, password });
+    if (flags.verbose) writeOut(`Used: ${kept}\n`);
+    writeOut("Login Succeeded!\n");
+    return 0;
+  },
+});
+
+function checkFlags({ flags }: Context): void {
+  if (!flags["password-stdin"]) return;
+  if (flags.password !== undefined)
+    throw new CooperError("usage", "Only one of --password and --password-stdin can be given");
+  if (flags.username === undefined) throw new CooperError("usage", "--password-stdin needs --username");
+}
+
+async function passwordOf({ flags, signal }: Context): Promise<string> {
+  if (flags["password-stdin"]) return readSecret();
+  return flags.password ?? (await ask("Password: ", { secret: true, hint: "use --password-stdin", signal }));
+}

@@ -1,0 +1,31 @@
+import { CooperError } from "../../base/errors.ts";
+import { defineCommand } from "../command.ts";
+import { writeOut } from "../output.ts";
+import { REGISTRY_FLAGS, registryOptions } from "../registry-flags.ts";
+
+/** buildah-logout(1) */
+export const command = defineCommand({
+  name: "logout",
+  summary: "Forget the credentials for a registry",
+  usage: "[REGISTRY]",
+  args: { max: 1 },
+  flags: {
+    all: { type: "bool", short: "a", help: "forget all credentials in the file" },
+    authfile: { ...REGISTRY_FLAGS.authfile, help: "file that the credentials are kept in" },
+  },
+  examples: ["cooper logout registry.example.com", "cooper logout --all"],
+  async run({ args, flags, api }) {
+    const [registry] = args;
+    if (flags.all === (registry !== undefined))
+      throw new CooperError("usage", "Either a registry or --all must be given");
+    const { logout, logoutAll } = await api();
+    if (registry === undefined) {
+      await logoutAll(registryOptions(flags));
+      writeOut("Removed login credentials for all registries\n");
+      return 0;
+    }
+    await logout(registry, registryOptions(flags));
+    writeOut(`Removed login credentials for ${registry}\n`);
+    return 0;
+  },
+});
