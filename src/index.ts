@@ -7,6 +7,7 @@ export { build, checkBuild } from "./api/build.ts";
 export { type Container, from, listContainers, openContainer } from "./api/container.ts";
 export { diff, exportRoot } from "./api/diff.ts";
 export { diskUsage, pruneImages } from "./api/disk.ts";
+export { type Check, type Diagnosis, doctor } from "./api/doctor.ts";
 export { imageHistory } from "./api/history.ts";
 export {
   importImage,

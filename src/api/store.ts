@@ -42,7 +42,7 @@ function absolute(path: string): string {
 /** Opens a store, making it where there is none. Nothing is read beyond what opening needs. */
 export async function openStore(options: StoreOptions = {}): Promise<Store> {
   const { root, runRoot } = storePaths(options);
-  const driver = options.driver ?? driverOf(process.env.COOPER_STORAGE_DRIVER ?? process.env.STORAGE_DRIVER);
+  const driver = driverFor(options);
   const files = openStoreFiles(root);
   const store: OpenStore = {
     root,
@@ -52,6 +52,11 @@ export async function openStore(options: StoreOptions = {}): Promise<Store> {
     [Symbol.asyncDispose]: async () => files[Symbol.dispose](),
   };
   return store;
+}
+
+/** The driver that was asked for, by an option or the environment. Error: `usage` for a name that means none. */
+export function driverFor(options: Pick<StoreOptions, "driver">): DriverName {
+  return options.driver ?? driverOf(process.env.COOPER_STORAGE_DRIVER ?? process.env.STORAGE_DRIVER);
 }
 
 /** The snapshotter behind a driver's name, Buildah's `vfs` included. */

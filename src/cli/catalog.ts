@@ -13,6 +13,7 @@ const MODULES = {
   copy: () => import("./commands/copy.ts"),
   diff: () => import("./commands/diff.ts"),
   digest: () => import("./commands/digest.ts"),
+  doctor: () => import("./commands/doctor.ts"),
   du: () => import("./commands/du.ts"),
   export: () => import("./commands/export.ts"),
   from: () => import("./commands/from.ts"),

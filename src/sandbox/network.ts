@@ -27,13 +27,13 @@ export function defaultNetwork(): NetworkMode {
 }
 
 /** Why `private` cannot be had here; undefined when it can. */
-export function privateNetworkObstacle(): string | undefined {
+export function privateNetworkObstacle(tun = TUN): string | undefined {
   if (findProgram("pasta") === undefined) return "pasta is not installed";
   try {
-    accessSync(TUN, constants.R_OK | constants.W_OK);
+    accessSync(tun, constants.R_OK | constants.W_OK);
     return undefined;
   } catch {
-    return `${TUN} cannot be opened`;
+    return `${tun} cannot be opened`;
   }
 }
 

@@ -49,15 +49,26 @@ export function selectSandbox(options: SandboxOptions): Sandbox {
 }
 
 /** The runtime that was asked for, by flag or containers.conf, else the first that there is. */
-function chosenRuntime(flag: string | undefined): { name: RuntimeName; program: string } | undefined {
-  if (flag !== undefined && flag !== "") return requireRuntime(flag);
+function chosenRuntime(
+  flag: string | undefined,
+  find = findProgram,
+): { name: RuntimeName; program: string } | undefined {
+  if (flag !== undefined && flag !== "") return requireRuntime(flag, find);
   const configured = loadContainersConf().runtime;
-  if (configured !== undefined) return requireRuntime(configured);
-  return findRuntime("crun") ?? findRuntime("runc");
+  if (configured !== undefined) return requireRuntime(configured, find);
+  return findRuntime("crun", find) ?? findRuntime("runc", find);
 }
 
-function requireRuntime(name: string): { name: RuntimeName; program: string } {
-  return findRuntime(name) ?? missing(`there is no runtime ${name}`);
+/**
+ * Program of the runtime that runs use by default; undefined where that is the built-in chroot. Error: `unsupported`
+ * when containers.conf names one that is not there.
+ */
+export function chosenRuntimeProgram(find = findProgram): string | undefined {
+  return chosenRuntime(undefined, find)?.program;
+}
+
+function requireRuntime(name: string, find = findProgram): { name: RuntimeName; program: string } {
+  return findRuntime(name, find) ?? missing(`there is no runtime ${name}`);
 }
 
 function missing(reason: string): never {
@@ -66,14 +77,17 @@ function missing(reason: string): never {
   });
 }
 
-function findRuntime(nameOrPath: string): { name: RuntimeName; program: string } | undefined {
+function findRuntime(
+  nameOrPath: string,
+  find = findProgram,
+): { name: RuntimeName; program: string } | undefined {
   const name = basename(nameOrPath);
   // Their flags differ: what is neither by name is taken for runc's relative, as most runtimes are.
   const kind: RuntimeName = name.startsWith("crun") ? "crun" : "runc";
   const configured = loadContainersConf().runtimes[nameOrPath] ?? [];
   const program = nameOrPath.includes("/")
     ? [nameOrPath].find(isExecutable)
-    : (configured.find(isExecutable) ?? findProgram(nameOrPath));
+    : (configured.find(isExecutable) ?? find(nameOrPath));
   return program === undefined ? undefined : { name: kind, program };
 }
 

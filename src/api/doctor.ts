@@ -1,0 +1,16 @@
+/** What this host lets Cooper do, and what would make it more. */
+import type { StoreOptions } from "../api-types.ts";
+import { type Diagnosis, diagnose } from "../sandbox/doctor/diagnose.ts";
+import { thisHost } from "../sandbox/doctor/host.ts";
+import { driverFor, storePaths } from "./store.ts";
+
+export type { Check } from "../sandbox/doctor/check.ts";
+export type { Diagnosis };
+
+/**
+ * Checks this host with real probes (namespaces, an overlay mount where the store is), as the user that this process
+ * is; nothing is changed. Takes a tenth of a second or so. Error: `usage` for an unknown storage driver.
+ */
+export function doctor(options: StoreOptions = {}): Diagnosis {
+  return diagnose(thisHost({ ...storePaths(options), driver: driverFor(options) }));
+}

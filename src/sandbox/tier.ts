@@ -1,0 +1,16 @@
+/** How much this host lets Cooper do (docs/rootless.md). */
+
+/**
+ * 0: root who may mount. 1: a user with a range of ids. 2: a user with one id. 3: root of a container that may not
+ * mount. 4: neither namespaces nor mounts.
+ */
+export type Tier = 0 | 1 | 2 | 3 | 4;
+
+/** A line about each tier. */
+export const TIER_SUMMARIES: Record<Tier, string> = {
+  0: "root: everything works",
+  1: "rootless with a range of ids (newuidmap): everything works, owners included",
+  2: "rootless with one id: commands run, but what they chown stays root's",
+  3: "root of a container that may not mount: no RUN in this version",
+  4: "no namespaces: nothing that runs or mounts works",
+};
