@@ -93,7 +93,7 @@ function schemaVersion(database: Database): number {
 
 /** Makes the schema, or brings that of an older version up to date. */
 function upgrade(database: Database): void {
-  database.run("PRAGMA journal_mode = WAL");
+  switchToWal(database);
   database
     .transaction(() => {
       // Another process may have done it while this one waited for the lock.
@@ -105,4 +105,16 @@ function upgrade(database: Database): void {
       database.run(`PRAGMA user_version = ${VERSION}`);
     })
     .immediate();
+}
+
+/** SQLite does not wait for others here, whatever busy_timeout says: they are only opening the database, as we do. */
+function switchToWal(database: Database): void {
+  for (const end = Date.now() + BUSY_TIMEOUT; ; Bun.sleepSync(2)) {
+    try {
+      database.run("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== "SQLITE_BUSY" || Date.now() > end) throw error;
+    }
+  }
 }

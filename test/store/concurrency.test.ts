@@ -33,14 +33,14 @@ describe.each(rootOnly)("as $kind", () => {
   test("a new store opened by many at once is made once", async () => {
     const script = `
       import { openStoreFiles } from ${JSON.stringify(join(import.meta.dir, "../../src/store/store.ts"))};
-      for (let n = 0; n < 20; n++) { using store = openStoreFiles(${JSON.stringify(work)} + "/new-" + n); void store.session; }`;
+      for (let n = 0; n < 40; n++) { using store = openStoreFiles(${JSON.stringify(work)} + "/new-" + n); void store.session; }`;
     const children = Array.from({ length: 6 }, () =>
       Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "pipe" }),
     );
     const errors = await Promise.all(children.map((child) => child.stderr.text()));
     expect(errors).toEqual(children.map(() => ""));
     expect(await Promise.all(children.map((child) => child.exited))).toEqual(children.map(() => 0));
-    for (let n = 0; n < 20; n++) expect(readdirSync(join(work, `new-${n}/tmp`))).toEqual([]);
+    for (let n = 0; n < 40; n++) expect(readdirSync(join(work, `new-${n}/tmp`))).toEqual([]);
   });
 
   test("workers that take each other's images away", async () => {
