@@ -90,7 +90,8 @@ async function openPlaces(
   const asked = [options.file ?? []].flat();
   if (options.context === "-" && asked.includes("-"))
     throw new CooperError("usage", "Standard input cannot be both the context and the Dockerfile");
-  const fetching = { session: filesOf(store).session, signal };
+  const keepGitDir = /^(?:1|t|true)$/i.test(options.buildArgs?.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "");
+  const fetching = { session: filesOf(store).session, signal, keepGitDir };
   const opened =
     options.context === undefined
       ? { directory: undefined, dockerfile: undefined, local: true }

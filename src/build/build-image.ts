@@ -83,7 +83,7 @@ async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => 
   const build: Build = {
     store,
     request,
-    plan: planBuild(parseDockerfiles(request.dockerfiles), {
+    plan: planBuild(withCheckArg(parseDockerfiles(request.dockerfiles), request), {
       buildArgs: request.buildArgs,
       contexts: Object.keys(request.buildContexts),
       target: request.target,
@@ -107,6 +107,14 @@ async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => 
   build.resolved = stages;
   build.warnings = warnings;
   return build;
+}
+
+/** BuildKit's build arg for the checks goes before the file's directive. */
+function withCheckArg(dockerfile: Dockerfile, { buildArgs }: BuildRequest): Dockerfile {
+  const check = buildArgs.BUILDKIT_DOCKERFILE_CHECK;
+  return check === undefined
+    ? dockerfile
+    : { ...dockerfile, directives: { ...dockerfile.directives, check } };
 }
 
 /** Several files are one, as in Buildah; each keeps its name for messages. */
@@ -187,8 +195,8 @@ async function runStages(build: Build): Promise<StageState> {
 
 function warnUnusedArgs(build: Build): void {
   const unused = Object.keys(build.request.buildArgs).filter(
-    // It has its effect on the image's times without an ARG.
-    (name) => !build.usedArgs.has(name) && name !== "SOURCE_DATE_EPOCH",
+    // These have their effects without an ARG.
+    (name) => !build.usedArgs.has(name) && !/^(?:SOURCE_DATE_EPOCH$|BUILDKIT_)/.test(name),
   );
   if (unused.length === 0) return;
   build.request.onEvent({

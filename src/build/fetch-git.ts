@@ -20,6 +20,8 @@ export interface GitCheckout {
 export interface Fetching {
   session: Session;
   signal: AbortSignal;
+  /** Whether a context from git keeps its .git. */
+  keepGitDir?: boolean;
 }
 
 /** Checks a repository out, once per build and source. */

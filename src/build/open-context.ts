@@ -44,7 +44,11 @@ export async function openContextSource(fetching: Fetching, text: string): Promi
   if (text === "-") return fromFile(fetching, await saveInput(fetching), "standard input");
   const git = gitContext(text);
   if (git !== undefined) {
-    const { path } = await checkOut(fetching, { ...git, url: text, keepGitDir: git.keepGitDir ?? false });
+    const { path } = await checkOut(fetching, {
+      ...git,
+      url: text,
+      keepGitDir: git.keepGitDir ?? fetching.keepGitDir ?? false,
+    });
     return { directory: path, dockerfile: undefined, local: false };
   }
   if (isHttp(text)) {

@@ -124,13 +124,15 @@ async function cacheMount(build: Build, wanted: Of<"cache">, undo: (() => void)[
 
 /** As in BuildKit, a cache that begins with files is another one than the cache of the same id that begins empty. */
 async function cacheName(build: Build, wanted: Of<"cache">): Promise<string> {
+  const namespace = build.request.buildArgs.BUILDKIT_CACHE_MOUNT_NS ?? "";
+  const id = namespace === "" ? wanted.id : `${namespace}/${wanted.id}`;
   if (wanted.from !== undefined) {
     const key = await originKey(build, wanted.from);
-    return JSON.stringify([wanted.id, key ?? wanted.from, wanted.source]);
+    return JSON.stringify([id, key ?? wanted.from, wanted.source]);
   }
   const { uid, gid, mode } = wanted;
-  if (uid === 0 && gid === 0 && mode === 0o755) return wanted.id;
-  return JSON.stringify([wanted.id, uid, gid, mode]);
+  if (uid === 0 && gid === 0 && mode === 0o755) return id;
+  return JSON.stringify([id, uid, gid, mode]);
 }
 
 interface TakenCache {

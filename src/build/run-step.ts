@@ -32,7 +32,8 @@ export async function executeRun(
     request.onEvent({ type: "output", step: label, stream, data });
   };
   try {
-    const spec = runSpec(container, rootfs, runRequest(op, prepared.mounts, prepared.env));
+    const hostname = request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || HOSTNAME;
+    const spec = runSpec(container, rootfs, runRequest(op, prepared.mounts, prepared.env, hostname));
     const { exitCode } = await build.sandbox().run(spec, {
       onStdout: emit("stdout"),
       onStderr: emit("stderr"),
@@ -44,13 +45,13 @@ export async function executeRun(
   }
 }
 
-function runRequest(op: RunOp, mounts: RunMount[], env: string[]): RunRequest {
+function runRequest(op: RunOp, mounts: RunMount[], env: string[], hostname: string): RunRequest {
   return {
     argv: op.argv,
     env: [...op.proxyEnv, ...op.env, ...env],
     user: op.user,
     workingDir: op.cwd,
-    hostname: HOSTNAME,
+    hostname,
     mounts,
     settings: {
       ...(op.network === "default" ? {} : { network: op.network }),

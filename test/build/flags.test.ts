@@ -130,6 +130,23 @@ test("# check=error=true fails a build before its first step", async () => {
   expect(stderr).not.toContain("\nmust not run");
 });
 
+test("BuildKit's own build args: the hostname of steps, the checks, namespaces of caches", async () => {
+  const args = (...given: string[]) => given.flatMap((arg) => ["--build-arg", arg]);
+  const dockerfile = `${FROM}RUN hostname > /h\nRUN --mount=type=cache,target=/c,id=ns ls -A /c | wc -l >> /h; touch /c/x`;
+  expect(await it.shows("cat /h", dockerfile)).toBe("buildkitsandbox\n0");
+  const given = args("BUILDKIT_SANDBOX_HOSTNAME=own", "BUILDKIT_CACHE_MOUNT_NS=other");
+  expect(await it.shows("cat /h", dockerfile, [...given, "--no-cache"])).toBe("own\n0");
+  const { exitCode, stderr } = await it.build(
+    `${FROM}MAINTAINER me`,
+    args("BUILDKIT_DOCKERFILE_CHECK=error=true"),
+  );
+  expect(exitCode).not.toBe(0);
+  expect(stderr).toContain("MaintainerDeprecated");
+  expect(
+    await it.build(`# check=error=true\n${FROM}MAINTAINER me`, args("BUILDKIT_DOCKERFILE_CHECK=skip=all")),
+  ).toMatchObject({ exitCode: 0 });
+});
+
 test("warnings name their rule", async () => {
   const { stderr } = await it.build(`${FROM}MAINTAINER me`);
   expect(stderr).toMatch(/Warning: MaintainerDeprecated: .*Dockerfile:2\)/);
