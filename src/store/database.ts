@@ -62,7 +62,7 @@ CREATE TABLE recoded_layers (diff_id TEXT NOT NULL, compression TEXT NOT NULL, l
 const IMAGE_LABELS = "ALTER TABLE images ADD COLUMN labels TEXT";
 
 /** What each version adds to the one before it, the first to an empty database. */
-const UPGRADES = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS, IMAGE_LABELS];
+export const UPGRADES: readonly string[] = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS, IMAGE_LABELS];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */
 const BUSY_TIMEOUT = 30_000;

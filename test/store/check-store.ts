@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { storeSource } from "../../src/image/store-transport.ts";
+import { allIndexes } from "../../src/store/indexes.ts";
 import { allContainers, allImages, unusedThings } from "../../src/store/records.ts";
 import type { StoreFiles } from "../../src/store/store.ts";
 import { validateImage } from "../../src/transport/validate.ts";
@@ -16,6 +17,7 @@ export function findFaults(store: StoreFiles): string[] {
   const known = new Set([...snapshots, ...rows("SELECT digest AS it FROM blobs")]);
   const users = [
     ...allImages(store.db).map(({ id }) => `image:${id}`),
+    ...allIndexes(store.db).map(({ id }) => `index:${id}`),
     ...allContainers(store.db).map(({ id }) => `container:${id}`),
     ...rows("SELECT 'cache:' || key AS it FROM cache"),
     ...names("tmp").map((id) => `session:${id}`),
@@ -37,9 +39,9 @@ export function findFaults(store: StoreFiles): string[] {
     ...rows("SELECT DISTINCT thing AS it FROM uses")
       .filter((thing) => !known.has(thing))
       .map((thing) => `${thing} is used and is gone`),
-    ...rows("SELECT name AS it FROM names WHERE image_id NOT IN (SELECT id FROM images)").map(
-      (name) => `${name} names nothing`,
-    ),
+    ...rows(
+      "SELECT name AS it FROM names WHERE image_id NOT IN (SELECT id FROM images UNION ALL SELECT id FROM indexes)",
+    ).map((name) => `${name} names nothing`),
     ...mountsMentioning(store.root).map((line) => `mounted: ${line}`),
   ];
 }

@@ -1,83 +1,50 @@
-// Protects the store from databases that are not what they should be, and says what is wrong with the place.
+// Protects stores that older versions made: each is brought to the schema that a new one has; newer ones are refused.
 import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { CooperError } from "../../src/base/errors.ts";
-import { listContainers, listImages, openStore, storeInfo } from "../../src/index.ts";
-import { openStoreFiles } from "../../src/store/store.ts";
+import { openDatabase, UPGRADES } from "../../src/store/database.ts";
 
-const work = mkdtempSync(join(tmpdir(), "cooper-database-"));
+const work = mkdtempSync("/var/tmp/cooper-database-");
 afterAll(() => rmSync(work, { recursive: true, force: true }));
-let number = 0;
-const fresh = () => join(work, `store-${number++}`);
 
-function refusal(root: string): CooperError {
-  try {
-    openStoreFiles(root)[Symbol.dispose]();
-  } catch (error) {
-    return error as CooperError;
-  }
-  throw new Error("It opened");
+/** Tables with their columns, and indexes. */
+function shapeOf(database: Database): string[] {
+  const parts = database
+    .query("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name")
+    .all() as { type: string; name: string }[];
+  return parts.flatMap(({ type, name }) => [
+    `${type} ${name}`,
+    ...(type !== "table" ? [] : (database.query(`PRAGMA table_info(${name})`).all() as object[])).map(
+      (column) => JSON.stringify(column),
+    ),
+  ]);
 }
 
-describe("a store", () => {
-  test("that does not exist is made, an empty one, whoever asks", async () => {
-    const root = join(fresh(), "deep/down");
-    await using store = await openStore({ root, runRoot: join(work, "run") });
-    expect(listImages(store)).toEqual([]);
-    expect(listContainers(store)).toEqual([]);
-    expect(await storeInfo(store)).toMatchObject({ images: 0, containers: 0, layers: 0 });
-    // Reading opens no session.
-    expect(readdirSync(join(root, "tmp"))).toEqual([]);
-    expect(existsSync(join(root, "oci-layout"))).toBe(true);
-  });
+function databaseOf(version: number, name = `version-${version}.db`): string {
+  const path = join(work, name);
+  const database = new Database(path, { create: true });
+  for (const statements of UPGRADES.slice(0, version)) database.run(statements);
+  database.run(`PRAGMA user_version = ${version}`);
+  database.close();
+  return path;
+}
 
-  test("of which a kill left only the directories is finished", () => {
-    const root = fresh();
-    openStoreFiles(root)[Symbol.dispose]();
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(join(root, `cooper.db${suffix}`), { force: true });
-    writeFileSync(join(root, "cooper.db"), "");
-    using store = openStoreFiles(root);
-    expect(store.db.query("SELECT count(*) AS count FROM images").get()).toEqual({ count: 0 });
+describe.each(UPGRADES.map((_, index) => index + 1))("version %d", (version) => {
+  test("is opened with the schema of today", () => {
+    using fresh = openDatabase(join(work, `fresh-${version}.db`));
+    using upgraded = openDatabase(databaseOf(version));
+    expect(shapeOf(upgraded)).toEqual(shapeOf(fresh));
+    expect(upgraded.query("PRAGMA user_version").get()).toEqual({ user_version: UPGRADES.length });
   });
+});
 
-  test("of a later version is refused, and not changed", () => {
-    const root = fresh();
-    openStoreFiles(root)[Symbol.dispose]();
-    const db = new Database(join(root, "cooper.db"));
-    db.run("PRAGMA user_version = 4711");
-    db.close();
-    const error = refusal(root);
-    expect(error).toMatchObject({ code: "unsupported", message: expect.stringContaining("4711") });
-    expect(error.hint).toContain("--root");
-    expect(refusal(root).code).toBe("unsupported");
-  });
-
-  test("whose database is something else is refused", () => {
-    const root = fresh();
-    openStoreFiles(root)[Symbol.dispose]();
-    writeFileSync(
-      join(root, "cooper.db"),
-      "this is not a database, and was never meant to be one\n".repeat(100),
-    );
-    expect(refusal(root)).toMatchObject({ code: "system", message: expect.stringContaining(root) });
-  });
-
-  test("in a place that is a file is refused", () => {
-    const root = fresh();
-    writeFileSync(root, "");
-    expect(refusal(root)).toMatchObject({ code: "system", message: expect.stringContaining(root) });
-  });
-
-  test("in a place where nothing can be made is refused", () => {
-    expect(refusal("/proc/nowhere/store")).toMatchObject({
-      code: "system",
-      message: expect.stringContaining("/proc/nowhere"),
-    });
-    mkdirSync(join(work, "directory"));
-    mkdirSync(join(work, "directory/cooper.db"));
-    expect(refusal(join(work, "directory")).code).toBe("system");
-  });
+test("a newer version is refused, and stays as it is", () => {
+  const path = databaseOf(UPGRADES.length, "newer.db");
+  const database = new Database(path);
+  database.run("PRAGMA user_version = 1000");
+  database.close();
+  expect(() => openDatabase(path)).toThrow(/version 1000/);
+  using again = new Database(path);
+  expect(again.query("PRAGMA user_version").get()).toEqual({ user_version: 1000 });
 });
