@@ -1,7 +1,7 @@
 /** Owners, modes, times and extended attributes of copies. */
 import { chmodSync, fchmodSync, fchownSync, fstatSync, lchownSync, lstatSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
-import { getXattr, listXattrs, removeXattr, setTimes, setXattr } from "../base/libc.ts";
+import { getXattr, listXattrs, removeXattr, setTimes, setTimesOf, setXattr } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";
 import type { WalkedEntry } from "./walk-sources.ts";
@@ -86,7 +86,7 @@ export function applyToFile(fd: number, path: string, metadata: Metadata, option
   if (give || (now.mode & 0o7777) !== metadata.mode) fchmodSync(fd, metadata.mode);
   if (options.ownership === "xattr") recordOwner(path, metadata, now);
   copyXattrs(path, metadata);
-  setTimes(path, metadata.mtimeNs);
+  setTimesOf(fd, metadata.mtimeNs);
 }
 
 /** Gives a directory, device, fifo or symbolic link its metadata. */

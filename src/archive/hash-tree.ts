@@ -163,12 +163,12 @@ export function digestContent(content: ContentReference, cache?: StatCache): Dig
   if (content.size === 0) return EMPTY;
   const known = cache?.get(content.key);
   if (known !== undefined) return known;
-  const digest = digestFile(content.source);
+  const digest = digestFile(content);
   cache?.put(content.key, digest);
   return digest;
 }
 
-function digestFile(path: string): Digest {
+function digestFile({ source: path, size }: ContentReference): Digest {
   try {
     const fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
@@ -176,8 +176,9 @@ function digestFile(path: string): Digest {
       const hash = new Digester();
       for (;;) {
         const read = readSync(fd, buffer, 0, buffer.length, null);
-        if (read === 0) return hash.digest();
         hash.update(buffer.subarray(0, read));
+        // A small file is read at once: less than was asked for, and all that there should be, is its end.
+        if (read === 0 || (read < buffer.length && hash.size === size)) return hash.digest();
       }
     } finally {
       closeSync(fd);
