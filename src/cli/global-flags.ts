@@ -1,4 +1,5 @@
 /** Flags that every command takes, before or after its name. */
+import { resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { FlagTable, GlobalValues, LogLevel } from "./command.ts";
 
@@ -27,18 +28,40 @@ export const GLOBAL_FLAGS = {
     default: "warn",
     help: "trace, debug (errors with their causes), info, warn, error (no warnings), fatal or panic",
   },
+  "registries-conf": {
+    type: "string",
+    placeholder: "file",
+    help: "in place of the user's and the system's registries.conf",
+  },
+  "registries-conf-dir": {
+    type: "string",
+    placeholder: "dir",
+    help: "in place of the user's and the system's registries.conf.d",
+  },
+  "short-name-alias-conf": {
+    type: "string",
+    placeholder: "file",
+    help: "in place of the short names that Podman has noted",
+  },
 } as const satisfies FlagTable;
 
+/** Variables by which the transport knows of these; the process inside the user namespace has them too. */
+const FILE_VARIABLES = {
+  "registries-conf": "CONTAINERS_REGISTRIES_CONF",
+  "registries-conf-dir": "COOPER_REGISTRIES_CONF_DIR",
+  "short-name-alias-conf": "COOPER_SHORT_NAME_ALIAS_CONF",
+} as const;
+
+/** Makes the files that were named this process's. */
+function nameFiles(values: Record<string, unknown>): void {
+  for (const [flag, variable] of Object.entries(FILE_VARIABLES)) {
+    const path = values[flag];
+    if (typeof path === "string" && path !== "") process.env[variable] = resolve(path);
+  }
+}
+
 /** Global flags of Buildah that Cooper does not have yet. */
-export const UNSUPPORTED_GLOBALS = [
-  "cgroup-manager",
-  "registries-conf",
-  "registries-conf-dir",
-  "short-name-alias-conf",
-  "storage-opt",
-  "userns-gid-map",
-  "userns-uid-map",
-];
+export const UNSUPPORTED_GLOBALS = ["cgroup-manager", "storage-opt", "userns-gid-map", "userns-uid-map"];
 
 const LEVELS: readonly string[] = [
   "trace",
@@ -50,7 +73,7 @@ const LEVELS: readonly string[] = [
   "panic",
 ] satisfies LogLevel[];
 
-/** Checks the global flags' values. Throws `usage`. */
+/** Checks the global flags' values; files about registries hold for the whole process from here. Throws `usage`. */
 export function globalValues(values: Record<string, unknown>): GlobalValues {
   const level = String(values["log-level"] ?? "warn");
   const normal = level === "warning" ? "warn" : level;
@@ -59,6 +82,7 @@ export function globalValues(values: Record<string, unknown>): GlobalValues {
       hint: `one of ${LEVELS.join(", ")}`,
     });
   }
+  nameFiles(values);
   return {
     root: values.root as string | undefined,
     runRoot: values.runroot as string | undefined,

@@ -62,7 +62,7 @@ const VENDOR = "/usr/share/containers/registries.conf";
 
 /**
  * Reads the configuration: CONTAINERS_REGISTRIES_CONF, else the user's file, else the system's; then every drop-in of
- * the system and of the user, each overriding what came before. Throws `invalid`, `not-found` for the variable's file.
+ * COOPER_REGISTRIES_CONF_DIR, else of the system and of the user, each overriding what came before. Throws `invalid`, `not-found` for the variable's file.
  */
 export function loadRegistriesConf(): RegistriesConf {
   const home = process.env.HOME ?? homedir();
@@ -77,7 +77,8 @@ export function loadRegistriesConf(): RegistriesConf {
   const user = `${home}/.config/containers/registries.conf`;
   const main = named || [user, SYSTEM, VENDOR].find((path) => existsSync(path));
   if (main !== undefined) merge(conf, readConf(main));
-  for (const directory of [`${SYSTEM}.d`, `${user}.d`]) {
+  const dropInDirectory = process.env.COOPER_REGISTRIES_CONF_DIR;
+  for (const directory of dropInDirectory ? [dropInDirectory] : [`${SYSTEM}.d`, `${user}.d`]) {
     for (const name of dropIns(directory)) merge(conf, readConf(join(directory, name)));
   }
   for (const [short, full] of readAliasCache(home)) conf.aliases.set(short, full);
@@ -97,10 +98,11 @@ function dropIns(directory: string): string[] {
 
 /** What Podman noted when a user chose a registry for a short name. */
 function readAliasCache(home: string): [string, string][] {
-  const path =
+  const usual =
     process.getuid?.() === 0
       ? "/var/cache/containers/short-name-aliases.conf"
       : join(process.env.XDG_CACHE_HOME || `${home}/.cache`, "containers/short-name-aliases.conf");
+  const path = process.env.COOPER_SHORT_NAME_ALIAS_CONF || usual;
   return existsSync(path) ? Object.entries(readConf(path).aliases ?? {}) : [];
 }
 
