@@ -218,16 +218,16 @@ describe("removing", () => {
 });
 
 test("a name that is gone while its container is not: the container is found by name and by prefix", async () => {
-  const first = await from(store, "one", { name: "c" });
+  const first = await from(store, "one", { name: "xc" });
   const second = await from(store, "one");
   expect(second.name).toBe("one-working-container");
   expect((await from(store, "one")).name).toBe("one-working-container-1");
-  expect((await openContainer(store, first.id.slice(0, 16))).name).toBe("c");
-  expect((await refusal(() => from(store, "one", { name: "c" }))).code).toBe("exists");
+  expect((await openContainer(store, first.id.slice(0, 16))).name).toBe("xc");
+  expect((await refusal(() => from(store, "one", { name: "xc" }))).code).toBe("exists");
   expect((await refusal(() => openContainer(store, "nobody"))).code).toBe("not-found");
-  await first.rename("d");
-  expect((await refusal(() => openContainer(store, "c"))).code).toBe("not-found");
-  expect((await refusal(() => second.rename("d"))).code).toBe("exists");
+  await first.rename("xd");
+  expect((await refusal(() => openContainer(store, "xc"))).code).toBe("not-found");
+  expect((await refusal(() => second.rename("xd"))).code).toBe("exists");
   await first.remove();
   expect((await refusal(() => first.commit("late"))).code).toBe("not-found");
 });

@@ -46,9 +46,12 @@ describe.each(rootOnly)("as $kind", () => {
         stderr: "pipe",
       });
       let done = 0;
-      for await (const dots of child.stdout) {
-        done += dots.length;
-        if (done >= operations) break;
+      // Not `for await`, which closes the pipe when it is left.
+      const reader = child.stdout.getReader();
+      while (done < operations) {
+        const { value } = await reader.read();
+        if (value === undefined) break;
+        done += value.length;
       }
       await Bun.sleep(after);
       child.kill("SIGKILL");
