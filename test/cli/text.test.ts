@@ -3,7 +3,14 @@ import { describe, expect, test } from "bun:test";
 import { jsonWords, splitWords } from "../../src/cli/shell-words.ts";
 import { editDistance, nearestName } from "../../src/cli/suggest.ts";
 import { renderTable } from "../../src/cli/table.ts";
-import { formatAge, formatSize, formatUptime, parseBytes, parseDuration } from "../../src/cli/units.ts";
+import {
+  formatAge,
+  formatSize,
+  formatUptime,
+  parseBytes,
+  parseDuration,
+  parseMoment,
+} from "../../src/cli/units.ts";
 
 test.each([
   [0, "0 B"],
@@ -124,4 +131,20 @@ test("near names", () => {
   expect(nearestName("layer", names)).toBe("layers");
   expect(nearestName("build", names)).toBeUndefined();
   expect(nearestName("zzzzzz", names)).toBeUndefined();
+});
+
+test.each([
+  ["24h", 1_000_000_000_000 - 86_400_000],
+  ["1m30s", 1_000_000_000_000 - 90_000],
+  ["1700000000", 1_700_000_000_000],
+  ["1700000000.5", 1_700_000_000_500],
+  ["2026-01-31T10:00:00Z", Date.UTC(2026, 0, 31, 10)],
+  ["2026-01-31T10:00:00+02:00", Date.UTC(2026, 0, 31, 8)],
+  ["2026-01-31", new Date(2026, 0, 31).getTime()],
+])("the moment %s", (text, moment) => {
+  expect(parseMoment(text, "--x", 1_000_000_000_000)).toBe(moment);
+});
+
+test.each(["", "yesterday", "2026-13-41", "h24", "-5"])("no moment: %j", (text) => {
+  expect(() => parseMoment(text, "--x")).toThrow(/time .* for --x/);
 });

@@ -109,11 +109,14 @@ describe.each(people)("as $kind", (person) => {
     );
     await site.ok("from", "--platform", "linux/s390x", "--name", "foreign", "scratch");
     await site.ok("commit", "-q", "--manifest", "list", "foreign", "localhost/foreign");
-    const digest = await site.ok("manifest", "push", "-q", "list", `oci:${site.work}/pushed:x`);
+    const digest = await site.ok("manifest", "push", "list", `oci:${site.work}/pushed:x`);
     expect(tools.manifest(`oci:${site.work}/pushed:x`)).toMatchObject({
       manifests: [{ platform: { os: "linux" } }, { platform: { os: "linux", architecture: "s390x" } }],
     });
     expect(await site.ok("digest", `oci:${site.work}/pushed:x`)).toBe(digest);
+    await site.ok("manifest", "push", "-q", "list", `oci-archive:${site.work}/pushed.tar`);
+    const run = tools.podmanRun(`oci-archive:${site.work}/pushed.tar`, ["cat", "/data/two"]);
+    expect(run, run.stderr).toMatchObject({ exitCode: 0, stdout: "twotwo\n" });
     const arch = await site.ok(
       "image",
       "inspect",

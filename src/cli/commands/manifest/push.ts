@@ -22,13 +22,13 @@ export const command = defineCommand({
     digestfile: { type: "string", placeholder: "file", help: "write the digest of the list to a file" },
     "force-compression": { type: "bool", help: "compress layers anew that are compressed otherwise" },
     format: { type: "string", short: "f", placeholder: "format", help: "oci or docker (v2s2)" },
-    quiet: { type: "bool", short: "q", help: "no progress" },
+    quiet: { type: "bool", short: "q", help: "no progress and no digest" },
     "remove-signatures": { type: "bool", help: "without effect: Cooper copies none" },
     rm: { type: "bool", help: "remove the list from the store when it was sent" },
   },
   unsupported: ["add-compression", "sign-by"],
   details: [
-    "DESTINATION is docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME] or dir:DIR; without it the list goes to the registry that its name tells. The digest of the list is printed.",
+    "DESTINATION is docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME] or dir:DIR; without it the list goes to the registry that its name tells. The digest of the list is printed, unless --quiet.",
   ],
   examples: [
     "cooper manifest push registry.example.com/hello:1.0",
@@ -56,7 +56,7 @@ export const command = defineCommand({
     const { pushManifest } = await api();
     const { digest } = await pushManifest(await store(), list, destination, options);
     if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, digest);
-    writeOut(`${digest}\n`);
+    if (!flags.quiet) writeOut(`${digest}\n`);
     return 0;
   },
 });
