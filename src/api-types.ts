@@ -464,6 +464,11 @@ export interface StoreInfo {
   images: number;
   containers: number;
   layers: number;
+  /** How much this host lets Cooper do, 0 (root) to 4 (docs/rootless.md), and that in words. */
+  tier: number;
+  tierSummary: string;
+  /** Network of commands that ask for none. */
+  network: string;
   kernel: string;
   cores: number;
   memoryBytes: number;

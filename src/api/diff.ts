@@ -4,6 +4,7 @@ import type { FileChange, Store } from "../api-types.ts";
 import { compareStacks } from "../archive/compare-stacks.ts";
 import { packLayer } from "../archive/pack-layer.ts";
 import { CooperError } from "../base/errors.ts";
+import { fileIds } from "../base/process-ids.ts";
 import { findContainer, snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
 import { requireInstance } from "../image/list-instance.ts";
 import { requireImage } from "../store/images.ts";
@@ -85,7 +86,7 @@ export async function* exportRoot(
       ? undefined
       : await lockFile(join(files.root, "containers", container.id, "lock"), "exclusive", options.signal);
   const { all } = await stackOf(files, name);
-  for (const chunk of packLayer({ diffs: all, below: [] })) {
+  for (const chunk of packLayer({ diffs: all, below: [], ids: fileIds() })) {
     if (options.signal?.aborted)
       throw new CooperError("cancelled", `Exporting ${name} was cancelled`, { cause: options.signal.reason });
     yield chunk;

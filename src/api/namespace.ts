@@ -8,6 +8,7 @@ import {
   unshareAndExecute,
 } from "../sandbox/user-namespace.ts";
 import { findContainer } from "../container/working-container.ts";
+import { keepsOwnersInNotes } from "../store/owner-notes.ts";
 import { openStoreFiles } from "../store/store.ts";
 import { storePaths } from "./store.ts";
 
@@ -25,10 +26,14 @@ export function enterUserNamespace(
   if (namespaceState().kind !== "unprivileged") return;
   const keeperPid = options.container === undefined ? undefined : keeperOf(options.container, options);
   const [execPath, ...rest] = selfCommand();
-  enter(
-    { execPath: execPath!, argv: [execPath!, ...rest, ...process.argv.slice(2)], env: process.env },
-    keeperPid === undefined ? {} : { keeperPid },
-  );
+  const self = {
+    execPath: execPath!,
+    argv: [execPath!, ...rest, ...process.argv.slice(2)],
+    env: process.env,
+  };
+  // A store whose owners are noted beside its files is read by one id only.
+  const oneId = keepsOwnersInNotes(storePaths(options).root);
+  enter(self, keeperPid === undefined ? { oneId } : { keeperPid });
 }
 
 /** The program that runs now: the compiled file, or the runtime and its script. */

@@ -4,8 +4,12 @@ import { cpus, homedir, release, totalmem } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import type { Store, StoreInfo, StoreOptions } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
+import { loadContainersConf } from "../sandbox/containers-conf.ts";
 import { listRuntimes } from "../sandbox/select-sandbox.ts";
-import { namespaceState } from "../sandbox/user-namespace.ts";
+import { TIER_SUMMARIES } from "../sandbox/tier.ts";
+import { defaultNetwork } from "../sandbox/network.ts";
+import { expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
+import { agreeOnOwners } from "../store/owner-notes.ts";
 import { counts } from "../store/records.ts";
 import { type DriverName, openStoreFiles, type StoreFiles } from "../store/store.ts";
 import packageJson from "../../package.json" with { type: "json" };
@@ -44,6 +48,8 @@ export async function openStore(options: StoreOptions = {}): Promise<Store> {
   const { root, runRoot } = storePaths(options);
   const driver = driverFor(options);
   const files = openStoreFiles(root);
+  // Unprivileged processes only look at records.
+  if (namespaceState().kind !== "unprivileged") agreeOnOwners(files);
   const store: OpenStore = {
     root,
     runRoot,
@@ -80,6 +86,8 @@ export async function storeInfo(store: Store): Promise<StoreInfo> {
     runRoot: store.runRoot,
     driver: store.driver,
     rootless: state.kind !== "root",
+    ...tierFacts(),
+    network: loadContainersConf().network ?? defaultNetwork(),
     isolation: runtimes[0]?.name,
     runtimes,
     uidMap: readMap("/proc/self/uid_map"),
@@ -90,6 +98,11 @@ export async function storeInfo(store: Store): Promise<StoreInfo> {
     memoryBytes: totalmem(),
     version: VERSION,
   };
+}
+
+function tierFacts(): Pick<StoreInfo, "tier" | "tierSummary"> {
+  const { tier, why } = expectedTier();
+  return { tier, tierSummary: `${TIER_SUMMARIES[tier]}${why === undefined ? "" : ` (${why})`}` };
 }
 
 function readMap(file: string): [number, number, number][] {

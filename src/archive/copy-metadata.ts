@@ -55,7 +55,9 @@ export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metada
     else xattrs.push([name, value]);
   }
   const { uid, gid } = options.owner ?? recorded ?? { uid: Number(stat.uid), gid: Number(stat.gid) };
-  const mode = recorded?.mode ?? Number(stat.mode) & 0o7777;
+  // Cooper notes owners only, beside modes that are the file's own and may have changed since.
+  const noted = options.ownership === "xattr" ? undefined : recorded?.mode;
+  const mode = noted ?? Number(stat.mode) & 0o7777;
   const isLink = stat.isSymbolicLink();
   return {
     uid,

@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { copyFiles } from "../archive/copy-tree.ts";
 import { packLayer } from "../archive/pack-layer.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
+import { fileIds } from "../base/process-ids.ts";
 import { containerBase } from "../container/container-base.ts";
 import { createBuildContainer, snapshotter, treeOf } from "../container/working-container.ts";
 import { pushImage } from "../image/move-image.ts";
@@ -110,6 +111,7 @@ function exportTar(store: StoreFiles, request: BuildRequest, imageId: string, de
     const tar = packLayer({
       diffs: stack.map((id) => snapshotPath(store, id)),
       below: [],
+      ids: fileIds(),
       ...(timestamp === undefined || timestamp.files === "keep"
         ? {}
         : { timestamp: timestamp.seconds, timestampMode: timestamp.files }),

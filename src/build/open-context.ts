@@ -13,6 +13,7 @@ import { resolve } from "node:path";
 import { decompress } from "../archive/compression.ts";
 import { extractArchive } from "../archive/extract-archive.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
+import { fileIds } from "../base/process-ids.ts";
 import { download } from "../container/download.ts";
 import { isTarArchive } from "../container/is-tar-archive.ts";
 import { parseGitReference } from "../plan/git-reference.ts";
@@ -80,6 +81,7 @@ async function unpacked(fetching: Fetching, file: string, shown: string): Promis
     // Files of a context are root's in the image, whoever packed them.
     await extractArchive(decompress(createReadStream(file, { highWaterMark: 1 << 20 })), directory, "/", {
       owner: { uid: 0, gid: 0 },
+      ids: fileIds(),
       signal: fetching.signal,
     });
   } catch (error) {

@@ -1,14 +1,5 @@
 /** The --mount flags of RUN: what each becomes in this process's mount namespace, and how it goes away again. */
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { copyTree } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
@@ -16,6 +7,7 @@ import { digestHex, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { MNT, MS, mount, umount } from "../base/libc.ts";
 import { encodeName, fsPath } from "../base/path-bytes.ts";
+import { fileOwnership, giveAway } from "../base/process-ids.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import { type FileLock, lockFile, tryLock } from "../store/locks.ts";
@@ -158,11 +150,11 @@ async function fillCache(build: Build, wanted: Of<"cache">, directory: string): 
   const filling = build.store.session.path("cache");
   if (wanted.from !== undefined) {
     const root = await originRoot(build, wanted.from);
-    copyTree(resolveInRoot(root, wanted.source), filling, {});
+    copyTree(resolveInRoot(root, wanted.source), filling, { ownership: fileOwnership() });
   } else {
     mkdirSync(filling, { mode: wanted.mode });
     chmodSync(filling, wanted.mode);
-    chownSync(filling, wanted.uid, wanted.gid);
+    giveAway(filling, wanted);
   }
   try {
     renameSync(filling, directory);
@@ -196,7 +188,7 @@ function secretMount(
   });
   const file = join(directory, "secret");
   writeFileSync(file, value, { mode: 0o600 });
-  chownSync(file, wanted.uid, wanted.gid);
+  giveAway(file, wanted);
   chmodSync(file, wanted.mode);
   prepared.mounts.push({
     type: "bind",

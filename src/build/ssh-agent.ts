@@ -1,9 +1,10 @@
 /** --ssh: an agent's socket as the command of a RUN sees it, with the owner and mode that its mount asks for. */
-import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import type { Server } from "node:net";
 import { join } from "node:path";
 import { CooperError, messageOf } from "../base/errors.ts";
 import { findProgram, runProcess } from "../base/process.ts";
+import { giveAway } from "../base/process-ids.ts";
 import type { MountOp } from "../plan/types.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import type { Build } from "./build-image.ts";
@@ -31,7 +32,7 @@ export async function sshMount(
   const socket = join(directory, "socket");
   const server = await forward(socket, agent);
   undo.push(() => server.close());
-  chownSync(socket, wanted.uid, wanted.gid);
+  giveAway(socket, wanted);
   chmodSync(socket, wanted.mode);
   return { type: "bind", source: socket, target: wanted.target ?? "/run/buildkit/ssh_agent.0" };
 }

@@ -9,6 +9,7 @@ import { matchSources } from "../archive/match-sources.ts";
 import { hostPath, type PathFilter, viewOf } from "../archive/source-view.ts";
 import { setTimes } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
+import { fileIds, fileOwnership } from "../base/process-ids.ts";
 import { isTarArchive } from "./is-tar-archive.ts";
 import { lookupOwner } from "./user.ts";
 
@@ -47,6 +48,7 @@ function treeOptions(placement: Placement): CopyTreeOptions {
   const owner = placement.chown === undefined ? undefined : lookupOwner(placement.root, placement.chown);
   return {
     blockDevices: "character",
+    ownership: fileOwnership(),
     ...(placement.keepOwners ? { owner } : { owner: owner ?? { uid: 0, gid: 0 }, capabilities: false }),
     ...(placement.chmod === undefined ? {} : { chmod: parseChmod(placement.chmod) }),
   };
@@ -111,6 +113,7 @@ async function unpackInto(file: string, directory: string, placement: Placement)
     placement.root,
     inRoot,
     {
+      ids: fileIds(),
       ...(owner === undefined ? {} : { owner }),
       ...(placement.signal === undefined ? {} : { signal: placement.signal }),
     },

@@ -4,6 +4,7 @@ import { applyLayer } from "../archive/apply-layer.ts";
 import { decompress } from "../archive/compression.ts";
 import { copyTree } from "../archive/copy-tree.ts";
 import { CooperError } from "../base/errors.ts";
+import { fileIds, fileOwnership } from "../base/process-ids.ts";
 import { newImageConfig } from "../oci/config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import type { ContainerConfig, ImageFormat } from "../oci/types.ts";
@@ -54,10 +55,13 @@ export async function importRoot(
 async function fill(source: string, directory: string, signal: AbortSignal | undefined): Promise<void> {
   if (source !== "-" && statSync(source).isDirectory()) {
     rmSync(directory, { recursive: true });
-    copyTree(source, directory, {});
+    copyTree(source, directory, { ownership: fileOwnership() });
     return;
   }
   const bytes: AsyncIterable<Uint8Array> =
     source === "-" ? Bun.stdin.stream() : createReadStream(source, { highWaterMark: 1 << 20 });
-  await applyLayer(decompress(bytes), directory, signal === undefined ? {} : { signal });
+  await applyLayer(decompress(bytes), directory, {
+    ids: fileIds(),
+    ...(signal === undefined ? {} : { signal }),
+  });
 }

@@ -3,6 +3,7 @@ import { applyLayer } from "../archive/apply-layer.ts";
 import { decompress } from "../archive/compression.ts";
 import { type Digest, Digester } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
+import { fileIds } from "../base/process-ids.ts";
 import type { Descriptor, Manifest } from "../oci/types.ts";
 import { streamBlob } from "../store/blobs.ts";
 import {
@@ -116,7 +117,7 @@ async function unpack(
 ): Promise<SizedLayer> {
   const digester = new Digester();
   const id = await makeSnapshotSlowly(store, async (directory) => {
-    await applyLayer(digesting(decompress(content), digester), directory);
+    await applyLayer(digesting(decompress(content), digester), directory, { ids: fileIds() });
     requireDiffId(descriptor, digester.digest(), diffId);
   });
   return { diffId, stack: [id], size: digester.size };

@@ -1,14 +1,17 @@
 /** What every isolation needs before a command starts: files, mount points, limits and the seccomp filter. */
 import { chmodSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { hasOneId } from "../base/process-ids.ts";
 import { loadContainersConf } from "./containers-conf.ts";
 import { MountPointNotes } from "./mountpoint-notes.ts";
 import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
 import { hostsFile, resolvConf } from "./network-files.ts";
 import { clampRlimits, type Rlimit } from "./rlimits.ts";
+import { oneIdFiles } from "./one-id-files.ts";
 import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
 import { mountsOf } from "./runtime-spec.ts";
 import { defaultSeccomp, type SeccompFilter } from "./seccomp.ts";
+import { pretendingIds } from "./seccomp-one-id.ts";
 import type { RunSpec } from "./types.ts";
 import { namespaceState } from "./user-namespace.ts";
 
@@ -59,6 +62,11 @@ export async function prepareRun(
 }
 
 async function seccompOf(spec: RunSpec): Promise<SeccompFilter | undefined> {
+  const filter = await askedSeccomp(spec);
+  return hasOneId() ? pretendingIds(filter) : filter;
+}
+
+async function askedSeccomp(spec: RunSpec): Promise<SeccompFilter | undefined> {
   if (spec.seccomp === "unconfined") return undefined;
   if (spec.seccomp === "default") return defaultSeccomp(spec.capabilities);
   // Loaded only for those who have a profile: its schemas cost milliseconds.
@@ -71,15 +79,17 @@ function writeFiles(spec: RunSpec, directory: string, network: NetworkFacts): Pr
   const { baseHostsFile } = conf;
   const base = baseHostsFile?.startsWith("/") ? { baseHosts: baseHostsFile } : {};
   const texts: Record<string, string> = {
-    "resolv.conf": resolvConf(spec, network.forwarder),
-    hostname: `${spec.hostname}\n`,
+    "/etc/resolv.conf": resolvConf(spec, network.forwarder),
+    "/etc/hostname": `${spec.hostname}\n`,
+    ...(hasOneId() ? oneIdFiles(spec.rootfs) : {}),
   };
-  if (!conf.noHosts && baseHostsFile !== "image") texts.hosts = hostsFile(spec, { ...base, ...network });
-  return Object.entries(texts).map(([name, text]) => {
-    const source = join(directory, name);
+  if (!conf.noHosts && baseHostsFile !== "image")
+    texts["/etc/hosts"] = hostsFile(spec, { ...base, ...network });
+  return Object.entries(texts).map(([target, text]) => {
+    const source = join(directory, basename(target));
     writeFileSync(source, text);
     chmodSync(source, 0o644); // whatever the umask
-    return { source, target: `/etc/${name}` };
+    return { source, target };
   });
 }
 

@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { CooperError, messageOf } from "../base/errors.ts";
 import { splitDevice } from "../base/libc.ts";
+import { hasOneId } from "../base/process-ids.ts";
 import type { Rlimit } from "./rlimits.ts";
 import type { SeccompFilter } from "./seccomp.ts";
 import type { RunMount, RunSpec } from "./types.ts";
@@ -57,7 +58,7 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
     process: {
       terminal: spec.terminal,
       ...(host.terminalSize === undefined ? {} : { consoleSize: host.terminalSize }),
-      user: spec.user,
+      user: userOf(spec),
       args: spec.argv,
       env: spec.env,
       cwd: spec.cwd,
@@ -89,6 +90,11 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
       ...(host.seccomp === undefined ? {} : { seccomp: host.seccomp }),
     },
   };
+}
+
+/** Where there is one id, everybody is it. */
+function userOf({ user }: RunSpec): RunSpec["user"] {
+  return hasOneId() ? { uid: 0, gid: 0, additionalGids: [] } : user;
 }
 
 function limit(value: number): unknown {
@@ -138,7 +144,15 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
       destination: "/dev/pts",
       type: "devpts",
       source: "devpts",
-      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+      // Group 5 (tty) does not exist where there is one id.
+      options: [
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+        ...(hasOneId() ? [] : ["gid=5"]),
+      ],
     },
     borrowed
       ? { destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "rprivate", ...plain, "ro"] }

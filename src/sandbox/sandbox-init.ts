@@ -11,6 +11,7 @@ import {
   sethostname,
   setrlimit,
 } from "../base/libc.ts";
+import { hasOneId } from "../base/process-ids.ts";
 import { CAPABILITY_NAMES, capabilityMask } from "./capabilities.ts";
 import { RLIMIT_NUMBERS, type Rlimit } from "./rlimits.ts";
 import { enterRoot, maskPaths, mountAll, populateDev, type SandboxMount } from "./sandbox-mounts.ts";
@@ -87,12 +88,13 @@ const PR_SET_NO_NEW_PRIVS = 38;
  * CAP_SETPCAP, so it goes before the user does.
  */
 function dropPrivileges(run: RunSpec, lastCapability: number, filter: Uint8Array | undefined): void {
+  const oneId = hasOneId();
   if (run.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1);
   else if (filter !== undefined) loadSeccompFilter(filter);
   for (let number = 0; number <= lastCapability; number++) {
     if (!run.capabilities.includes(CAPABILITY_NAMES[number] ?? "")) prctl(PR_CAPBSET_DROP, number);
   }
-  becomeUser(run.user.uid, run.user.gid, run.user.additionalGids);
+  if (!oneId) becomeUser(run.user.uid, run.user.gid, run.user.additionalGids);
   const usable = run.user.uid === 0 ? capabilityMask(run.capabilities) : 0n;
   capset(usable, usable, 0n);
   if (run.noNewPrivileges && filter !== undefined) loadSeccompFilter(filter);

@@ -44,14 +44,3 @@ export function loginName(uid: number, passwd = "/etc/passwd"): string {
   }
   return String(uid);
 }
-
-/** Arguments of newuidmap(1) after the process: root is the user, the ranges follow in their order. */
-export function mapArguments(own: number, ranges: readonly IdRange[]): string[] {
-  const args = ["0", String(own), "1"];
-  let next = 1;
-  for (const { first, count } of ranges) {
-    args.push(String(next), String(first), String(count));
-    next += count;
-  }
-  return args;
-}

@@ -3,6 +3,9 @@ import { readFileSync } from "node:fs";
 import { CooperError } from "../base/errors.ts";
 import { execve } from "../base/libc.ts";
 import { findProgram } from "../base/process.ts";
+import { hasOneId } from "../base/process-ids.ts";
+import { hasMapAuto, idRanges, startMapper, waiting } from "./id-mapping.ts";
+import type { Tier } from "./tier.ts";
 
 export type NamespaceState =
   /** Root of the machine, or of an outer container. */
@@ -29,6 +32,18 @@ export function namespaceState(): NamespaceState {
   return { kind: "root" };
 }
 
+/**
+ * How much this process, or the one that enterUserNamespace() makes of it, can do; without any probe, so that a root who
+ * may not mount is taken for one who may. `why`: what keeps a user from a range of ids.
+ */
+export function expectedTier(): { tier: Tier; why?: string } {
+  const state = namespaceState();
+  if (hasOneId()) return { tier: 2 };
+  if (state.kind !== "unprivileged") return { tier: state.kind === "root" ? 0 : 1 };
+  const ranges = idRanges(state.uid);
+  return "obstacle" in ranges ? { tier: 2, why: ranges.obstacle } : { tier: 1 };
+}
+
 /** What user 0 is outside, from a uid_map; 0 in the initial namespace. */
 function outsideUser(map: string): number {
   for (const line of map.split("\n")) {
@@ -48,15 +63,20 @@ export interface SelfCommand {
 
 /**
  * Replaces this process by the same program, as root of a new user and mount namespace (util-linux `unshare`, ranges of
- * /etc/subuid through newuidmap), or of those that a keeper holds. Call finishEntering() first thing there. Errors:
+ * /etc/subuid through newuidmap where they can be mapped), or of those that a keeper holds. Call finishEntering() first
+ * thing there. Errors:
  * `unsupported` with what the host lacks; `internal` when called from inside.
  */
-export function enterUserNamespace(self: SelfCommand, options: { keeperPid?: number } = {}): never {
+export function enterUserNamespace(
+  self: SelfCommand,
+  options: { keeperPid?: number; oneId?: boolean } = {},
+): never {
   const state = namespaceState();
   if (state.kind !== "unprivileged")
     throw new CooperError("internal", "Cannot enter a user namespace: already root");
   refuseLoop(state.uid);
-  const entrance = options.keeperPid === undefined ? unshareCommand(state) : joinCommand(options.keeperPid);
+  const { keeperPid } = options;
+  const entrance = keeperPid === undefined ? unshareCommand(state, options.oneId) : joinCommand(keeperPid);
   const env = {
     ...self.env,
     [ROOTLESS_UID]: String(state.uid),
@@ -108,15 +128,21 @@ export function unshareAndExecute(command: string[], env: Record<string, string 
   execve(program, argv, env);
 }
 
-function unshareCommand(user: { uid: number }): string[] {
+/**
+ * How a user becomes root: with a range of ids where one can be mapped, else as the only one there is. `oneId`: in any
+ * case the latter, for a store whose owners are kept beside the files.
+ */
+function unshareCommand(user: { uid: number; gid: number }, oneId = false): string[] {
   const unshare = requireProgram("unshare", "util-linux");
-  requireProgram("newuidmap", "uidmap");
-  requireProgram("newgidmap", "uidmap");
-  requireRange("/etc/subuid", user.uid, "--add-subuids");
-  requireRange("/etc/subgid", user.uid, "--add-subgids");
   requireKernel(unshare);
   // Slave: what the host unmounts must not be kept busy by us.
-  return [unshare, "--user", "--map-root-user", "--map-auto", "--mount", "--propagation", "slave"];
+  const mounts = ["--mount", "--propagation", "slave"];
+  const ranges = oneId ? undefined : idRanges(user.uid);
+  if (ranges === undefined || "obstacle" in ranges) return [unshare, "--user", "--map-root-user", ...mounts];
+  const isSimple = ranges.uids.length === 1 && ranges.gids.length === 1;
+  if (isSimple && hasMapAuto(unshare)) return [unshare, "--user", "--map-root-user", "--map-auto", ...mounts];
+  startMapper(user.uid, user.gid, ranges);
+  return waiting(unshare);
 }
 
 function joinCommand(pid: number): string[] {
@@ -130,36 +156,6 @@ function requireProgram(name: string, debianPackage: string): string {
   throw new CooperError("unsupported", `Cannot make a user namespace: there is no ${name}`, {
     hint: `Install the package ${debianPackage} (shadow-utils or util-linux on other distributions)`,
   });
-}
-
-/** Login name of a user; Bun's userInfo() takes $USER's word for it. */
-function userName(uid: number): string {
-  for (const line of readFileSync("/etc/passwd", "utf8").split("\n")) {
-    const [name, , id] = line.split(":");
-    if (id === String(uid) && name !== undefined) return name;
-  }
-  // Directory services answer to id(1).
-  const { exitCode, stdout } = Bun.spawnSync(["id", "-un", String(uid)], { stderr: "ignore" });
-  return exitCode === 0 ? stdout.toString().trim() : String(uid);
-}
-
-function requireRange(file: string, uid: number, flag: string): void {
-  const user = userName(uid);
-  let text = "";
-  try {
-    text = readFileSync(file, "utf8");
-  } catch {
-    // No file, no ranges.
-  }
-  const owners = new Set(text.split("\n").map((line) => line.split(":")[0]));
-  if (owners.has(user) || owners.has(String(uid))) return;
-  throw new CooperError(
-    "unsupported",
-    `Cannot make a user namespace: ${file} gives the user ${user} no range of ids`,
-    {
-      hint: `As root: usermod ${flag} 100000-165535 ${user}`,
-    },
-  );
 }
 
 function requireKernel(unshare: string): void {

@@ -1,6 +1,7 @@
 /** Snapshots as layer tars: what a commit hashes and a push sends, byte for byte the same each time. */
 import { packLayer } from "../archive/pack-layer.ts";
 import { type Digest, Digester } from "../base/digest.ts";
+import { fileIds } from "../base/process-ids.ts";
 import { addLayer, findLayer, findVariant } from "./records.ts";
 import { type StoreFiles, snapshotPath } from "./store.ts";
 
@@ -29,6 +30,7 @@ export function layerTar(store: StoreFiles, layer: LayerToPack): Generator<Uint8
   return packLayer({
     diffs: layer.stack.map((id) => snapshotPath(store, id)),
     below: layer.below.map((id) => snapshotPath(store, id)),
+    ids: fileIds(),
     ...(layer.timestamp === undefined ? {} : { timestamp: layer.timestamp }),
     ...(layer.timestampMode === undefined ? {} : { timestampMode: layer.timestampMode }),
   });

@@ -54,8 +54,11 @@ function infoDocument(info: StoreInfo): GoMap {
       idMappings: goMap({ gidmap: idMap(info.gidMap), uidmap: idMap(info.uidMap) }),
       isolation: info.isolation ?? "",
       kernel: info.kernel,
+      network: info.network,
       os: "linux",
       rootless: info.rootless,
+      tier: info.tier,
+      tierSummary: info.tierSummary,
       uptime: formatUptime(uptime()),
     }),
     store: goMap({

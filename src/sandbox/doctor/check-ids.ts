@@ -1,6 +1,6 @@
 /** Ids for rootless builds: ranges in /etc/subuid and /etc/subgid, newuidmap and newgidmap. */
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { getXattr } from "../../base/libc.ts";
+import { hasNoNewPrivileges, isPrivileged } from "../id-mapping.ts";
 import { type IdRange, loginName, subordinateRanges } from "../subordinate-ids.ts";
 import { type Check, install, ok, warning } from "./check.ts";
 import type { Host } from "./host.ts";
@@ -99,9 +99,8 @@ function checkMapper(host: Host, name: "newuidmap" | "newgidmap"): Check {
     return warning(name, `${name} is not installed`, ONE_ID, install(host, "uidmap", "shadow-utils"));
   const stat = statSync(path);
   const setuid = (stat.mode & 0o4000) !== 0 && stat.uid === 0;
-  const privileged = setuid || getXattr(realpathSync(path), "security.capability") !== undefined;
   const capability = name === "newuidmap" ? "cap_setuid" : "cap_setgid";
-  if (!privileged) {
+  if (!isPrivileged(path)) {
     return warning(
       name,
       `${path} has neither the set-uid bit of root nor a file capability`,
@@ -144,9 +143,4 @@ function checkPrivileges(host: Host): Check[] {
       "allow it: allowPrivilegeEscalation: true in a pod, no --security-opt no-new-privileges, NoNewPrivileges=no in a unit",
     ),
   ];
-}
-
-/** Whether set-uid programs have no effect for this process (PR_SET_NO_NEW_PRIVS). */
-export function hasNoNewPrivileges(proc = "/proc"): boolean {
-  return lines(`${proc}/self/status`).some((line) => /^NoNewPrivs:\s*1$/.test(line));
 }
