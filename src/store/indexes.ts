@@ -190,7 +190,9 @@ function replaceManifest(
       if (changes === 0) return undefined;
       addInstances(db, before.id, added);
       const dropped = dropUses(db, `index:${before.id}`);
-      addUses(db, `index:${before.id}`, thingsOfIndex(store, { ...before, manifest }));
+      const things = thingsOfIndex(store, { ...before, manifest });
+      addUses(db, `index:${before.id}`, things);
+      forgetInstances(db, before.id, things);
       return dropped;
     })
     .immediate();
@@ -201,6 +203,14 @@ function addInstances(db: Database, indexId: string, instances: StoredInstance[]
   for (const { manifest, layers } of instances) {
     for (const [position, layer] of layers.entries())
       add.run(indexId, manifest, position, layer.stack.join(","), layer.diffId);
+  }
+}
+
+/** Forgets the layers of entries that are gone: an entry of that digest that comes again may have others. */
+function forgetInstances(db: Database, indexId: string, things: ReadonlySet<string>): void {
+  for (const { manifest } of storedInstances(db, indexId)) {
+    if (things.has(manifest)) continue;
+    db.query("DELETE FROM instance_layers WHERE index_id = ? AND manifest = ?").run(indexId, manifest);
   }
 }
 

@@ -142,6 +142,21 @@ describe("a list of two committed images", () => {
     expect(await code(annotateManifest(store, "list", one, { arch: "arm" }))).toBe("not-found");
   });
 
+  test("an entry that goes and comes again from elsewhere has the layers that it came with", async () => {
+    const target = layout();
+    const { digest } = await inspectImage(store, "one");
+    await copy("one", `dir:${target}`, { store });
+    await removeFromManifest(store, "list", digest);
+    await removeImage(store, "one");
+    const { root, runRoot } = store;
+    await store[Symbol.asyncDispose]();
+    store = await openStore({ root, runRoot, driver: "copy" });
+    expect((await addToManifest(store, "list", `dir:${target}`)).digest).toBe(digest);
+    expect(findFaults(filesOf(store))).toEqual([]);
+    await using container = await from(store, "list");
+    expect((await container.inspect()).baseDigest).toBe(digest);
+  });
+
   test("names move as those of images do", async () => {
     await tagImage(store, "list", ["other"]);
     expect(await manifestExists(store, "other")).toBe(true);

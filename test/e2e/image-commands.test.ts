@@ -130,6 +130,7 @@ describe.each(people)("as $kind", (person) => {
     expect((await site.cooper("manifest", "exists", "app:1")).exitCode).toBe(125);
     expect(await site.ok("from", "--name", "of-list", "list")).toBe("of-list");
     expect(await site.ok("images", "-q", "--no-trunc", "--filter", "reference=list")).toBe(`sha256:${list}`);
+    expect(await site.ok("images", "-q", "--no-trunc", "list")).toBe(`sha256:${list}`);
     expect(await site.ok("manifest", "rm", "list")).toBe(`untagged: localhost/list:latest\n${list}`);
     expect((await site.cooper("manifest", "rm", "list")).exitCode).toBe(125);
   });

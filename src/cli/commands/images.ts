@@ -43,9 +43,9 @@ export const command = defineCommand({
     if (flags.quiet && flags.format !== undefined)
       throw new CooperError("usage", "Only one of --quiet and --format can be given");
     const formatted = flags.format === undefined ? undefined : compileRows(flags.format, HEADINGS);
-    const { inspectImage, listImages } = await api();
+    const { listImages, resolveImage } = await api();
     const opened = await store();
-    const wanted = args[0] === undefined ? undefined : (await inspectImage(opened, args[0])).id;
+    const wanted = args[0] === undefined ? undefined : resolveImage(opened, args[0]);
     const images = filterImages(listImages(opened), flags.filter)
       .filter(({ id }) => wanted === undefined || id === wanted)
       .sort((a, b) => Date.parse(b.created) - Date.parse(a.created));
