@@ -54,7 +54,7 @@ export interface RunOptions extends RunSettings {
   signal?: AbortSignal;
 }
 
-export interface CopyOptions {
+export interface CopyOptions extends RegistryOptions {
   /** `user[:group]`, names looked up in the container. Default 0:0. */
   chown?: string;
   chmod?: string;
@@ -81,8 +81,17 @@ export interface CommitOptions {
   omitHistory?: boolean;
   /** Seconds since 1970 for created, history and every file. */
   timestamp?: number;
+  /** Seconds since 1970 for created, history and every file that is newer; `timestamp` is stronger. */
+  sourceDateEpoch?: number;
+  /** Whether sourceDateEpoch applies to files. Default true. */
+  rewriteTimestamp?: boolean;
+  /** Dockerfile instructions that change the image's config, and not the container's. */
+  changes?: string[];
+  /** Variables that the image does not get. */
+  unsetEnv?: string[];
   /** Annotations of the manifest, `key=value`. */
   annotations?: string[];
+  unsetAnnotations?: string[];
   /** Value of the label io.buildah.version; absent: none. */
   identityLabel?: string;
   onEvent?: EventSink;
@@ -455,6 +464,11 @@ export interface StoreInfo {
   runRoot: string;
   driver: "overlay" | "copy";
   rootless: boolean;
+  /** How much this host lets Cooper do, 0 (root) to 4 (docs/rootless.md), and that in words. */
+  tier: number;
+  tierSummary: string;
+  /** Network of commands that ask for none. */
+  network: string;
   isolation: Isolation | undefined;
   /** Ways to run commands, the preferred one first. */
   runtimes: { name: Isolation; program: string | undefined }[];
@@ -464,11 +478,6 @@ export interface StoreInfo {
   images: number;
   containers: number;
   layers: number;
-  /** How much this host lets Cooper do, 0 (root) to 4 (docs/rootless.md), and that in words. */
-  tier: number;
-  tierSummary: string;
-  /** Network of commands that ask for none. */
-  network: string;
   kernel: string;
   cores: number;
   memoryBytes: number;

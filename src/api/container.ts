@@ -1,6 +1,6 @@
 /** Working containers for callers: a handle with what `from`, `run`, `copy`, `config`, `commit` do. */
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type {
   CommitOptions,
   ContainerDetails,
@@ -12,7 +12,7 @@ import type {
 } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
-import { commitImage } from "../container/commit.ts";
+import { commitImage, type ImageTime } from "../container/commit.ts";
 import { containerBase, scratchBase } from "../container/container-base.ts";
 import { copyIntoContainer } from "../container/copy-in.ts";
 import {
@@ -42,16 +42,17 @@ import {
 import { obtainImage } from "../image/move-image.ts";
 import { applyConfigEdits, newImageConfig } from "../oci/config.ts";
 import type { ConfigEdits } from "../oci/config-edits.ts";
+import type { ContainerConfig, HistoryEntry } from "../oci/types.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { normaliseName } from "../oci/reference.ts";
-import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { removeNotedMountPoints } from "../sandbox/mountpoint-notes.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { candidateNamesOrNone, readConfig, readManifest } from "../store/images.ts";
-import { lockFile } from "../store/locks.ts";
 import { allContainers, freeName, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { selfCommand } from "./namespace.ts";
+import { changedConfig } from "./changed-config.ts";
+import { findCopySource, withBoth, withLock, withRoot, withSourceRoot } from "./container-access.ts";
 import { registrySettings } from "./registry-options.ts";
 import { filesOf } from "./store.ts";
 
@@ -70,6 +71,8 @@ export interface Container extends AsyncDisposable {
   /** Like copy(), and unpacks local archives. */
   add(sources: string[], destination: string | undefined, options?: CopyOptions): Promise<string>;
   config(edits: ConfigEdits): Promise<void>;
+  /** Has the history of its images tell of a step, before the commit's own entry. */
+  addHistory(createdBy: string): Promise<void>;
   /** Makes an image of it. Without a name the image has an id only. */
   commit(name?: string, options?: CommitOptions): Promise<{ imageId: string }>;
   rename(name: string): Promise<void>;
@@ -183,14 +186,10 @@ function handle(store: Store, id: string, name: string): Container {
     umount: () => locked((container) => unmountForUser(files, store.runRoot, container)),
     run: (argv, options = {}) =>
       withFiles((container) => run(store, container, argv, options), options.signal),
-    copy: (sources, destination, options = {}) =>
-      withFiles(
-        (container) => copyIn(store, container, sources, destination, options, false),
-        options.signal,
-      ),
-    add: (sources, destination, options = {}) =>
-      withFiles((container) => copyIn(store, container, sources, destination, options, true), options.signal),
+    copy: (sources, destination, options = {}) => copyFrom(store, id, sources, destination, options, false),
+    add: (sources, destination, options = {}) => copyFrom(store, id, sources, destination, options, true),
     config: (edits) => locked((container) => editConfig(files, container, edits)),
+    addHistory: (createdBy) => locked((container) => addHistory(files, container, createdBy)),
     commit: (image, options = {}) =>
       withFiles((container) => commit(store, container, image, options), options.signal),
     rename: async (newName) => renameContainer(files.db, id, checkedName(newName)),
@@ -202,20 +201,6 @@ function handle(store: Store, id: string, name: string): Container {
       });
     },
   };
-}
-
-/** Takes the container's lock and reads its state behind it. */
-async function withLock<T>(
-  store: Store,
-  id: string,
-  signal: AbortSignal | undefined,
-  action: (container: WorkingContainer) => Promise<T> | T,
-): Promise<T> {
-  const files = filesOf(store);
-  // Before the lock file is made: a container that does not exist must not get a directory.
-  findContainer(files, id);
-  using _lock = await lockFile(join(store.root, "containers", id, "lock"), "exclusive", signal);
-  return await action(findContainer(files, id));
 }
 
 /** Mounts first: tidied() would do it where nobody else sees it. */
@@ -232,24 +217,6 @@ async function tidied(store: Store, container: WorkingContainer): Promise<Workin
   if (existsSync(notes))
     await withRoot(store, container, async (root) => removeNotedMountPoints(notes, root));
   return container;
-}
-
-/** Runs `action` on the container's mounted root, and unmounts it again unless its user has it mounted. */
-async function withRoot<T>(
-  store: Store,
-  container: WorkingContainer,
-  action: (root: string) => Promise<T>,
-): Promise<T> {
-  requireReach(store.runRoot, container);
-  privateMountNamespace();
-  const tree = treeOf(filesOf(store), container);
-  const wasMounted = snapshotter(container).isMounted(tree);
-  const root = snapshotter(container).mount(tree);
-  try {
-    return await action(root);
-  } finally {
-    if (!wasMounted) snapshotter(container).unmount(tree);
-  }
 }
 
 function run(
@@ -302,17 +269,31 @@ function sandboxOf(store: Store, container: WorkingContainer, settings: RunSetti
   });
 }
 
-function copyIn(
+async function copyFrom(
   store: Store,
-  container: WorkingContainer,
+  id: string,
   sources: string[],
   destination: string | undefined,
   options: CopyOptions,
   add: boolean,
 ): Promise<string> {
-  return withRoot(store, container, (root) =>
-    copyIntoContainer(filesOf(store), container, root, { ...options, sources, destination, add }),
-  );
+  const { from: named, signal, ...rest } = options;
+  const source = named === undefined ? undefined : await findCopySource(store, named, options);
+  return await withBoth(store, id, source, signal, async (untidy) => {
+    const container = await tidied(store, untidy);
+    return await withRoot(store, container, (root) =>
+      withSourceRoot(store, source, { id, root }, (sourceRoot) =>
+        copyIntoContainer(filesOf(store), container, root, {
+          ...rest,
+          ...(sourceRoot === undefined ? {} : { sourceRoot }),
+          ...(signal === undefined ? {} : { signal }),
+          sources,
+          destination,
+          add,
+        }),
+      ),
+    );
+  });
 }
 
 function editConfig(files: StoreFiles, container: WorkingContainer, edits: ConfigEdits): void {
@@ -322,6 +303,52 @@ function editConfig(files: StoreFiles, container: WorkingContainer, edits: Confi
   if (edits.createdBy !== undefined) container.createdBy = edits.createdBy;
   if (edits.historyComment !== undefined) container.comment = edits.historyComment;
   saveContainer(files, container);
+}
+
+function addHistory(files: StoreFiles, container: WorkingContainer, createdBy: string): void {
+  const entry = { created: new Date().toISOString(), created_by: createdBy, empty_layer: true };
+  saveContainer(files, { ...container, history: [...(container.history ?? []), entry] });
+}
+
+/** Steps that were noted, and the commit; in reproducible images all have its time. */
+function historyOf(container: WorkingContainer, timestamp: ImageTime | undefined): HistoryEntry[] {
+  const noted = (container.history ?? []).map(({ created, ...rest }) =>
+    timestamp === undefined ? { created, ...rest } : rest,
+  );
+  const { createdBy = "cooper commit", comment } = container;
+  return [
+    ...noted,
+    { created_by: createdBy, ...(comment === undefined ? {} : { comment }) },
+  ] as HistoryEntry[];
+}
+
+/** As for builds: one sets every time, the other those after it. */
+function commitTime({ timestamp, sourceDateEpoch, rewriteTimestamp }: CommitOptions): ImageTime | undefined {
+  if (timestamp !== undefined) return { seconds: timestamp, files: "set" };
+  if (sourceDateEpoch === undefined) return undefined;
+  return { seconds: sourceDateEpoch, files: rewriteTimestamp === false ? "keep" : "clamp" };
+}
+
+/** FROM gives stages a PATH; here nothing is FROM. */
+function editedByInstructions(changes: string[], config: ContainerConfig): ContainerConfig {
+  const edited = changedConfig(changes, config);
+  const isPath = (entry: string) => entry.startsWith("PATH=");
+  if (config.Env?.some(isPath) || changes.some((change) => /\bPATH\b/.test(change))) return edited;
+  const env = edited.Env?.filter((entry) => !isPath(entry)) ?? [];
+  const { Env: _, ...rest } = edited;
+  return env.length === 0 ? rest : { ...rest, Env: env };
+}
+
+/** The config and the annotations of the image, which the container itself does not get. */
+function editedForCommit(container: WorkingContainer, options: CommitOptions) {
+  const { changes = [], annotations = [], unsetEnv = [], unsetAnnotations = [], identityLabel } = options;
+  const config = editedByInstructions(changes, container.image.config ?? {});
+  return applyConfigEdits({ ...container.image, config }, container.annotations, {
+    labels: identityLabel === undefined ? [] : [`io.buildah.version=${identityLabel}`],
+    annotations,
+    unsetEnv,
+    unsetAnnotations,
+  });
 }
 
 async function commit(
@@ -336,25 +363,18 @@ async function commit(
   const event = options.onEvent ?? ignoreEvents;
   event({ type: "commit-start", name: names[0] });
   const stack = changesOf(store, container, options.remove === true);
-  const entry = {
-    created_by: container.createdBy ?? "cooper commit",
-    ...(container.comment === undefined ? {} : { comment: container.comment }),
-  };
-  const labels = options.identityLabel === undefined ? [] : [`io.buildah.version=${options.identityLabel}`];
-  const edited = applyConfigEdits(container.image, container.annotations, {
-    labels,
-    annotations: options.annotations ?? [],
-  });
+  const timestamp = commitTime(options);
+  const edited = editedForCommit(container, options);
   const image = commitImage(
     files,
     { ...container, image: edited.image, annotations: edited.annotations },
-    [{ stack, history: [entry], checkpoint: true }],
+    [{ stack, history: historyOf(container, timestamp), checkpoint: true }],
     {
       format: options.format ?? "oci",
       names,
       squash: options.squash ?? false,
       omitHistory: options.omitHistory ?? false,
-      timestamp: options.timestamp === undefined ? undefined : { seconds: options.timestamp, files: "set" },
+      timestamp,
       keepTime: false,
     },
   );

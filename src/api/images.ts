@@ -4,7 +4,6 @@ import { CooperError } from "../base/errors.ts";
 import { importRoot } from "../image/import-image.ts";
 import { requireInstance } from "../image/list-instance.ts";
 import { normaliseName } from "../oci/reference.ts";
-import type { ContainerConfig } from "../oci/types.ts";
 import { readBlob } from "../store/blobs.ts";
 import {
   candidateNamesOrNone,
@@ -17,7 +16,7 @@ import {
 import { allIndexes, deleteIndex, findIndexByText, type IndexRecord } from "../store/indexes.ts";
 import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
-import { configOfChanges } from "../build/config-changes.ts";
+import { changedConfig } from "./changed-config.ts";
 import { filesOf } from "./store.ts";
 
 /** What callers see of an image. */
@@ -136,21 +135,11 @@ export async function importImage(
   const files = filesOf(store);
   const image = await importRoot(files, source, {
     names: options.name === undefined ? [] : [normaliseName(options.name)],
-    config: configOf(options.changes ?? []),
+    config: changedConfig(options.changes ?? []),
     message: options.message,
     platform: options.platform,
     format: options.format ?? "oci",
     signal: options.signal,
   });
   return imageInfo(files, image);
-}
-
-function configOf(changes: string[]): ContainerConfig {
-  try {
-    return configOfChanges(changes);
-  } catch (error) {
-    if (error instanceof CooperError)
-      throw new CooperError("usage", `A change is not valid: ${error.message}`, { cause: error });
-    throw error;
-  }
 }

@@ -44,6 +44,11 @@ export const CONFIG_FLAGS = {
     placeholder: "number",
     help: "failures until it counts as unhealthy",
   },
+  "healthcheck-start-interval": {
+    type: "string",
+    placeholder: "duration",
+    help: "time between health checks after the start, until one succeeds",
+  },
   "healthcheck-start-period": {
     type: "string",
     placeholder: "duration",
@@ -82,6 +87,8 @@ export const CONFIG_FLAGS = {
   },
   shell: { type: "string", placeholder: "command", help: "shell for RUN, as words or a JSON array" },
   "stop-signal": { type: "string", placeholder: "signal", help: "signal that stops a container" },
+  unsetannotation: { type: "list", placeholder: "key", help: "take an annotation away" },
+  unsetlabel: { type: "list", placeholder: "key", help: "take a label away" },
   user: { type: "string", short: "u", placeholder: "user[:group]", help: "who runs the command" },
   variant: { type: "string", placeholder: "variant", help: "variant of the image's architecture" },
   volume: {
@@ -132,6 +139,8 @@ export function configEdits(
   list("ports", "port", flags.port);
   list("volumes", "volume", flags.volume);
   list("onBuild", "onbuild", flags.onbuild);
+  list("unsetLabels", "unsetlabel", flags.unsetlabel);
+  list("unsetAnnotations", "unsetannotation", flags.unsetannotation);
   list("osFeatures", "os-feature", flags["os-feature"]);
   if (given.has("env")) edits.env = environment(flags.env, current.config.config?.Env ?? []);
   if (flags.entrypoint !== undefined) edits.entrypoint = parseEntrypoint(flags.entrypoint);
@@ -197,8 +206,9 @@ function parseHealthcheck(flags: Values, current: ContainerDetails): ConfigEdits
   const interval = flags["healthcheck-interval"];
   const timeout = flags["healthcheck-timeout"];
   const startPeriod = flags["healthcheck-start-period"];
+  const startInterval = flags["healthcheck-start-interval"];
   const retries = flags["healthcheck-retries"];
-  if ([command, interval, timeout, startPeriod, retries].every((value) => value === undefined))
+  if ([command, interval, timeout, startPeriod, startInterval, retries].every((value) => value === undefined))
     return undefined;
   if (command === "") return null;
   const second = 1e9;
@@ -214,6 +224,8 @@ function parseHealthcheck(flags: Values, current: ContainerDetails): ConfigEdits
   if (interval !== undefined) check.Interval = parseDuration(interval, "--healthcheck-interval");
   if (timeout !== undefined) check.Timeout = parseDuration(timeout, "--healthcheck-timeout");
   if (startPeriod !== undefined) check.StartPeriod = parseDuration(startPeriod, "--healthcheck-start-period");
+  if (startInterval !== undefined)
+    check.StartInterval = parseDuration(startInterval, "--healthcheck-start-interval");
   if (retries !== undefined) check.Retries = retries;
   return check;
 }

@@ -1,8 +1,22 @@
 /** `copy` and `add`: one shape, two verbs. */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { CopyOptions } from "../index.ts";
 import { type Command, defineCommand, onContainer } from "./command.ts";
+import { HISTORY_FLAG, noteSteps } from "./history-flag.ts";
 import { writeOut } from "./output.ts";
+import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "./registry-flags.ts";
+
+/** What Docker's histories call it. */
+function contentKind(sources: string[], { from, contextDir }: CopyOptions): "file" | "dir" | "multi" {
+  const [only, ...others] = sources as [string, ...string[]];
+  if (others.length > 0) return "multi";
+  if (from !== undefined) return "file";
+  return statSync(resolve(contextDir ?? ".", only), { throwIfNoEntry: false })?.isDirectory()
+    ? "dir"
+    : "file";
+}
 
 /** buildah-copy(1) and buildah-add(1) */
 export function copyCommand(
@@ -17,6 +31,9 @@ export function copyCommand(
     usage: "CONTAINER SOURCE… [DESTINATION]",
     args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "A container must be named" },
     flags: {
+      ...REGISTRY_FLAGS,
+      ...RETRY_FLAGS,
+      ...HISTORY_FLAG,
       checksum: {
         type: "string",
         placeholder: "digest",
@@ -51,17 +68,19 @@ export function copyCommand(
       parents: { type: "bool", help: "keep the sources' parent directories" },
       quiet: { type: "bool", short: "q", help: "do not print the digest of what was copied" },
     },
-    unsupported: ["add-history", "decryption-key", "link", "keep-git-dir"],
+    unsupported: ["decryption-key", "link", "keep-git-dir"],
     details,
     examples,
     namespace: onContainer,
-    async run({ args, flags, signal, api, store }) {
+    async run({ args, flags, given, signal, api, store }) {
       const [name, ...paths] = args as [string, ...string[]];
       if (paths.length === 0) throw new CooperError("usage", "A source must be given");
       if (flags.ignorefile !== undefined && flags.contextdir === undefined) {
         throw new CooperError("usage", "--ignorefile needs --contextdir");
       }
-      const options: CopyOptions = { signal };
+      if (flags.from !== undefined && flags.contextdir !== undefined)
+        throw new CooperError("usage", "Only one of --from and --contextdir can be given");
+      const options: CopyOptions = { ...registryOptions(flags, given), signal };
       if (flags.checksum !== undefined) options.checksum = flags.checksum;
       if (flags.chmod !== undefined) options.chmod = flags.chmod;
       if (flags.chown !== undefined) options.chown = flags.chown;
@@ -75,7 +94,10 @@ export function copyCommand(
       const { openContainer } = await api();
       const container = await openContainer(await store(), name);
       const digest = await container[verb](paths, destination, options);
-      if (!flags.quiet) writeOut(`${digest.replace(/^sha256:/, "")}\n`);
+      const hash = digest.replace(/^sha256:/, "");
+      if (flags["add-history"])
+        await noteSteps(container, [`${verb.toUpperCase()} ${contentKind(paths, options)}:${hash}`]);
+      if (!flags.quiet) writeOut(`${hash}\n`);
       return 0;
     },
   });

@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CooperError, isDiskFull } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
-import type { ImageConfig } from "../oci/types.ts";
+import type { HistoryEntry, ImageConfig } from "../oci/types.ts";
 import type { ImageLayer } from "../store/images.ts";
 import {
   addContainer,
@@ -58,6 +58,8 @@ export interface WorkingContainer {
   /** For the next commit's history entry. */
   createdBy: string | undefined;
   comment: string | undefined;
+  /** Steps that its images' history tells of, before the commit's own entry. */
+  history?: HistoryEntry[];
   run: RunSettings;
   /** Its user has the path of a tree that needs no mount (scratch): whatever is written there is still being written. */
   shown: boolean;

@@ -18,9 +18,28 @@ const FLAGS = {
     placeholder: "list",
     help: "add the image to a list of images, which is made if need be",
   },
+  change: {
+    type: "list",
+    short: "c",
+    placeholder: "instruction",
+    help: "change the image's config, not the container's, as this Dockerfile instruction does",
+  },
   format: { ...FORMAT_FLAG, short: "f" },
   "omit-history": { type: "bool", help: "leave the history out of the image" },
+  "rewrite-timestamp": {
+    type: "bool",
+    default: true,
+    help: "with a source date: files that are newer get it too",
+  },
   rm: { type: "bool", help: "remove the container afterwards" },
+  "source-date-epoch": {
+    type: "int",
+    placeholder: "seconds",
+    help: "time since 1970 for the image, its history and every file that is newer",
+    env: ["SOURCE_DATE_EPOCH"],
+  },
+  unsetannotation: { type: "list", placeholder: "key", help: "take an annotation away" },
+  unsetenv: { type: "commaList", placeholder: "name", help: "take a variable away" },
 } as const satisfies FlagTable;
 
 /** buildah-commit(1) */
@@ -30,19 +49,7 @@ export const command = defineCommand({
   usage: "CONTAINER [IMAGE]",
   args: { min: 1, max: 2, missing: "A container must be named" },
   flags: FLAGS,
-  unsupported: [
-    "add-file",
-    "config",
-    "encrypt-layer",
-    "encryption-key",
-    "reference-time",
-    "rewrite-timestamp",
-    "sbom",
-    "sign-by",
-    "source-date-epoch",
-    "unsetenv",
-    "unsetannotation",
-  ],
+  unsupported: ["add-file", "config", "encrypt-layer", "encryption-key", "reference-time", "sbom", "sign-by"],
   details: [
     "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker://NAME. Without it the image has an ID only. The image's ID is printed.",
   ],
@@ -62,6 +69,11 @@ export const command = defineCommand({
     if (flags["omit-history"]) options.omitHistory = true;
     if (flags.timestamp !== undefined) options.timestamp = flags.timestamp;
     if (flags.annotation.length > 0) options.annotations = flags.annotation;
+    if (flags.change.length > 0) options.changes = flags.change;
+    if (flags.unsetenv.length > 0) options.unsetEnv = flags.unsetenv;
+    if (flags.unsetannotation.length > 0) options.unsetAnnotations = flags.unsetannotation;
+    if (flags["source-date-epoch"] !== undefined) options.sourceDateEpoch = flags["source-date-epoch"];
+    if (!flags["rewrite-timestamp"]) options.rewriteTimestamp = false;
     if (flags["identity-label"]) options.identityLabel = VERSION;
     const [name, image] = args as [string, string | undefined];
     const opened = await store();

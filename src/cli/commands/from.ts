@@ -1,6 +1,13 @@
 import { defineCommand, onStore } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
-import { PLATFORM_FLAGS, PULL_FLAGS, platformOf, pullPolicyOf } from "../image-flags.ts";
+import {
+  FORMAT_FLAG,
+  formatOf,
+  PLATFORM_FLAGS,
+  PULL_FLAGS,
+  platformOf,
+  pullPolicyOf,
+} from "../image-flags.ts";
 import { writeOut } from "../output.ts";
 import { progressSink, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
@@ -26,10 +33,15 @@ export const command = defineCommand({
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
     cidfile: { type: "string", placeholder: "file", help: "write the container's ID to a file" },
+    format: {
+      ...FORMAT_FLAG,
+      short: "f",
+      help: "without effect, as in Buildah: --format of commit decides",
+    },
     name: { type: "string", placeholder: "name", help: "name of the working container" },
     quiet: { type: "bool", short: "q", help: "no progress while the image is brought" },
   },
-  unsupported: [...UNSUPPORTED_RUN_FLAGS, ...UNSUPPORTED_HOST_FLAGS, "decryption-key", "format"],
+  unsupported: [...UNSUPPORTED_RUN_FLAGS, ...UNSUPPORTED_HOST_FLAGS, "decryption-key"],
   details: [
     "IMAGE is the name or ID of an image in the store, `scratch` for an empty container, or the place of an image: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. The container's name is printed.",
   ],
@@ -40,6 +52,7 @@ export const command = defineCommand({
   ],
   namespace: onStore,
   async run({ args, flags, given, signal, globals, api, store }) {
+    formatOf(flags.format);
     const run = runSettings(flags);
     const platform = platformOf(flags);
     const pull = pullPolicyOf(flags);

@@ -1,7 +1,10 @@
+import { existsSync, realpathSync } from "node:fs";
+import { isAbsolute, resolve } from "node:path";
 import { CooperError } from "../../base/errors.ts";
 import type { RunOptions } from "../../index.ts";
 import { defineCommand, onContainer } from "../command.ts";
-import { RUN_FLAGS, runSettings, UNSUPPORTED_RUN_FLAGS } from "../run-flags.ts";
+import { HISTORY_FLAG } from "../history-flag.ts";
+import { HOST_FLAGS, RUN_FLAGS, runSettings, UNSUPPORTED_RUN_FLAGS } from "../run-flags.ts";
 
 /** buildah-run(1) */
 export const command = defineCommand({
@@ -11,6 +14,13 @@ export const command = defineCommand({
   args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "A container must be named" },
   flags: {
     ...RUN_FLAGS,
+    ...HISTORY_FLAG,
+    contextdir: {
+      type: "string",
+      placeholder: "dir",
+      help: "relative sources of --mount=type=bind are in this directory, and may not leave it",
+    },
+    device: HOST_FLAGS.device,
     env: {
       type: "list",
       short: "e",
@@ -33,15 +43,7 @@ export const command = defineCommand({
       help: "where the command starts, in place of the container's directory",
     },
   },
-  unsupported: [
-    ...UNSUPPORTED_RUN_FLAGS,
-    "add-history",
-    "contextdir",
-    "no-hosts",
-    "no-pivot",
-    "runtime-flag",
-    "device",
-  ],
+  unsupported: [...UNSUPPORTED_RUN_FLAGS, "no-hosts", "no-pivot", "runtime-flag"],
   details: [
     "Flags end at the container's name: what follows belongs to the command. The exit status is the command's; 125 is Cooper's own.",
   ],
@@ -61,7 +63,7 @@ export const command = defineCommand({
     const env = flags.env.flatMap(environmentEntry);
     if (env.length > 0) options.env = env;
     if (flags.hostname !== undefined) options.hostname = flags.hostname;
-    if (flags.mount.length > 0) options.mounts = flags.mount;
+    if (flags.mount.length > 0) options.mounts = flags.mount.map((text) => mountIn(flags.contextdir, text));
     if (flags.terminal || flags.tty) options.terminal = true;
     if (flags.user !== undefined) options.user = flags.user;
     if (flags.workingdir !== undefined) options.workingDir = flags.workingdir;
@@ -73,9 +75,34 @@ export const command = defineCommand({
         exitCode,
       });
     }
+    if (flags["add-history"]) await container.addHistory(`/bin/sh -c ${argv.join(" ")}`);
     return 0;
   },
 });
+
+/** The same mount with its source made absolute, where that is relative and there is a directory for it. */
+function mountIn(contextDir: string | undefined, text: string): string {
+  if (contextDir === undefined || /(?:^|,)type=(?!bind(?:,|$))/.test(text)) return text;
+  return text
+    .split(",")
+    .map((field) => {
+      const [, key, source] = /^(source|src)=(.*)$/s.exec(field) ?? [];
+      if (source === undefined || isAbsolute(source)) return field;
+      return `${key}=${within(contextDir, source)}`;
+    })
+    .join(",");
+}
+
+/** Links are followed first: none leads out. */
+function within(directory: string, source: string): string {
+  const path = resolve(directory, source);
+  const [root, real] = [directory, path].map((one) => (existsSync(one) ? realpathSync(one) : resolve(one)));
+  if (real === root || real!.startsWith(`${root === "/" ? "" : root}/`)) return real!;
+  throw new CooperError(
+    "denied",
+    `The source ${source} of a mount leaves the context directory ${directory}`,
+  );
+}
 
 /** `KEY=value` stays; `KEY` takes the value of this process, and is nothing where there is none. */
 function environmentEntry(text: string): string[] {
