@@ -34,7 +34,7 @@ export const command = defineCommand({
   ],
   examples: [
     "cooper login registry.example.com",
-    "cooper login -u kim --password-stdin registry.example.com < token",
+    "cooper login -u kim --password-stdin registry.example.com",
     "cooper login --get-login registry.example.com",
   ],
   async run(context) {
