@@ -35,6 +35,8 @@ interface Search {
   target: string;
   index: TreeIndex;
   seen: Set<string>;
+  /** Directories that are the index's still, as are all above them. */
+  kept: Set<string>;
   /** First path in `target` of each inode that has several names. */
   linked: Map<bigint, string>;
   /** Directories of the diff in the order of their making; they get their metadata last, from below. */
@@ -43,7 +45,15 @@ interface Search {
 
 /** Writes what changed into `target`, which does not exist; false, and no target, when nothing did. */
 export function writeChanges(tree: string, index: TreeIndex, target: string): boolean {
-  const search: Search = { tree, target, index, seen: new Set(), linked: new Map(), made: [] };
+  const search: Search = {
+    tree,
+    target,
+    index,
+    seen: new Set(),
+    kept: new Set([""]),
+    linked: new Map(),
+    made: [],
+  };
   writeNew(search, "", false);
   writeDeleted(search);
   for (const path of search.made.reverse()) copyMetadata(tree + path, target + path);
@@ -69,6 +79,7 @@ function writeNew(search: Search, path: string, fresh: boolean): void {
     if (known !== stamp(stat)) makeDirectory(search, child);
     const isOther = inodeOf(known) !== String(stat.ino);
     if (known !== undefined && isOther) makeOpaque(search.target + child);
+    if (!isOther) search.kept.add(child);
     writeNew(search, child, isOther);
   }
 }
@@ -93,19 +104,15 @@ function makeDirectory(search: Search, path: string): void {
   search.made.push(path);
 }
 
-/** A whiteout for each path of the index that is gone, but not for what lay below it. */
+/**
+ * A whiteout for each path of the index that is gone, but not for what lay below it, nor in a new directory that has the
+ * inode of an old one: overlayfs lists a whiteout in a directory that it need not merge.
+ */
 function writeDeleted(search: Search): void {
   for (const path of Object.keys(search.index)) {
-    if (search.seen.has(path)) continue;
     const parent = parentOf(path);
-    if (parent !== "" && !isOldDirectory(search, parent)) continue;
+    if (search.seen.has(path) || !search.kept.has(parent)) continue;
     makeDirectory(search, parent);
     makeWhiteout(search.target + path);
   }
-}
-
-/** Whether a path is still the directory that the index knew. */
-function isOldDirectory(search: Search, path: string): boolean {
-  const stat = statExact(search.tree + path);
-  return stat?.isDirectory() === true && inodeOf(search.index[path]) === String(stat.ino);
 }
