@@ -1,0 +1,167 @@
+/** Writes docs/compatibility.md: every command and flag of Buildah 1.28, and what Cooper makes of it. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { COMMAND_NAMES, loadCommand, UNSUPPORTED_COMMANDS } from "../src/cli/catalog.ts";
+import type { Flag, FlagTable } from "../src/cli/command.ts";
+import { GLOBAL_FLAGS, UNSUPPORTED_GLOBALS } from "../src/cli/global-flags.ts";
+import { DIFFERENCES, REASONS, REFUSED_COMMANDS } from "./compatibility-notes.ts";
+
+const FIXTURE = resolve(import.meta.dir, "../fixtures/buildah/flags-1.28.2.txt");
+export const PAGE = resolve(import.meta.dir, "../docs/compatibility.md");
+
+export interface BuildahFlag {
+  name: string;
+  short: string | undefined;
+  kind: string;
+}
+
+export interface Row {
+  /** Empty for the program itself. */
+  command: string;
+  /** undefined: the command as such. */
+  flag: BuildahFlag | undefined;
+  status: "same" | "differs" | "refused";
+  note: string;
+}
+
+/** Flags of each command of Buildah, in the order of its help. */
+export function buildahCommands(): Map<string, BuildahFlag[]> {
+  const commands = new Map<string, BuildahFlag[]>();
+  let flags: BuildahFlag[] = [];
+  for (const line of readFileSync(FIXTURE, "utf8").split("\n")) {
+    if (line === "" || line.startsWith("#")) continue;
+    const heading = /^\[(.*)\]$/.exec(line);
+    if (heading !== null) {
+      flags = [];
+      commands.set(heading[1]!, flags);
+      continue;
+    }
+    const [short, name, kind] = line.split("\t") as [string, string, string];
+    flags.push({ name: name.slice(2), short: short === "" ? undefined : short.slice(1), kind });
+  }
+  return commands;
+}
+
+interface Known {
+  flags: FlagTable;
+  unsupported: readonly string[];
+}
+
+async function known(command: string): Promise<Known | undefined> {
+  // The program's --version is read before any command.
+  const version = { version: { type: "bool", short: "v", help: "" } } as const;
+  if (command === "") return { flags: { ...GLOBAL_FLAGS, ...version }, unsupported: UNSUPPORTED_GLOBALS };
+  const [name, member] = command.split(" ") as [string, string | undefined];
+  if (command === "help") return { flags: {}, unsupported: [] };
+  const group = await loadCommand(name);
+  const found = member === undefined ? group : (await group?.subcommands?.[member]?.())?.command;
+  return found === undefined ? undefined : { flags: found.flags, unsupported: found.unsupported ?? [] };
+}
+
+/** One row for each command and flag. Throws where nobody has said what becomes of one. */
+export async function compatibility(): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [command, flags] of buildahCommands()) {
+    const table = await known(command);
+    if (table === undefined) {
+      const note = REFUSED_COMMANDS[command];
+      if (note === undefined || !UNSUPPORTED_COMMANDS.includes(command))
+        throw new Error(`Buildah's command "${command}" is neither there nor refused`);
+      rows.push({ command, flag: undefined, status: "refused", note });
+      continue;
+    }
+    if (command !== "") rows.push({ command, flag: undefined, status: "same", note: "" });
+    rows.push(...flags.map((flag) => flagRow(command, flag, table)));
+  }
+  return rows;
+}
+
+function flagRow(command: string, flag: BuildahFlag, { flags, unsupported }: Known): Row {
+  const key = `${command} ${flag.name}`;
+  const own = flags[flag.name];
+  if (own === undefined) {
+    const note = REASONS[key] ?? REASONS[flag.name];
+    if (!unsupported.includes(flag.name) || note === undefined)
+      throw new Error(`Nobody says what becomes of Buildah's "${key}"`);
+    return { command, flag, status: "refused", note };
+  }
+  const difference = DIFFERENCES[key] ?? DIFFERENCES[`* ${flag.name}`];
+  if (difference !== undefined && difference !== "same")
+    return { command, flag, status: "differs", note: difference };
+  const mismatch = mismatchOf(flag, own);
+  if (mismatch !== undefined && difference === undefined)
+    throw new Error(`"${key}" is not what it is in Buildah: ${mismatch}`);
+  return { command, flag, status: "same", note: "" };
+}
+
+const TYPES: Record<string, Flag["type"]> = {
+  bool: "bool",
+  int: "int",
+  string: "string",
+  stringArray: "list",
+  strings: "commaList",
+};
+
+function mismatchOf(flag: BuildahFlag, own: Flag): string | undefined {
+  if (flag.short !== undefined && flag.short !== own.short) return `-${flag.short} is missing`;
+  const type = TYPES[flag.kind];
+  if (type !== undefined && type !== own.type) return `${flag.kind} is read as ${own.type}`;
+  return own.fixed;
+}
+
+/** Keys of the notes that no command of Buildah has. */
+export function strayNotes(): string[] {
+  const all = buildahCommands();
+  const has = (name: string, command?: string) =>
+    (command === undefined ? [...all.values()].flat() : (all.get(command) ?? [])).some(
+      (flag) => flag.name === name,
+    );
+  const stray = (key: string) => {
+    const at = key.lastIndexOf(" ");
+    const name = key.slice(at + 1);
+    return at === -1 || key.startsWith("* ") ? !has(name) : !has(name, key.slice(0, at));
+  };
+  return [...Object.keys(DIFFERENCES), ...Object.keys(REASONS)].filter(stray);
+}
+
+function section(command: string, rows: Row[]): string {
+  const title = command === "" ? "Global flags" : `buildah ${command}`;
+  const [first] = rows;
+  if (first?.flag === undefined && first?.status === "refused")
+    return `## ${title}\n\nRefused: ${first.note}.\n`;
+  const flags = rows.filter(({ flag }) => flag !== undefined);
+  if (flags.length === 0) return `## ${title}\n\nThe same; it has no flags.\n`;
+  const lines = flags.map(({ flag, status, note }) => {
+    const short = flag!.short === undefined ? "" : `\`-${flag!.short}\`, `;
+    return `| ${short}\`--${flag!.name}\` | ${note === "" ? status : `${status}: ${note}`} |`;
+  });
+  return `## ${title}\n\n| flag | in Cooper |\n| --- | --- |\n${lines.join("\n")}\n`;
+}
+
+/** The whole page. */
+export async function compatibilityPage(): Promise<string> {
+  const rows = await compatibility();
+  const count = (status: Row["status"]) =>
+    rows.filter((row) => row.flag !== undefined && row.status === status).length;
+  const commands = [...new Set(rows.map(({ command }) => command))];
+  const own = COMMAND_NAMES.filter((name) => !commands.includes(name)).map((name) => `\`${name}\``);
+  return [
+    "<!-- Made by scripts/compatibility.ts from the flag tables and fixtures/buildah; do not edit. -->",
+    "# Compatibility with Buildah",
+    "",
+    `Every command and flag of Buildah 1.28.2, as its \`--help\` lists them: ${count("same")} flags are the same, ${count("differs")} differ, ${count("refused")} are refused. A refused flag is an error that names it; none is ignored. Where Buildah's newer versions have a flag that is not in this list, \`cooper COMMAND --help\` tells.`,
+    "",
+    `Environment variables of Buildah that mean the same: \`BUILDAH_ISOLATION\`, \`BUILDAH_FORMAT\`, \`BUILDAH_LAYERS\`, \`BUILDAH_HISTORY\`, \`STORAGE_DRIVER\`, \`REGISTRY_AUTH_FILE\`, \`TMPDIR\`; \`COOPER_…\` comes before \`BUILDAH_…\`, and a flag before both. Stores are not shared: images go from one to the other by \`push\` and \`pull\` (\`oci-archive:\`, \`docker-archive:\`, a registry).`,
+    "",
+    `Commands that only Cooper has: ${own.join(", ")}.`,
+    "",
+    ...commands.map((command) =>
+      section(
+        command,
+        rows.filter((row) => row.command === command),
+      ),
+    ),
+  ].join("\n");
+}
+
+if (import.meta.main) writeFileSync(PAGE, await compatibilityPage());
