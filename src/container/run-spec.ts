@@ -42,7 +42,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
     hostname: request.hostname ?? config.Hostname ?? container.id.slice(0, 12),
     network: networkOf(settings, conf),
-    mounts: [...(settings.volumes ?? []).map(parseVolume), ...(request.mounts ?? [])],
+    mounts: mountsOf(settings, conf, request.mounts ?? []),
     addHosts: settings.addHosts ?? [],
     dns: {
       servers: settings.dns?.servers ?? conf.dnsServers,
@@ -56,7 +56,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     seccomp: seccompOf(settings, conf),
     noNewPrivileges: settings.noNewPrivileges ?? false,
     rlimits: settings.ulimits === undefined ? conf.defaultUlimits : settings.ulimits.map(parseRlimit),
-    devices: settings.devices ?? [],
+    devices: [...new Set([...conf.devices.map(hostDevice), ...(settings.devices ?? [])])],
     shmSize: settings.shmSize ?? conf.shmSize ?? DEFAULT_SHM_SIZE,
     terminal: request.terminal ?? false,
     // A build's container goes with the build.
@@ -74,6 +74,34 @@ function seccompOf(settings: RunSettings, conf: ContainersConf): RunSpec["seccom
   return asked === "unconfined" ? "unconfined" : { profile: asked };
 }
 
+/** The host's own volumes are everybody's, but for places that were given something else. */
+function mountsOf(settings: RunSettings, conf: ContainersConf, asked: RunMount[]): RunMount[] {
+  const wanted = [...(settings.volumes ?? []).map(parseVolume), ...asked];
+  const taken = new Set(wanted.map(({ target }) => target));
+  return [...conf.volumes.map(parseVolume).filter(({ target }) => !taken.has(target)), ...wanted];
+}
+
+/** `path[:path[:permissions]]` of containers.conf's devices. Throws `unsupported` for another path inside. */
+function hostDevice(text: string): string {
+  const [source = "", target, permissions] = text.split(":");
+  const renamed = target?.startsWith("/") === true && target !== source;
+  if (!renamed && isAbsolute(source) && permissions === undefined) return source;
+  if (!renamed && isAbsolute(source) && /^[rwm]+$/.test(permissions ?? "")) return source;
+  throw new CooperError("unsupported", `The device "${text}" of containers.conf is not supported`, {
+    hint: "A device keeps its path: /dev/name[:/dev/name[:rwm]]",
+  });
+}
+
+const PROXIES = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"];
+
+/** The host's proxies, in the spellings that it has them, as Buildah gives them to commands (--http-proxy). */
+function hostProxies(conf: ContainersConf): string[] {
+  if (!conf.httpProxy) return [];
+  return PROXIES.flatMap((name) => [name, name.toUpperCase()]).flatMap((name) =>
+    process.env[name] ? [`${name}=${process.env[name]}`] : [],
+  );
+}
+
 /** Later entries win; the order of first appearance is kept. */
 function environment(
   config: ContainerConfig,
@@ -83,7 +111,12 @@ function environment(
   terminal: boolean,
 ): string[] {
   const values = new Map<string, string>();
-  const defaults = [DEFAULT_PATH, ...conf.env, ...(terminal ? [`TERM=${process.env.TERM ?? "xterm"}`] : [])];
+  const defaults = [
+    DEFAULT_PATH,
+    ...hostProxies(conf),
+    ...conf.env,
+    ...(terminal ? [`TERM=${process.env.TERM ?? "xterm"}`] : []),
+  ];
   for (const pair of [...defaults, `HOME=${home}`, ...(config.Env ?? []), ...asked]) {
     const at = pair.indexOf("=");
     if (at > 0) values.set(pair.slice(0, at), pair.slice(at + 1));

@@ -29,7 +29,7 @@ export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io
     stdout,
     stderr,
   });
-  const onAbort = () => killNamespace(child.pid);
+  const onAbort = () => void killNamespace(child.pid);
   io.signal?.addEventListener("abort", onAbort, { once: true });
   if (io.signal?.aborted) onAbort();
   try {
@@ -37,7 +37,7 @@ export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io
   } finally {
     io.signal?.removeEventListener("abort", onAbort);
     if (child.exitCode === null && child.signalCode === null) {
-      killNamespace(child.pid);
+      await killNamespace(child.pid);
       await child.exited;
     }
   }
@@ -89,18 +89,36 @@ function stdioOf(io: RunIo): { stdin: "inherit" | "ignore" | Uint8Array; stdout:
 }
 
 /**
- * Kills the first process of the namespace rather than unshare: that one waits for it, and it for all others, so that
- * nothing runs any more when unshare has ended.
+ * Kills the first process of the namespace and, when it is dead, unshare: it dies only after every other one there, so
+ * that nothing runs any more when unshare has ended. Unshare is stopped meanwhile: seeing its child die by SIGKILL, it
+ * would complain on the command's stderr that this signal cannot be unblocked (util-linux 2.38).
  */
-function killNamespace(unsharePid: number): void {
-  for (const pid of [...childrenOf(unsharePid), unsharePid]) {
-    try {
-      process.kill(pid, "SIGKILL");
-      // The child is enough, and unshare must wait for it; without one unshare has not forked yet.
-      return;
-    } catch {
-      // Ended meanwhile.
-    }
+async function killNamespace(unsharePid: number): Promise<void> {
+  if (!signal(unsharePid, "SIGSTOP")) return;
+  while (!["T", "Z", undefined].includes(processState(unsharePid))) await Bun.sleep(1);
+  for (const pid of childrenOf(unsharePid)) {
+    if (signal(pid, "SIGKILL")) while (!["Z", undefined].includes(processState(pid))) await Bun.sleep(1);
+  }
+  signal(unsharePid, "SIGKILL");
+}
+
+/** Whether there was such a process. */
+function signal(pid: number, name: "SIGSTOP" | "SIGKILL"): boolean {
+  try {
+    process.kill(pid, name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** R, S, T, Z… (proc_pid_stat(5)); undefined when there is no such process. */
+function processState(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat[stat.lastIndexOf(")") + 2];
+  } catch {
+    return undefined;
   }
 }
 

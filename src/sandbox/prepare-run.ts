@@ -6,7 +6,7 @@ import { loadContainersConf } from "./containers-conf.ts";
 import { MountPointNotes } from "./mountpoint-notes.ts";
 import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
 import { hostsFile, resolvConf } from "./network-files.ts";
-import { clampRlimits, type Rlimit } from "./rlimits.ts";
+import { clampRlimits, type Rlimit, withFileLimit } from "./rlimits.ts";
 import { oneIdFiles } from "./one-id-files.ts";
 import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
 import { mountsOf } from "./runtime-spec.ts";
@@ -41,7 +41,7 @@ export async function prepareRun(
   network: NetworkFacts = {},
 ): Promise<PreparedRun> {
   const userNamespace = namespaceState().kind === "mapped";
-  const rlimits = clampRlimits(spec.rlimits);
+  const rlimits = withFileLimit(clampRlimits(spec.rlimits));
   const seccomp = await seccompOf(spec);
   const directory = makeRunDirectory(runtimeDir);
   try {

@@ -62,9 +62,9 @@ const SYS_RESOURCE = 1n << 24n;
 export function clampRlimits(limits: readonly Rlimit[]): Rlimit[] {
   if (limits.length === 0) return [];
   if (mayRaise()) return [...limits];
-  const own = ownHardLimits();
+  const own = limitsIn("/proc/self/limits");
   return limits.map(({ name, soft, hard }) => {
-    const highest = own.get(name) ?? -1;
+    const highest = own.get(name)?.hard ?? -1;
     return { name, soft: least(soft, highest), hard: least(hard, highest) };
   });
 }
@@ -98,13 +98,40 @@ const LIMIT_TITLES: Record<string, string> = {
   "Max realtime timeout": "RTTIME",
 };
 
-/** Hard limits of this process from /proc/self/limits. */
-function ownHardLimits(): Map<string, number> {
-  const limits = new Map<string, number>();
-  for (const line of readFileSync("/proc/self/limits", "latin1").split("\n")) {
+/** Limits of a process from its limits file (proc_pid_limits(5)), by name. */
+function limitsIn(file: string): Map<string, { soft: number; hard: number }> {
+  const number = (text: string) => (text === "unlimited" ? -1 : Number(text));
+  const limits = new Map<string, { soft: number; hard: number }>();
+  for (const line of readFileSync(file, "latin1").split("\n")) {
     const match = /^(Max .+?)\s{2,}(\S+)\s+(\S+)/.exec(line);
     const name = LIMIT_TITLES[match?.[1] ?? ""];
-    if (name !== undefined) limits.set(`RLIMIT_${name}`, match![3] === "unlimited" ? -1 : Number(match![3]));
+    if (name !== undefined)
+      limits.set(`RLIMIT_${name}`, { soft: number(match![2]!), hard: number(match![3]!) });
   }
   return limits;
+}
+
+const FILES = "RLIMIT_NOFILE";
+/** What Linux and systemd give a process, and what old programs count up to. */
+const USUAL_FILES = 1024;
+
+/**
+ * Limits with one for open files: the runtime that we are written for raises its own, which commands would inherit, so
+ * they get the soft limit that we were started with. It is our parent's, unless that one's hard limit is another.
+ */
+export function withFileLimit(limits: readonly Rlimit[]): Rlimit[] {
+  if (limits.some(({ name }) => name === FILES)) return [...limits];
+  const own = limitsIn("/proc/self/limits").get(FILES);
+  if (own === undefined) return [...limits];
+  return [...limits, { name: FILES, soft: startingFiles(own), hard: own.hard }];
+}
+
+function startingFiles(own: { soft: number; hard: number }): number {
+  try {
+    const parent = limitsIn(`/proc/${process.ppid}/limits`).get(FILES);
+    if (parent?.hard === own.hard) return least(parent.soft, own.soft);
+  } catch {
+    // Hidden, or it has ended.
+  }
+  return least(USUAL_FILES, own.soft);
 }

@@ -411,6 +411,16 @@ function lifetime(isolation: Isolation, runner: Runner, stage: () => Stage): voi
   const spawnSleepers = (marker: string) =>
     `(setsid sleep ${marker} &) ; setsid sh -c 'sleep ${marker} & sleep ${marker}' >/dev/null 2>&1 & sleep 0.1; echo up`;
 
+  test("the soft limit of open files is the one that Cooper was started with", async () => {
+    const argv = stage().command({ isolation, spec: { argv: ["sh", "-c", "ulimit -Sn; ulimit -Hn"] } });
+    const hard = Bun.spawnSync(["sh", "-c", "ulimit -Hn"]).stdout.toString().trim();
+    // The shell stays as the parent.
+    const ended = Bun.spawnSync(["sh", "-c", 'ulimit -Sn 777; "$@"; true', "sh", ...argv], {
+      env: environment(runner),
+    });
+    expect((JSON.parse(ended.stdout.toString()) as { stdout: string }).stdout).toBe(`777\n${hard}\n`);
+  });
+
   test("background processes end with the command", async () => {
     const marker = mark();
     const reply = await stage().run({ isolation, spec: { argv: ["sh", "-c", spawnSleepers(marker)] } });
@@ -423,6 +433,8 @@ function lifetime(isolation: Isolation, runner: Runner, stage: () => Stage): voi
     const script = `${spawnSleepers(marker)}; sleep ${marker}`;
     const reply = await stage().run({ isolation, abortOn: "up", spec: { argv: ["sh", "-c", script] } });
     expect(reply.error?.code).toBe("cancelled");
+    // Nothing of the tools that hold the namespaces.
+    expect(reply.stderr).toBe("");
     expect(sleeping(marker)).toBe(0);
     expect(stage().remains().runtime).toEqual([]);
   });

@@ -1,9 +1,10 @@
 // Protects entering a user namespace: who we are, one entry only, the command's status, and errors that say what lacks.
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync, chmodSync, symlinkSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync, chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../src/base/process.ts";
+import { loginName } from "../../src/sandbox/subordinate-ids.ts";
 import { asRunner, canRunAs, environment, USER } from "./stage.ts";
 
 const MODULE = join(import.meta.dir, "../../src/sandbox/user-namespace.ts");
@@ -82,48 +83,90 @@ describe.skipIf(!canRunAs("user"))("user", () => {
     );
   });
 
-  test("a user without a range is told the line that gives one", () => {
-    // Another id without an entry.
-    const { stdout } = Bun.spawnSync(
-      [
-        "setpriv",
-        "--reuid",
-        "4242",
-        "--regid",
-        "4242",
-        "--clear-groups",
-        "--",
-        process.execPath,
-        "-e",
-        `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`,
-      ],
-      { env: environment("user"), cwd: "/" },
+  /** Runs the script below with a root's script before it, in a mount namespace of its own. */
+  function runHarmed(harm: string, body: string, uid = USER) {
+    const directory = mkdtempSync(join(tmpdir(), "cooper-userns-"));
+    chmodSync(directory, 0o755);
+    const script = join(directory, "script.ts");
+    const facts =
+      '[namespaceState(), expectedTier(), require("fs").readFileSync("/proc/self/uid_map", "latin1").trim().split(/\\s+/).join(" ")]';
+    writeFileSync(
+      script,
+      `import { namespaceState, enterUserNamespace, finishEntering, expectedTier } from ${JSON.stringify(MODULE)};
+const self = { execPath: process.execPath, argv: process.argv, env: process.env };
+const show = (value: unknown) => console.log(JSON.stringify(value));
+try { finishEntering(); ${body} show(${facts}); } catch (error) { show({ code: error.code, message: error.message, hint: error.hint }); }`,
     );
-    expect(stdout.toString()).toMatch(
-      /^unsupported .*\/etc\/subuid gives the user \S+ no range of ids .*usermod --add-subuids 100000-165535/,
-    );
-  });
-
-  test("without newuidmap it names the package", () => {
-    const directory = mkdtempSync(join(tmpdir(), "cooper-path-"));
-    symlinkSync(findProgram("unshare")!, join(directory, "unshare"));
-    // System directories are always searched: hide the program by a mount of its own namespace.
-    const { stdout } = Bun.spawnSync(
+    const become = ["setpriv", "--reuid", `${uid}`, "--regid", `${uid}`, "--clear-groups", "--"];
+    const { stdout, stderr } = Bun.spawnSync(
       [
         "unshare",
         "--mount",
         "sh",
-        "-c",
-        `mount --bind /dev/null ${findProgram("newuidmap")} && exec setpriv --reuid ${USER} --regid ${USER} --clear-groups "$@"`,
+        "-ec",
+        `cd ${directory}; ${harm}\nexec "$@"`,
         "sh",
+        ...become,
         process.execPath,
-        "-e",
-        `const m = await import(${JSON.stringify(MODULE)}); try { m.enterUserNamespace({ execPath: process.execPath, argv: [], env: {} }); } catch (e) { console.log(e.code, e.message, e.hint) }`,
+        script,
       ],
       { env: environment("user"), cwd: "/" },
     );
     rmSync(directory, { recursive: true });
-    expect(stdout.toString()).toMatch(/^unsupported .*there is no newuidmap .*package uidmap/);
+    if (stdout.length === 0) throw new Error(stderr.toString());
+    return JSON.parse(stdout.toString());
+  }
+
+  test.each([
+    ["no range", ":", 4242],
+    ["no newuidmap", `mount --bind /dev/null ${findProgram("newuidmap")}`, USER],
+    [
+      "newgidmap without its bit",
+      `cp ${findProgram("newgidmap")} plain; chmod 755 plain; mount --bind plain ${findProgram("newgidmap")}`,
+      USER,
+    ],
+  ])("with %s there is one id, and the tier says so", (_, harm, uid) => {
+    expect(
+      runHarmed(harm, "if (namespaceState().kind === 'unprivileged') enterUserNamespace(self);", uid),
+    ).toEqual([{ kind: "mapped", uid }, { tier: 2 }, `0 ${uid} 1`]);
+    const [state, tier] = runHarmed(harm, "", uid);
+    expect(state.kind).toBe("unprivileged");
+    expect(tier).toEqual({ tier: 2, why: expect.any(String) });
+  });
+
+  test("a store of one id is entered with one id", () => {
+    const body = "if (namespaceState().kind === 'unprivileged') enterUserNamespace(self, { oneId: true });";
+    expect(runHarmed(":", body)).toEqual([{ kind: "mapped", uid: USER }, { tier: 2 }, `0 ${USER} 1`]);
+  });
+
+  const USER_NAME = loginName(USER);
+
+  test("several ranges are all mapped", () => {
+    const ranges = `printf '${USER_NAME}:300000:1000\\n${USER_NAME}:500000:70000\\n' > ranges; mount --bind ranges /etc/subuid; mount --bind ranges /etc/subgid`;
+    const body = "if (namespaceState().kind === 'unprivileged') enterUserNamespace(self);";
+    expect(runHarmed(ranges, body)).toEqual([
+      { kind: "mapped", uid: USER },
+      { tier: 1 },
+      `0 ${USER} 1 1 300000 1000 1001 500000 70000`,
+    ]);
+  });
+
+  test("an unshare that lacks --map-auto will do", () => {
+    // An older one: it has the option neither in its file nor on its command line.
+    const unshare = findProgram("unshare");
+    const old = `cp ${unshare} real; chmod 755 real; printf '#!/bin/sh\\nexec %s/real "$@"\\n' "$PWD" > old; chmod 755 old; mount --bind old ${unshare}`;
+    const body = "if (namespaceState().kind === 'unprivileged') enterUserNamespace(self);";
+    const [state, tier, map] = runHarmed(old, body);
+    expect([state, tier]).toEqual([{ kind: "mapped", uid: USER }, { tier: 1 }]);
+    expect(map).toStartWith(`0 ${USER} 1 1 `);
+  });
+
+  test("a range that newuidmap refuses ends with what it says, not in a wait", () => {
+    // Its own /etc/subuid has the range, ours has another.
+    const harm = `printf '${USER_NAME}:1:5\\n${USER_NAME}:10:5\\n' > ranges; mount --bind ranges /etc/subuid; mount --bind ranges /etc/subgid; cp ${findProgram("newuidmap")} real; printf '#!/bin/sh\\necho newuidmap: refused >&2; exit 1\\n' > fake; chown 0:0 fake; chmod 4755 fake; mount --bind fake ${findProgram("newuidmap")}`;
+    expect(() =>
+      runHarmed(harm, "if (namespaceState().kind === 'unprivileged') enterUserNamespace(self);"),
+    ).toThrow("newuidmap: refused");
   });
 });
 
