@@ -17,17 +17,13 @@ export const BLOCK_BYTES = { gzip: 1 << 20, zstd: 4 << 20 } as const;
  */
 export const DEFAULT_LEVEL = { gzip: 5, zstd: 3 } as const;
 
-/** Members of a gzip stream (RFC 1952, 2.2), or one zstd frame with its checksum. */
+/** Members of a gzip stream (RFC 1952, 2.2), or one zstd frame (without a checksum: a blob has its digest). */
 export function compressBlock(block: Uint8Array<ArrayBuffer>, format: BlockFormat): Uint8Array<ArrayBuffer> {
   return format.name === "gzip" ? gzipBlock(block, format.level) : zstdBlock(block, format.level);
 }
 
 function zstdBlock(block: Uint8Array, level: number): Uint8Array<ArrayBuffer> {
-  const params = {
-    [constants.ZSTD_c_compressionLevel]: level,
-    [constants.ZSTD_c_checksumFlag]: 1,
-    [constants.ZSTD_c_contentSizeFlag]: 1,
-  };
+  const params = { [constants.ZSTD_c_compressionLevel]: level };
   // Room for content that does not compress: the result is made in one piece.
   const chunkSize = block.length + (block.length >> 7) + 1024;
   return new Uint8Array(zstdCompressSync(block, { params, chunkSize }));
