@@ -8,6 +8,7 @@ const MODULES = {
   add: () => import("./commands/add.ts"),
   build: () => import("./commands/build.ts"),
   commit: () => import("./commands/commit.ts"),
+  completion: () => import("./commands/completion.ts"),
   config: () => import("./commands/config.ts"),
   containers: () => import("./commands/containers.ts"),
   copy: () => import("./commands/copy.ts"),

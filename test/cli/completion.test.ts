@@ -1,0 +1,77 @@
+// Protects completion: the scripts are valid, and in bash give what the command line then takes.
+import { describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { scratchDirectory } from "../support/scratch.ts";
+
+const program = [process.execPath, resolve(import.meta.dir, "../../src/cli/main.ts")];
+
+function script(shell: string) {
+  const { status, stdout, stderr } = spawnSync(program[0]!, [program[1]!, "completion", shell], {
+    encoding: "utf8",
+  });
+  return { status, stdout, stderr };
+}
+
+describe("bash", () => {
+  /** What bash offers at the end of a line, with a cooper that has two containers and an image. */
+  function offers(...words: string[]): string[] {
+    using scratch = scratchDirectory("completion");
+    mkdirSync(scratch.file("bin"));
+    const stub =
+      "#!/bin/sh\ncase $1 in containers) echo work; echo other;; images) echo localhost/hello:latest;; esac\n";
+    writeFileSync(scratch.file("bin/cooper"), stub, { mode: 0o755 });
+    writeFileSync(scratch.file("script"), script("bash").stdout);
+    const line = ["cooper", ...words].map((word) => `'${word}'`).join(" ");
+    const code = `set -eu +e; source ${scratch.file("script")}; COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _cooper; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const env = { ...process.env, PATH: `${scratch.file("bin")}:${process.env.PATH}` };
+    const { stdout, stderr } = spawnSync("bash", ["-c", code], { encoding: "utf8", env });
+    expect(stderr).toBe("");
+    return stdout.split("\n").filter((one) => one !== "");
+  }
+
+  const cases: [line: string[], offered: string[]][] = [
+    [["com"], ["commit", "completion"]],
+    [["bu"], ["build", "bud", "build-using-dockerfile"]],
+    [["--root", "/x", "unm"], ["unmount"]],
+    [["commit", "--squ"], ["--squash"]],
+    [["bud", "--no-cache-f"], ["--no-cache-filter"]],
+    [["run", "w"], ["work"]],
+    [["run", "-"], expect.arrayContaining(["--user", "-t", "--root", "--help"]) as never],
+    [["rmi", "localhost/"], ["localhost/hello:latest"]],
+    [["manifest", "an"], ["annotate"]],
+    [["manifest", "annotate", "--ar"], ["--arch"]],
+    // A value, and what takes no names, are left to bash, which completes files.
+    [["commit", "--iidfile", "w"], []],
+    [["no-such-command", "x"], []],
+  ];
+  test.each(cases)("%j", (line, offered) => {
+    expect(offers(...line)).toEqual(offered);
+  });
+
+  test("hidden flags are not offered", () => {
+    expect(offers("run", "--tt")).toEqual([]);
+  });
+});
+
+test("zsh gets bash's through its bashcompinit", () => {
+  const { stdout } = script("zsh");
+  expect(stdout.startsWith("#compdef cooper\n")).toBe(true);
+  expect(stdout).toEndWith(script("bash").stdout);
+  if (Bun.which("zsh") !== null) expect(spawnSync("zsh", ["-n"], { input: stdout }).status).toBe(0);
+});
+
+test("fish: every line is one completion, quoted", () => {
+  const { stdout } = script("fish");
+  const lines = stdout.trimEnd().split("\n").slice(1);
+  expect(lines.length).toBeGreaterThan(300);
+  for (const line of lines)
+    expect(line).toMatch(/^complete -c cooper( -\w+ ('(?:[^'\\]|\\.)*'|[\w-]+)| -r)+$/);
+  if (Bun.which("fish") !== null) expect(spawnSync("fish", ["-n"], { input: stdout }).status).toBe(0);
+});
+
+test("another shell is refused", () => {
+  const { status, stderr } = script("tcsh");
+  expect([status, stderr.includes('"tcsh"')]).toEqual([125, true]);
+});
