@@ -1,0 +1,187 @@
+// Protects building with one id (no range, no newuidmap): packages install, owners in layers are those of a root build.
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Person, rootOnly } from "../support/as-users.ts";
+import { busyboxBase, debianBase } from "../support/bases.ts";
+import { openSite, type Site } from "../support/cooper.ts";
+
+setDefaultTimeout(300_000);
+
+const NAME = `cooper-one-${process.pid}`;
+
+/** Members of an image's layers by name: owner, group, mode; topmost layer last. */
+async function owners(site: Site, image: string): Promise<Record<string, string>[]> {
+  const target = join(site.dir, `work/oci-${crypto.randomUUID()}`);
+  await site.ok("push", image, `oci:${target}`);
+  const json = (path: string) => JSON.parse(readFileSync(join(target, path), "utf8"));
+  const blob = (digest: string) => `blobs/${digest.replace(":", "/")}`;
+  const manifest = json(blob(json("index.json").manifests[0].digest));
+  return manifest.layers.map(({ digest }: { digest: string }) => {
+    const { stdout } = spawnSync("tar", ["--numeric-owner", "-tvzf", join(target, blob(digest))], {
+      encoding: "utf8",
+      maxBuffer: 1 << 28,
+    });
+    const lines = stdout.trim().split("\n");
+    return Object.fromEntries(
+      lines.map((line) => {
+        const [mode = "", owner = "", , , , ...name] = line.split(/\s+/);
+        return [name.join(" ").replace(/^\.\//, ""), `${mode} ${owner}`];
+      }),
+    );
+  });
+}
+
+const DOCKERFILE = `FROM localhost/base
+RUN echo 'app:x:1234:1234::/srv:/bin/sh' >> /etc/passwd && echo 'app:x:1234:' >> /etc/group
+COPY plain /plain
+COPY --chown=app:app --chmod=4750 plain tree /srv/app/
+ADD --chown=55:66 packed.tar /unpacked/
+ADD packed.tar /as-packed/
+WORKDIR /made/by/workdir
+USER app
+WORKDIR /made/by/app
+USER root
+COPY --from=localhost/base --chown=7:8 /etc/passwd /from/passwd
+RUN echo more >> /made/mine && echo more >> /plain && chown 9:9 /srv/app/file
+`;
+
+describe.if(rootOnly.length > 0)("a user without a range of ids", () => {
+  let person: Person;
+
+  beforeAll(() => {
+    const made = spawnSync("useradd", ["--no-create-home", "--shell", "/bin/sh", NAME], { encoding: "utf8" });
+    if (made.status !== 0) throw new Error(made.stderr);
+    // useradd gives it one.
+    for (const file of ["subuid", "subgid"]) spawnSync("sed", ["-i", `/^${NAME}:/d`, `/etc/${file}`]);
+    const id = (flag: string) => Number(spawnSync("id", [flag, NAME], { encoding: "utf8" }).stdout);
+    person = { kind: "user", name: NAME, uid: id("-u"), gid: id("-g") };
+  });
+
+  afterAll(() => {
+    spawnSync("userdel", [NAME]);
+  });
+
+  function context(site: Site): string {
+    const directory = site.files({
+      Dockerfile: DOCKERFILE,
+      plain: "plain\n",
+      "tree/file": "x\n",
+      "tree/sub/file": "y\n",
+    });
+    const packed = join(site.dir, "packed");
+    mkdirSync(join(packed, "d"), { recursive: true });
+    writeFileSync(join(packed, "d/mine"), "mine\n");
+    const tar = ["--owner=77", "--group=88", "-C", packed, "-cf", join(directory, "packed.tar"), "d"];
+    expect(spawnSync("tar", tar).status).toBe(0);
+    site.give(directory);
+    return directory;
+  }
+
+  test("is told so by info and doctor", async () => {
+    await using site = openSite(person);
+    expect(await site.ok("info", "--format", "{{.host.tier}} {{.host.network}}")).toBe("2 host");
+    expect(await site.ok("info", "--format", "{{.host.tierSummary}}")).toContain(
+      `gives the user ${NAME} no range`,
+    );
+    const { exitCode, stdout } = await site.cooper("doctor");
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/usermod --add-subuids \d+-\d+ cooper-one-/);
+    expect(stdout).toContain("Tier 2, ");
+  });
+
+  test.each(["crun", "runc", "chroot"])(
+    "builds with %s what root builds, owners included",
+    async (isolation) => {
+      await using site = openSite(person);
+      await using roots = openSite(rootOnly[0]!);
+      const images: Record<string, string>[][] = [];
+      for (const one of [site, roots]) {
+        await one.ok("import", busyboxBase(), "localhost/base");
+        await one.ok("bud", "--isolation", isolation, "-t", "localhost/built", context(one));
+        images.push(await owners(one, "localhost/built"));
+      }
+      const [mine, reference] = images as [Record<string, string>[], Record<string, string>[]];
+      expect(mine[0]).toEqual(reference[0]!);
+      // What RUN gave away stays with whom it had; all else is the same.
+      expect({ ...mine.at(-1), "srv/app/file": "" }).toEqual({ ...reference.at(-1), "srv/app/file": "" });
+      expect(mine.at(-1)).toMatchObject({
+        "srv/app/plain": "-rwsr-x--- 1234/1234",
+        "srv/app/file": "-rwsr-x--- 1234/1234",
+        "unpacked/d/mine": expect.stringMatching(/ 55\/66$/),
+        "as-packed/d/mine": expect.stringMatching(/ 77\/88$/),
+        "made/by/app/": expect.stringMatching(/ 1234\/1234$/),
+        "from/passwd": expect.stringMatching(/ 7\/8$/),
+      });
+    },
+  );
+
+  test.each(["crun", "runc", "chroot"])(
+    "%s pretends to change owners and users, and makes what it can",
+    async (isolation) => {
+      await using site = openSite(person);
+      await site.ok("import", busyboxBase(), "localhost/base");
+      const name = await site.ok("from", "localhost/base");
+      const run = (...argv: string[]) => site.cooper("run", "--isolation", isolation, name, "--", ...argv);
+      expect(await run("sh", "-ec", "touch /f; chown 5:6 /f; chown -h 5 /f; stat -c %u:%g /f")).toMatchObject(
+        {
+          exitCode: 0,
+          stdout: "0:0\n",
+        },
+      );
+      expect(
+        await run("sh", "-ec", "mknod /dev1 c 1 3; test ! -e /dev1; mkfifo /fifo; test -p /fifo"),
+      ).toMatchObject({
+        exitCode: 0,
+        stderr: "",
+      });
+      // No filter but this one.
+      const open = await site.ok("from", "--security-opt", "seccomp=unconfined", "localhost/base");
+      expect(
+        await site.cooper("run", "--isolation", isolation, open, "--", "chown", "5", "/bin"),
+      ).toMatchObject({
+        exitCode: 0,
+        stderr: "",
+      });
+      // Groups cannot be set in such a namespace.
+      await run("sh", "-c", "echo 'app:x:5:6::/:/bin/sh' >> /etc/passwd");
+      expect((await run("su", "-c", "exit 3", "app")).exitCode).toBe(3);
+    },
+  );
+
+  test("a store keeps to the way that it was made", async () => {
+    await using site = openSite(person);
+    await site.ok("import", busyboxBase(), "localhost/base");
+    const { exitCode, stderr } = openedByRoot(site);
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toContain("made by a user with one id");
+  });
+
+  function openedByRoot(site: Site): { exitCode: number; stderr: string } {
+    const program = process.env.COOPER_BIN ?? join(import.meta.dir, "../../bin/cooper");
+    const { status, stderr } = spawnSync(
+      program,
+      ["--root", site.root, "--runroot", site.runRoot, "from", "scratch"],
+      {
+        encoding: "utf8",
+      },
+    );
+    return { exitCode: status ?? -1, stderr };
+  }
+
+  test("apt-get installs packages that make users and give files away", async () => {
+    await using site = openSite(person);
+    await site.ok("import", debianBase(), "localhost/debian");
+    const directory = site.files({
+      Dockerfile: `FROM localhost/debian
+RUN apt-get update && apt-get install -y --no-install-recommends openssh-server dbus
+RUN getent passwd sshd messagebus && test -x /usr/sbin/sshd`,
+    });
+    await site.ok("bud", "-t", "localhost/ssh", directory);
+    const [base, top] = await owners(site, "localhost/ssh");
+    expect(base!["etc/shadow"]).toBe("-rw-r----- 0/42");
+    expect(Object.keys(top!).filter((name) => name.includes("zz-cooper"))).toEqual([]);
+    expect(top!["usr/sbin/sshd"]).toBe("-rwxr-xr-x 0/0");
+  });
+});
