@@ -107,5 +107,18 @@ export async function withSourceRoot<T>(
   if (source === undefined) return await action(undefined);
   if (source.kind === "container" && source.id === own.id) return await action(own.root);
   const container = source.kind === "image" ? source.container : findContainer(filesOf(store), source.id);
+  requireReachable(store, container);
   return await withRoot(store, container, action);
+}
+
+/** Only one container's mount can be joined, and that is the one that is copied into. */
+function requireReachable(store: Store, container: WorkingContainer): void {
+  try {
+    requireReach(store.runRoot, container);
+  } catch (cause) {
+    throw new CooperError("in-use", `Cannot copy from ${container.name}: it is mounted`, {
+      cause,
+      hint: `unmount it first: cooper umount ${container.name}; or copy from the path that mount printed`,
+    });
+  }
 }

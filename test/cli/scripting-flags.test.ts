@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { people } from "../support/as-users.ts";
 import { busyboxBase } from "../support/bases.ts";
+import { openSite } from "../support/cooper.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { startRegistry } from "../transport/registry-server.ts";
 
@@ -168,6 +170,19 @@ describe("copy --from", () => {
         .exited;
     const pairs = Array.from({ length: 4 }, () => [start(a, b), start(b, a)]).flat();
     expect(await Promise.all(pairs)).toEqual(Array(8).fill(0));
+  });
+
+  test.each(people)("one that is mounted, as $kind: its files, or what to do", async (person) => {
+    await using site = openSite(person);
+    await site.ok("import", busyboxBase(), "localhost/busybox");
+    const [source, target] = [await site.ok("from", "localhost/busybox"), await site.ok("from", "scratch")];
+    await site.ok("mount", source);
+    const { exitCode, stderr } = await site.cooper("copy", "-q", "--from", source, target, "/bin", "/bin");
+    if (person.kind === "root") expect([exitCode, stderr]).toEqual([0, ""]);
+    else expect([exitCode, stderr]).toEqual([125, expect.stringContaining(`cooper umount ${source}`)]);
+    await site.ok("umount", source);
+    await site.ok("copy", "-q", "--from", source, target, "/bin", "/bin");
+    expect(await site.ok("run", target, "/bin/busybox", "echo", "there")).toBe("there");
   });
 
   test("never the host's files, whatever leads out of the source", () => {

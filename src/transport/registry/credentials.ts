@@ -82,9 +82,10 @@ export function authFiles(settings: RegistrySettings): string[] {
   const { REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME, DOCKER_CONFIG, HOME } = process.env;
   if (REGISTRY_AUTH_FILE) return [REGISTRY_AUTH_FILE];
   const home = HOME ?? homedir();
+  // Within the user namespace this process is root; the variable tells who it is outside.
   const runtime = XDG_RUNTIME_DIR
     ? `${XDG_RUNTIME_DIR}/containers`
-    : `/run/containers/${process.getuid?.() ?? 0}`;
+    : `/run/containers/${process.env.COOPER_ROOTLESS_UID ?? process.getuid?.() ?? 0}`;
   return [
     join(runtime, "auth.json"),
     join(XDG_CONFIG_HOME || `${home}/.config`, "containers/auth.json"),
