@@ -1,5 +1,5 @@
 // Protects that a Dockerfile means what BuildKit makes of it: the shared cases and their harness, as root and as a user.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -23,20 +23,22 @@ function differences(results: string): string[] {
 
 describe.skipIf(!existsSync(cases) || process.getuid?.() !== 0)("the shared cases", () => {
   const sites: Site[] = [];
-  beforeAll(() => {
+  // Within the test, whose time is longer: the first start makes a Debian base.
+  function startRegistry(): void {
     const { status, stderr } = spawnSync(join(cases, "up"), ["registry"], { encoding: "utf8" });
     if (status !== 0) throw new Error(`the registry of the cases does not start: ${stderr}`);
     // The bases are read by whoever runs the cases.
     spawnSync("chmod", ["-R", "a+rX", "/var/lib/oracle"]);
     mkdirSync("/var/lib/oracle/layercache", { recursive: true });
     chmodSync("/var/lib/oracle/layercache", 0o1777);
-  }, 120_000);
+  }
   afterAll(async () => {
     spawnSync(join(cases, "down"));
     for (const site of sites) await site[Symbol.asyncDispose]();
   });
 
   async function run(person: Person): Promise<string[]> {
+    startRegistry();
     const site = await openSite(person);
     sites.push(site);
     const folder = join(site.work, "cases");
