@@ -50,6 +50,7 @@ function writeConfig(
   const { columns, rows } = process.stdout;
   const host = {
     ...prepared,
+    renamesId: options.isolation === "crun",
     ...(networkNamespace === undefined ? {} : { networkNamespace }),
     ...(spec.terminal && columns > 0 && rows > 0 ? { terminalSize: { width: columns, height: rows } } : {}),
     ...(seccomp !== undefined && options.isolation === "crun" ? { seccompProgram: compiled(seccomp) } : {}),

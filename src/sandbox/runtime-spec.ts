@@ -19,6 +19,8 @@ export interface RuntimeHost {
   /** The same filter compiled, which crun takes instead (run.oci.seccomp_bpf_data in crun(1)). */
   seccompProgram?: Uint8Array;
   rlimits: Rlimit[];
+  /** The runtime can map the only id to a user that is not root; runc needs root to be mapped. */
+  renamesId?: boolean;
   /** Characters, for a new terminal. */
   terminalSize?: { width: number; height: number };
 }
@@ -58,7 +60,7 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
     process: {
       terminal: spec.terminal,
       ...(host.terminalSize === undefined ? {} : { consoleSize: host.terminalSize }),
-      user: userOf(spec),
+      user: userOf(spec, host),
       args: spec.argv,
       env: spec.env,
       cwd: spec.cwd,
@@ -84,6 +86,7 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
       : { annotations: { "run.oci.seccomp_bpf_data": Buffer.from(host.seccompProgram).toString("base64") } }),
     linux: {
       namespaces: namespacesOf(spec, host),
+      ...idMappings(spec, host),
       devices: spec.devices.map(deviceOf),
       maskedPaths: MASKED_PATHS,
       readonlyPaths: READONLY_PATHS,
@@ -92,9 +95,22 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
   };
 }
 
-/** Where there is one id, everybody is it. */
-function userOf({ user }: RunSpec): RunSpec["user"] {
-  return hasOneId() ? { uid: 0, gid: 0, additionalGids: [] } : user;
+/** Where there is one id, everybody is it: root, or by the name of the user that is asked for (see idMappings). */
+function userOf({ user }: RunSpec, host: RuntimeHost): RunSpec["user"] {
+  if (!hasOneId()) return user;
+  const { uid, gid } = isRenamed(user, host) ? user : { uid: 0, gid: 0 };
+  return { uid, gid, additionalGids: [] };
+}
+
+/** The one id there is, seen as another user's in a user namespace of the container's own. */
+function idMappings({ user }: RunSpec, host: RuntimeHost): object {
+  if (!isRenamed(user, host)) return {};
+  const one = (containerID: number) => [{ containerID, hostID: 0, size: 1 }];
+  return { uidMappings: one(user.uid), gidMappings: one(user.gid) };
+}
+
+function isRenamed({ uid, gid }: RunSpec["user"], host: RuntimeHost): boolean {
+  return host.renamesId === true && hasOneId() && (uid !== 0 || gid !== 0);
 }
 
 function limit(value: number): unknown {
@@ -108,6 +124,7 @@ function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: 
   const namespaces: { type: string; path?: string }[] = ["pid", "ipc", "uts", "mount"].map((type) => ({
     type,
   }));
+  if (isRenamed(spec.user, host)) namespaces.push({ type: "user" });
   if (host.networkNamespace !== undefined) namespaces.push({ type: "network", path: host.networkNamespace });
   else if (spec.network !== "host") namespaces.push({ type: "network" });
   return namespaces;

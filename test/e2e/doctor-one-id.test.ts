@@ -150,6 +150,22 @@ describe.if(rootOnly.length > 0)("a user without a range of ids", () => {
     },
   );
 
+  test.each([
+    ["crun", "1234:1234"],
+    ["runc", "0:0"],
+    ["chroot", "0:0"],
+  ])("%s runs the commands of a USER as %s", async (isolation, expected) => {
+    await using site = openSite(person);
+    await site.ok("import", busyboxBase(), "localhost/base");
+    const script = "touch /home/made && chown 5 /home/made && echo as $(id -u):$(id -g)";
+    const directory = site.files({
+      Dockerfile: `FROM localhost/base\nRUN mkdir -p /home\nUSER 1234:1234\nRUN ${script}\nRUN rm /home/made\n`,
+    });
+    const { exitCode, stdout, stderr } = await site.cooper("bud", "--isolation", isolation, directory);
+    expect({ exitCode, stderr: exitCode === 0 ? "" : stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(stdout + stderr).toContain(`as ${expected}\n`);
+  });
+
   test("a store keeps to the way that it was made", async () => {
     await using site = openSite(person);
     await site.ok("import", busyboxBase(), "localhost/base");
