@@ -1,7 +1,8 @@
 // Protects the seccomp filter: the compiled program decides, for every call and argument, what the rules say.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { defaultSeccomp, type SeccompFilter } from "../../src/sandbox/seccomp.ts";
 import { compileSeccomp } from "../../src/sandbox/seccomp-bpf.ts";
+import { pretendingIds } from "../../src/sandbox/seccomp-one-id.ts";
 import { resolveSeccompProfile } from "../../src/sandbox/seccomp-file.ts";
 import { NEWEST_SYSCALL, syscallNumbers } from "../../src/sandbox/syscall-numbers.ts";
 
@@ -194,4 +195,68 @@ test("a Docker profile keeps what applies", () => {
     "old-style",
   ]);
   expect(resolved.architectures).toEqual(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]);
+});
+
+describe("with one id", () => {
+  const OTHER_ABIS = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"];
+  const compiled = (filter: SeccompFilter | undefined) =>
+    compileSeccomp({ ...pretendingIds(filter), architectures: OTHER_ABIS });
+  const DEVICE = 0o020666n;
+  const BLOCK = 0o060600n;
+  const FIFO = 0o010644n;
+
+  test.each([
+    ["Docker's default", defaultSeccomp(["CAP_CHOWN", "CAP_SETUID"])],
+    ["no filter", undefined],
+  ])("on %s calls for other ids succeed without effect, on every ABI that has them", (_, filter) => {
+    const program = compiled(filter);
+    let seen = 0;
+    for (const abi of ["x86_64", "i386", "aarch64", "arm"] as const) {
+      const numbers = syscallNumbers(abi);
+      const call = (name: string, ...args: bigint[]) => decide(program, ARCH[abi], numbers.get(name)!, args);
+      for (const name of [
+        "chown",
+        "fchown",
+        "lchown",
+        "fchownat",
+        "setuid",
+        "setgid",
+        "setresuid",
+        "setgroups",
+        "setfsuid",
+      ]) {
+        for (const each of [name, `${name}32`]) {
+          if (!numbers.has(each)) continue;
+          expect([abi, each, call(each)]).toEqual([abi, each, errno(0)]);
+          seen++;
+        }
+      }
+      const mode = (name: string, value: bigint) =>
+        name === "mknod" ? [0n, value, 259n] : [0n, 0n, value, 259n];
+      for (const name of ["mknod", "mknodat"]) {
+        if (!numbers.has(name)) continue;
+        expect(
+          [DEVICE, BLOCK, FIFO, 0o644n, 0o100644n].map((value) => call(name, ...mode(name, value))),
+        ).toEqual([errno(0), errno(0), ALLOW, ALLOW, ALLOW]);
+      }
+      for (const name of ["read", "fchmodat", "getresuid"]) expect(call(name)).toBe(ALLOW);
+    }
+    expect(seen).toBeGreaterThan(40);
+    if (filter !== undefined) expect(decide(program, ARCH.x86_64, x64.get("reboot")!)).toBe(errno(1));
+  });
+
+  test("what a profile refuses stays refused", () => {
+    const strict: SeccompFilter = {
+      defaultAction: "SCMP_ACT_ALLOW",
+      architectures: ["SCMP_ARCH_X86_64"],
+      syscalls: [{ names: ["chown", "mknod"], action: "SCMP_ACT_ERRNO", errnoRet: 13 }],
+    };
+    const program = compiled(strict);
+    const call = (name: string, ...args: bigint[]) => decide(program, ARCH.x86_64, x64.get(name)!, args);
+    expect([call("chown"), call("mknod", 0n, DEVICE), call("fchown")]).toEqual([
+      errno(13),
+      errno(13),
+      errno(0),
+    ]);
+  });
 });
