@@ -367,6 +367,18 @@ test("a mapping refused for no reason that is seen is reported as the kernel put
   expect(check?.finding).toContain("write to uid_map failed");
 });
 
+test.each([
+  ["root", "0 0 4294967295\n", 0],
+  ["root", "0 1000 1\n", 2],
+  ["mapped", "0 1000 1\n", 2],
+  ["mapped", "0 1000 1\n1 100000 65536\n", 1],
+] as const)("%s with the map %p is of tier %p", (kind, map, tier) => {
+  const proc = join(scratch, `map-${kind}-${tier}`);
+  file(`map-${kind}-${tier}/self/uid_map`, map);
+  const state = kind === "root" ? ({ kind } as const) : ({ kind, uid: USER } as const);
+  expect(diagnose(healthy({ state }, { proc })).tier).toBe(tier);
+});
+
 test("with the copy driver a missing overlay is no obstacle", () => {
   const host = healthy({ driver: "copy", run: failing("sh", "no overlay\n") });
   expect(checkOf(host, "overlay")?.status).toBe("warning");

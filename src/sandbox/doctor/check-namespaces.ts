@@ -1,5 +1,6 @@
 /** Whether the kernel lets this process make the namespaces that a build needs, and which tier that gives. */
 import { readFileSync } from "node:fs";
+import { isSingle } from "../../base/process-ids.ts";
 import type { Tier } from "../tier.ts";
 import { type Check, failure, install, lastLine, ok, warning } from "./check.ts";
 import type { Host } from "./host.ts";
@@ -59,7 +60,7 @@ function privileged(host: Host, unshare: string, programs: Check[]): Namespaces 
   const inside = [unshare, "--mount"];
   const { exitCode, stderr } = host.run([...inside, "true"]);
   if (exitCode === 0) {
-    const tier = host.state.kind === "root" ? 0 : mappedTier(host);
+    const tier = privilegedTier(host);
     const checks = [...programs, ok("namespaces", "root may make mount namespaces")];
     return { tier, inside, checks: [...checks, ...checkProc(host, inside)] };
   }
@@ -73,9 +74,9 @@ function privileged(host: Host, unshare: string, programs: Check[]): Namespaces 
   };
 }
 
-function mappedTier(host: Host): Tier {
-  const map = read(`${host.paths.proc}/self/uid_map`).trim().split("\n");
-  return map.length === 1 && /\s1$/.test(map[0]!) ? 2 : 1;
+function privilegedTier(host: Host): Tier {
+  if (isSingle(read(`${host.paths.proc}/self/uid_map`))) return 2;
+  return host.state.kind === "root" ? 0 : 1;
 }
 
 function unprivileged(host: Host, unshare: string, programs: Check[]): Namespaces {
