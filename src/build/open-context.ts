@@ -10,12 +10,11 @@ import {
   writeSync,
 } from "node:fs";
 import { resolve } from "node:path";
-import { decompress } from "../archive/compression.ts";
+import { decompress, isTarArchive } from "../archive/compression.ts";
 import { extractArchive } from "../archive/extract-archive.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
 import { fileIds } from "../base/process-ids.ts";
 import { download } from "../container/download.ts";
-import { isTarArchive } from "../container/is-tar-archive.ts";
 import { parseGitReference } from "../plan/git-reference.ts";
 import { checkOut, type Fetching } from "./fetch-git.ts";
 

@@ -1,7 +1,7 @@
 /** Files, here-documents and downloads on their way into a container's root: the one engine of COPY, ADD, copy and add. */
 import { chmodSync, createReadStream, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decompress } from "../archive/compression.ts";
+import { decompress, isTarArchive } from "../archive/compression.ts";
 import { parseChmod } from "../archive/copy-chmod.ts";
 import { type CopyTreeOptions, copyFiles } from "../archive/copy-tree.ts";
 import { extractArchive } from "../archive/extract-archive.ts";
@@ -10,7 +10,6 @@ import { hostPath, type PathFilter, viewOf } from "../archive/source-view.ts";
 import { setTimes } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { fileIds, fileOwnership } from "../base/process-ids.ts";
-import { isTarArchive } from "./is-tar-archive.ts";
 import { lookupOwner } from "./user.ts";
 
 /** Where things go and what they become there. */
