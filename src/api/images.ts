@@ -1,7 +1,6 @@
 /** The images of a store: list, inspect, name, remove, import. */
-import type { ImageDetails, ImageInfo, ImportOptions, Store } from "../api-types.ts";
+import type { ImageDetails, ImageInfo, Store } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
-import { importRoot } from "../image/import-image.ts";
 import { requireInstance } from "../image/list-instance.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { readBlob } from "../store/blobs.ts";
@@ -16,7 +15,6 @@ import {
 import { allIndexes, deleteIndex, findIndexByText, type IndexRecord } from "../store/indexes.ts";
 import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
-import { changedConfig } from "./changed-config.ts";
 import { filesOf } from "./store.ts";
 
 /** What callers see of an image. */
@@ -124,22 +122,4 @@ export async function removeImage(
   }
   deleteIndex(files, list.id);
   return { untagged: names, deleted: [list.id] };
-}
-
-/** Makes an image of one layer from a root file system: a directory, or a tar (compressed or not; `-` is stdin). */
-export async function importImage(
-  store: Store,
-  source: string,
-  options: ImportOptions = {},
-): Promise<ImageInfo> {
-  const files = filesOf(store);
-  const image = await importRoot(files, source, {
-    names: options.name === undefined ? [] : [normaliseName(options.name)],
-    config: changedConfig(options.changes ?? []),
-    message: options.message,
-    platform: options.platform,
-    format: options.format ?? "oci",
-    signal: options.signal,
-  });
-  return imageInfo(files, image);
 }

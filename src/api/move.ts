@@ -11,7 +11,8 @@ import type {
 } from "../api-types.ts";
 import { loadArchive, saveArchive } from "../image/archives.ts";
 import { copyAny } from "../image/copy-any.ts";
-import { obtainImage, pullImage, pushImage, type SendRequest } from "../image/move-image.ts";
+import { pullImage, pushImage, type SendRequest } from "../image/move-image.ts";
+import { obtainImage } from "../image/obtain-image.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { registrySettings } from "./registry-options.ts";

@@ -2,7 +2,7 @@
 import type { DockerfileText } from "./read-dockerfile.ts";
 import type { EventSink } from "../base/events.ts";
 import type { RunSettings } from "../container/run-settings.ts";
-import type { PullPolicy } from "../image/move-image.ts";
+import type { PullPolicy } from "../image/obtain-image.ts";
 import type { ImageFormat } from "../oci/types.ts";
 import type { ImageTime } from "../container/commit.ts";
 import type { DriverName } from "../store/store.ts";

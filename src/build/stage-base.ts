@@ -1,7 +1,7 @@
 /** What a stage stands on: nothing, an image, or another stage. */
 import { digestOf } from "../base/digest.ts";
 import { containerBase, scratchBase } from "../container/container-base.ts";
-import { obtainImage } from "../image/move-image.ts";
+import { obtainImage } from "../image/obtain-image.ts";
 import { envMap, newImageConfig } from "../oci/config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { imageState, scratchState } from "../plan/resolve.ts";

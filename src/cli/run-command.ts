@@ -91,7 +91,7 @@ export async function execute(
   if (need !== undefined) {
     // May replace the process by one that reads the same command line again inside the namespace.
     const api = await import("../index.ts");
-    api.enterUserNamespace({ ...locations(globals), ...need });
+    await api.enterUserNamespace({ ...locations(globals), ...need });
   }
   const { signal } = cancel();
   let opened: Promise<Store> | undefined;

@@ -9,9 +9,6 @@ import { recordImage } from "../store/images.ts";
 import { findIndexByText, holdIndex, instanceLayers, isNested, readIndex } from "../store/indexes.ts";
 import { allImages, type ImageRecord, layerSize, type StoredLayer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
-import { copyImage } from "../transport/copy-image.ts";
-import { indexSource } from "./index-source.ts";
-import { StoreTarget } from "./store-transport.ts";
 
 /**
  * The image for a platform (default: this host's) of the index that a text names, as an image of the store: it is made
@@ -31,6 +28,10 @@ export async function findInstance(
   if (known !== undefined) return known;
   const layers = isNested(entry) ? [] : instanceLayers(store.db, record.id, entry.digest);
   if (layers.length > 0) return recordInstance(store, entry.digest, layers);
+  // Nothing is copied unless a layer must be unpacked.
+  const { copyImage } = await import("../transport/copy-image.ts");
+  const { indexSource } = await import("./index-source.ts");
+  const { StoreTarget } = await import("./store-transport.ts");
   await using source = indexSource(store, record, text);
   await using target = new StoreTarget(store, []);
   await copyImage(source, target, { compression: "keep", format: "keep", action: "pull", platform });

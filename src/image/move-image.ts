@@ -3,12 +3,10 @@ import type { Digest } from "../base/digest.ts";
 import type { EventSink } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
-import { formatPlatform, hostPlatform, matchesPlatform, parsePlatform } from "../oci/platform.ts";
-import { isFullId, normaliseName } from "../oci/reference.ts";
+import { parsePlatform } from "../oci/platform.ts";
+import { normaliseName } from "../oci/reference.ts";
 import { parseTransport, type TransportReference } from "../oci/transport-reference.ts";
-import type { Descriptor, ImageFormat, Platform } from "../oci/types.ts";
-import { findImageByText, readConfig } from "../store/images.ts";
-import { findIndexByText } from "../store/indexes.ts";
+import type { Descriptor, ImageFormat } from "../oci/types.ts";
 import type { ImageRecord } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { type CopyResult, copyImage } from "../transport/copy-image.ts";
@@ -16,21 +14,9 @@ import { openSource, openTarget } from "../transport/open-transport.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import type { Source, Target } from "../transport/types.ts";
 import { fetchDocument } from "../transport/verified-stream.ts";
-import { findInstance, requireInstance } from "./list-instance.ts";
+import { candidatesOf, isCancelled, type PullRequest } from "./obtain-image.ts";
 import { relatedRepositories } from "./related-images.ts";
 import { StoreTarget, storeSource } from "./store-transport.ts";
-
-export type PullPolicy = "always" | "missing" | "never" | "newer";
-
-export interface PullRequest {
-  /** Name in the store; the source's own when absent. */
-  name?: string | undefined;
-  platform?: string | undefined;
-  /** How registries are talked to; `onWarning` and `signal` come from here. */
-  registry?: RegistrySettings | undefined;
-  onEvent?: EventSink | undefined;
-  signal?: AbortSignal | undefined;
-}
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 
@@ -84,105 +70,6 @@ function pathName(path: string): string {
     .replace(/[^a-z0-9/._-]+/g, "-")}`;
 }
 
-/**
- * The image that a reference stands for, brought into the store as the policy says. `newer` is `always`, except that
- * what is there will do when no registry can be asked. Throws `not-found`, and what pulling throws.
- */
-export async function obtainImage(
-  store: StoreFiles,
-  text: string,
-  policy: PullPolicy,
-  request: PullRequest = {},
-): Promise<ImageRecord> {
-  const reference = parseTransport(text);
-  if (reference.transport === "docker") return await obtainName(store, reference.name, policy, request);
-  if (reference.transport !== "name") return await pullImage(store, text, request);
-  return await obtainName(store, text, policy, request);
-}
-
-async function obtainName(
-  store: StoreFiles,
-  text: string,
-  policy: PullPolicy,
-  request: PullRequest,
-): Promise<ImageRecord> {
-  const there =
-    findSuitable(store, [text], request.platform) ??
-    (await findInstance(store, text, wantedPlatform(request)));
-  if (there !== undefined && policy === "missing") return there;
-  if (policy === "never") {
-    const any =
-      findImageByText(store, text) ?? there ?? findSuitable(store, await candidatesOf(text), undefined);
-    if (any === undefined)
-      throw new CooperError("not-found", `${text}: no such image in the store, and pulling is off`);
-    warnOfPlatform(store, text, any, request);
-    return any;
-  }
-  const candidates = await candidatesOf(text);
-  const known = there ?? findSuitable(store, candidates, request.platform);
-  if (known !== undefined && (policy === "missing" || candidates.length === 0)) return known;
-  if (candidates.length === 0) return await requireHere(store, text, request);
-  try {
-    return await pullFirst(store, text, candidates, request);
-  } catch (error) {
-    if (policy !== "newer" || known === undefined || isCancelled(error)) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    request.onEvent?.({ type: "warning", message: `${message}; the image in the store is used` });
-    return known;
-  }
-}
-
-/** The first of several names that the store has an image for, if that image is for the platform. */
-function findSuitable(
-  store: StoreFiles,
-  names: string[],
-  platform: string | undefined,
-): ImageRecord | undefined {
-  const wanted = platform === undefined ? undefined : parsePlatform(platform);
-  for (const name of names) {
-    const image = findImageByText(store, name);
-    if (image === undefined) continue;
-    if (wanted === undefined || matchesPlatform(wanted, readConfig(store, image))) return image;
-  }
-  return undefined;
-}
-
-/** Of an image that no registry has: whatever its platform, it is the one that is meant. */
-async function requireHere(store: StoreFiles, text: string, request: PullRequest): Promise<ImageRecord> {
-  if (findIndexByText(store, text) !== undefined)
-    return await requireInstance(store, text, wantedPlatform(request));
-  const image = findImageByText(store, text);
-  if (image === undefined) {
-    throw new CooperError("not-found", `${text}: no such image in the store`, {
-      hint: "cooper images lists what is there",
-    });
-  }
-  warnOfPlatform(store, text, image, request);
-  return image;
-}
-
-function wantedPlatform({ platform }: PullRequest): Platform {
-  return platform === undefined ? hostPlatform() : parsePlatform(platform);
-}
-
-function warnOfPlatform(store: StoreFiles, text: string, image: ImageRecord, request: PullRequest): void {
-  if (request.platform === undefined) return;
-  const made = readConfig(store, image);
-  const wanted = parsePlatform(request.platform);
-  if (matchesPlatform(wanted, made)) return;
-  request.onEvent?.({
-    type: "warning",
-    message: `${text} is an image for ${formatPlatform(made)}, not for ${formatPlatform(wanted)}`,
-  });
-}
-
-/** Full names in registries that a reference without a transport may mean. */
-async function candidatesOf(text: string): Promise<string[]> {
-  if (isFullId(text)) return [];
-  const { registryCandidates } = await import("../transport/registry/short-names.ts");
-  return registryCandidates(text);
-}
-
 async function pullName(store: StoreFiles, text: string, request: PullRequest): Promise<ImageRecord> {
   const candidates = await candidatesOf(text);
   if (candidates.length > 0) return await pullFirst(store, text, candidates, request);
@@ -197,8 +84,8 @@ async function pullName(store: StoreFiles, text: string, request: PullRequest): 
 
 const pulling = new WeakMap<StoreFiles, Map<string, Promise<ImageRecord>>>();
 
-/** Pulls the first name that can be had. Whoever asks for the same at the same time gets the same pull. */
-function pullFirst(
+/** Pulls the first of several full names that can be had. Whoever asks for the same at the same time gets the same pull. */
+export function pullFirst(
   store: StoreFiles,
   text: string,
   candidates: string[],
@@ -234,10 +121,6 @@ async function tryCandidates(
     `Cannot pull ${text} from any registry that is searched: ${failures.map(({ message }) => message).join("; ")}`,
     { cause: failures },
   );
-}
-
-function isCancelled(error: unknown): boolean {
-  return error instanceof CooperError && error.code === "cancelled";
 }
 
 function registrySettings({ registry, onEvent, signal }: PullRequest | SendRequest): RegistrySettings {

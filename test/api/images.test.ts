@@ -137,11 +137,7 @@ describe("tagging", () => {
   test("an image that lost its last name is still there", async () => {
     await tagImage(store, "two:3", ["one"]);
     expect(await names(one)).toEqual([]);
-    expect(
-      listImages(store)
-        .map(({ id }) => id)
-        .sort(),
-    ).toEqual([one, two].sort());
+    expect((await listImages(store)).map(({ id }) => id).sort()).toEqual([one, two].sort());
   });
 
   test("all names or none are given", async () => {
@@ -154,7 +150,7 @@ describe("tagging", () => {
 describe("removing", () => {
   test("by the only name deletes the image and its files", async () => {
     expect(await removeImage(store, "one")).toEqual({ untagged: ["localhost/one:latest"], deleted: [one] });
-    expect(listImages(store).map(({ id }) => id)).toEqual([two]);
+    expect((await listImages(store)).map(({ id }) => id)).toEqual([two]);
     expect(findFaults(filesOf(store))).toEqual([]);
   });
 
@@ -192,7 +188,7 @@ describe("removing", () => {
     await tagImage(store, "one", ["uno"]);
     expect(await removeImage(store, "uno")).toEqual({ untagged: ["localhost/uno:latest"], deleted: [] });
     expect(await removeImage(store, "one", { force: true })).toMatchObject({ deleted: [one] });
-    expect(listContainers(store)).toMatchObject([
+    expect(await listContainers(store)).toMatchObject([
       { name: container.name, imageId: one, imageName: "localhost/one:latest" },
     ]);
     const { imageId } = await container.commit("again");

@@ -86,10 +86,10 @@ describe("a list of two committed images", () => {
     expect(manifests.map(({ digest }) => digest)).toEqual(
       await Promise.all(["one", "two"].map(async (name) => (await inspectImage(store, name)).digest)),
     );
-    const [listed] = listImages(store).filter(({ isList }) => isList);
+    const [listed] = (await listImages(store)).filter(({ isList }) => isList);
     expect(listed?.names).toEqual(["localhost/list:latest"]);
     await annotateManifest(store, "list", undefined, { index: true, annotations: ["a=b=c"] });
-    expect(listImages(store).find(({ isList }) => isList)?.id).toBe(listed!.id);
+    expect((await listImages(store)).find(({ isList }) => isList)?.id).toBe(listed!.id);
     expect((await inspectManifest(store, listed!.id.slice(0, 10))).annotations).toEqual({ a: "b=c" });
     expect(findFaults(filesOf(store))).toEqual([]);
   });
@@ -107,7 +107,7 @@ describe("a list of two committed images", () => {
       await validateImage(openOciLayoutSource(alone));
     }
     await removeManifest(store, "list");
-    expect(listImages(store)).toEqual([]);
+    expect(await listImages(store)).toEqual([]);
     // What a session made is its own until it ends.
     const { root, runRoot } = store;
     await store[Symbol.asyncDispose]();
@@ -166,17 +166,16 @@ describe("a list of two committed images", () => {
     const { images } = await pruneImages(store);
     expect(images).toHaveLength(1);
     // The images have names of their own.
-    expect(
-      listImages(store)
-        .map(({ names }) => names[0])
-        .sort(),
-    ).toEqual(["localhost/one:latest", "localhost/two:latest"]);
+    expect((await listImages(store)).map(({ names }) => names[0]).sort()).toEqual([
+      "localhost/one:latest",
+      "localhost/two:latest",
+    ]);
   });
 
   test("an image takes its name, and it stays without one", async () => {
     await tagImage(store, "one", ["list"]);
     expect(await code(inspectManifest(store, "list"))).toBe("invalid");
-    expect(listImages(store).find(({ isList }) => isList)?.names).toEqual([]);
+    expect((await listImages(store)).find(({ isList }) => isList)?.names).toEqual([]);
     expect(findFaults(filesOf(store))).toEqual([]);
   });
 

@@ -44,12 +44,12 @@ async function codeOf(action: () => Promise<unknown>): Promise<string> {
 
 /** A refused image leaves neither a name nor a file. */
 async function refused(reference: string, code: string): Promise<void> {
-  const before = listImages(store).length;
+  const before = (await listImages(store)).length;
   {
     await using other = await openStore({ root: store.root, runRoot: store.runRoot });
     expect(await codeOf(() => pull(other, reference, { name: "lie" }))).toBe(code);
   }
-  expect(listImages(store)).toHaveLength(before);
+  expect(await listImages(store)).toHaveLength(before);
   expect(findFaults(filesOf(store))).toEqual([]);
 }
 

@@ -112,7 +112,7 @@ async function commitTo(
   options: CommitOptions,
 ): Promise<string> {
   const { listImages, push, removeImage } = await api();
-  const known = new Set(listImages(store).map(({ id }) => id));
+  const known = new Set((await listImages(store)).map(({ id }) => id));
   const { imageId } = await container.commit(undefined, options);
   try {
     await push(store, imageId, place, {

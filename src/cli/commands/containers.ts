@@ -33,8 +33,9 @@ export const command = defineCommand({
     const filters = parseFilters(flags.filter);
     const { listContainers, listImages } = await api();
     const opened = await store();
-    const tests = filters.map((filter) => testOf(filter, () => listImages(opened)));
-    const containers = listContainers(opened).filter((info) => tests.every((test) => test(info)));
+    const images = filters.some(({ name }) => name === "ancestor") ? await listImages(opened) : [];
+    const tests = filters.map((filter) => testOf(filter, images));
+    const containers = (await listContainers(opened)).filter((info) => tests.every((test) => test(info)));
     const rows = containers.map(rowOf);
     if (flags.json) {
       const entries = rows.map((row) => ({
@@ -118,9 +119,9 @@ function parseFilters(text: string | undefined): Filter[] {
   });
 }
 
-function testOf({ name, value }: Filter, images: () => ImageInfo[]): (info: ContainerInfo) => boolean {
+function testOf({ name, value }: Filter, images: ImageInfo[]): (info: ContainerInfo) => boolean {
   if (name === "id") return ({ id }) => id.startsWith(value);
   if (name === "name") return (info) => info.name.includes(value);
-  const ids = idsCalled(images(), value);
+  const ids = idsCalled(images, value);
   return ({ imageId }) => imageId !== undefined && (ids.has(imageId) || imageId.startsWith(value));
 }

@@ -14,7 +14,7 @@ export const command = defineCommand({
   examples: ["cooper doctor", "cooper doctor --json"],
   async run({ flags, api, globals }) {
     const { doctor } = await api();
-    const diagnosis = doctor({
+    const diagnosis = await doctor({
       ...(globals.root === undefined ? {} : { root: globals.root }),
       ...(globals.runRoot === undefined ? {} : { runRoot: globals.runRoot }),
       ...(globals.driver === undefined ? {} : { driver: globals.driver }),

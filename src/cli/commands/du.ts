@@ -20,7 +20,7 @@ export const command = defineCommand({
   namespace: onStore,
   async run({ flags, api, store }) {
     const { diskUsage } = await api();
-    const usage = diskUsage(await store());
+    const usage = await diskUsage(await store());
     if (flags.json) {
       writeOut(`${JSON.stringify(usage, undefined, 4)}\n`);
       return 0;

@@ -45,8 +45,8 @@ export const command = defineCommand({
     const formatted = flags.format === undefined ? undefined : compileRows(flags.format, HEADINGS);
     const { listImages, resolveImage } = await api();
     const opened = await store();
-    const wanted = args[0] === undefined ? undefined : resolveImage(opened, args[0]);
-    const images = filterImages(listImages(opened), flags.filter)
+    const wanted = args[0] === undefined ? undefined : await resolveImage(opened, args[0]);
+    const images = filterImages(await listImages(opened), flags.filter)
       .filter(({ id }) => wanted === undefined || id === wanted)
       .sort((a, b) => Date.parse(b.created) - Date.parse(a.created));
     if (flags.json)

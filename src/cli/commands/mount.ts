@@ -29,7 +29,7 @@ export const command = defineCommand({
       if (flags.json) writeOut(`${goJson(mounted, 4)}\n`);
     };
     if (args.length === 0) {
-      for (const { name, mountPoint } of listContainers(opened)) {
+      for (const { name, mountPoint } of await listContainers(opened)) {
         if (mountPoint === undefined) continue;
         if (flags.json) mounted.push({ container: name, mountPoint });
         else writeOut(`${name} ${mountPoint}\n`);

@@ -75,8 +75,8 @@ async function removeList(
   store: Store,
   image: string,
 ): Promise<void> {
-  const id = calls.resolveImage(store, image);
-  if (calls.listImages(store).some((one) => one.id === id && one.isList))
+  const id = await calls.resolveImage(store, image);
+  if ((await calls.listImages(store)).some((one) => one.id === id && one.isList))
     await calls.removeManifest(store, id);
 }
 

@@ -20,7 +20,7 @@ export const command = defineCommand({
     if (!flags.all && args.length === 0) throw new CooperError("usage", "A container must be named");
     const { listContainers, openContainer } = await api();
     const opened = await store();
-    const names = flags.all ? listContainers(opened).map(({ id }) => id) : args;
+    const names = flags.all ? (await listContainers(opened)).map(({ id }) => id) : args;
     await forEachItem(names, signal, async (name) => {
       const container = await openContainer(opened, name);
       await container.remove();

@@ -47,7 +47,7 @@ export const command = defineCommand({
       return 0;
     }
     // Name by name: an image with several names is only removed by its id with --force.
-    await forEachItem(listImages(opened), signal, async ({ id, names }) => {
+    await forEachItem(await listImages(opened), signal, async ({ id, names }) => {
       for (const name of names.length === 0 ? [id] : names) await remove(name);
     });
     return 0;

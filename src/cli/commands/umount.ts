@@ -22,7 +22,7 @@ export const command = defineCommand({
     const { listContainers, openContainer } = await api();
     const opened = await store();
     const names = flags.all
-      ? listContainers(opened).flatMap(({ id, mountPoint }) => (mountPoint === undefined ? [] : [id]))
+      ? (await listContainers(opened)).flatMap(({ id, mountPoint }) => (mountPoint === undefined ? [] : [id]))
       : args;
     await forEachItem(names, signal, async (name) => {
       const container = await openContainer(opened, name);

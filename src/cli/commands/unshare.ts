@@ -36,7 +36,7 @@ export const command = defineCommand({
     if (globals.runRoot !== undefined) env.COOPER_RUNROOT = resolve(globals.runRoot);
     if (flags.mount.length === 0) {
       const { executeUnshared } = await api();
-      return executeUnshared(args, env);
+      return await executeUnshared(args, env);
     }
     const argv = args.length > 0 ? args : [env.SHELL || "/bin/sh"];
     return withMounts(flags.mount, { api, signal }, await store(), env, () => spawn(argv, env));
@@ -66,7 +66,7 @@ async function withMounts(
 ): Promise<number> {
   const { listContainers, openContainer } = await api();
   const mountedBefore = new Set(
-    listContainers(store).flatMap(({ id, mountPoint }) => (mountPoint === undefined ? [] : [id])),
+    (await listContainers(store)).flatMap(({ id, mountPoint }) => (mountPoint === undefined ? [] : [id])),
   );
   const toUnmount: Container[] = [];
   try {

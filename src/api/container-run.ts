@@ -1,0 +1,59 @@
+/** Running a command in a working container. */
+import type { RunOptions, Store } from "../api-types.ts";
+import { parseMount, runSpec } from "../container/run-spec.ts";
+import type { RunSettings } from "../container/run-settings.ts";
+import type { WorkingContainer } from "../container/working-container.ts";
+import { selectSandbox } from "../sandbox/select-sandbox.ts";
+import { withRoot } from "./container-access.ts";
+import { selfCommand } from "./namespace.ts";
+
+/** Runs a command as Container.run() says; its caller holds the lock. */
+export function runInContainer(
+  store: Store,
+  container: WorkingContainer,
+  argv: string[],
+  options: RunOptions,
+): Promise<{ exitCode: number }> {
+  const {
+    env,
+    user,
+    workingDir,
+    hostname,
+    mounts,
+    terminal,
+    inherit,
+    stdin,
+    onStdout,
+    onStderr,
+    signal,
+    ...settings
+  } = options;
+  return withRoot(store, container, (root) => {
+    const spec = runSpec(container, root, {
+      argv,
+      env: env ?? [],
+      ...(user === undefined ? {} : { user }),
+      ...(workingDir === undefined ? {} : { workingDir }),
+      ...(hostname === undefined ? {} : { hostname }),
+      ...(terminal === undefined ? {} : { terminal }),
+      mounts: (mounts ?? []).map(parseMount),
+      settings,
+    });
+    return sandboxOf(store, container, settings).run(spec, {
+      ...(inherit === undefined ? {} : { inherit }),
+      ...(stdin === undefined ? {} : { stdin }),
+      ...(onStdout === undefined ? {} : { onStdout }),
+      ...(onStderr === undefined ? {} : { onStderr }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  });
+}
+
+function sandboxOf(store: Store, container: WorkingContainer, settings: RunSettings) {
+  const isolation = settings.isolation ?? container.run.isolation;
+  return selectSandbox({
+    ...(isolation === undefined ? {} : { isolation }),
+    runtimeDir: store.runRoot,
+    selfCommand: selfCommand(),
+  });
+}
