@@ -25,12 +25,13 @@ function late<M, K extends keyof M>(load: () => Promise<M>, name: K): Late<M[K]>
 
 const storeModule = () => import("./api/store.ts");
 export const openStore = late(storeModule, "openStore");
-export const storeInfo = late(storeModule, "storeInfo");
+export const leaveStore = late(storeModule, "leaveStore");
+export const storeInfo = late(() => import("./api/store-info.ts"), "storeInfo");
 
 const namespaceModule = () => import("./api/namespace.ts");
 export const enterUserNamespace = late(namespaceModule, "enterUserNamespace");
 export const executeUnshared = late(namespaceModule, "executeUnshared");
-export const runSandboxInit = late(namespaceModule, "runSandboxInit");
+export const runSandboxInit = late(() => import("./sandbox/sandbox-init.ts"), "runSandboxInit");
 
 const containerModule = () => import("./api/container.ts");
 export const from = late(containerModule, "from");

@@ -12,8 +12,6 @@ import { keepsOwnersInNotes } from "../store/owner-notes.ts";
 import { openStoreFiles } from "../store/store.ts";
 import { storePaths } from "./store.ts";
 
-export { runSandboxInit } from "../sandbox/chroot.ts";
-
 /**
  * Makes this process root in a user namespace of its own when it is not root already, by executing the program again
  * there (this call then never returns); does nothing where the process is privileged. Call it first in a program that

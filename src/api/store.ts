@@ -1,26 +1,16 @@
-/** Opening a store and saying what it is. */
-import { readFileSync } from "node:fs";
-import { cpus, homedir, release, totalmem } from "node:os";
+/** Opening a store. */
+import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
-import type { Store, StoreInfo, StoreOptions } from "../api-types.ts";
+import type { Store, StoreOptions } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
-import { loadContainersConf } from "../sandbox/containers-conf.ts";
-import { listRuntimes } from "../sandbox/select-sandbox.ts";
-import { TIER_SUMMARIES } from "../sandbox/tier.ts";
-import { defaultNetwork } from "../sandbox/network.ts";
-import { expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
+import { namespaceState } from "../sandbox/user-namespace.ts";
 import { agreeOnOwners } from "../store/owner-notes.ts";
-import { counts } from "../store/records.ts";
 import { type DriverName, openStoreFiles, type StoreFiles } from "../store/store.ts";
-import packageJson from "../../package.json" with { type: "json" };
 
 /** A store with its files open; what the functions of the API take for a Store. */
 export interface OpenStore extends Store {
   readonly files: StoreFiles;
 }
-
-/** Version of this Cooper. */
-export const VERSION: string = packageJson.version;
 
 /** Where a store lies when nothing says otherwise, and what does say otherwise. */
 export function storePaths(options: { root?: string; runRoot?: string }): { root: string; runRoot: string } {
@@ -48,6 +38,7 @@ export async function openStore(options: StoreOptions = {}): Promise<Store> {
   const { root, runRoot } = storePaths(options);
   const driver = driverFor(options);
   const files = openStoreFiles(root);
+
   // Unprivileged processes only look at records.
   if (namespaceState().kind !== "unprivileged") agreeOnOwners(files);
   const store: OpenStore = {
@@ -58,6 +49,14 @@ export async function openStore(options: StoreOptions = {}): Promise<Store> {
     [Symbol.asyncDispose]: async () => files[Symbol.dispose](),
   };
   return store;
+}
+
+/**
+ * For a program that ends now: gives back what it held in the store, as disposing of the store does, and leaves the
+ * database as a kill would, which harms nothing.
+ */
+export function leaveStore(store: Store): void {
+  filesOf(store).endSession();
 }
 
 /** The driver that was asked for, by an option or the environment. Error: `usage` for a name that means none. */
@@ -75,39 +74,4 @@ function driverOf(name: string | undefined): DriverName {
 /** The open files behind a Store. */
 export function filesOf(store: Store): StoreFiles {
   return (store as OpenStore).files;
-}
-
-/** Facts about the store and the host. */
-export async function storeInfo(store: Store): Promise<StoreInfo> {
-  const state = namespaceState();
-  const runtimes = listRuntimes().map(({ isolation, program }) => ({ name: isolation, program }));
-  return {
-    root: store.root,
-    runRoot: store.runRoot,
-    driver: store.driver,
-    rootless: state.kind !== "root",
-    ...tierFacts(),
-    network: loadContainersConf().network ?? defaultNetwork(),
-    isolation: runtimes[0]?.name,
-    runtimes,
-    uidMap: readMap("/proc/self/uid_map"),
-    gidMap: readMap("/proc/self/gid_map"),
-    ...counts(filesOf(store).db),
-    kernel: release(),
-    cores: cpus().length,
-    memoryBytes: totalmem(),
-    version: VERSION,
-  };
-}
-
-function tierFacts(): Pick<StoreInfo, "tier" | "tierSummary"> {
-  const { tier, why } = expectedTier();
-  return { tier, tierSummary: `${TIER_SUMMARIES[tier]}${why === undefined ? "" : ` (${why})`}` };
-}
-
-function readMap(file: string): [number, number, number][] {
-  return readFileSync(file, "latin1")
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .map((line) => line.trim().split(/\s+/).map(Number) as [number, number, number]);
 }

@@ -117,7 +117,7 @@ export async function execute(
     return (await command.run(context)) ?? 0;
   } finally {
     const store = await opened?.catch(() => undefined);
-    await store?.[Symbol.asyncDispose]();
+    if (store !== undefined) await (await import("../index.ts")).leaveStore(store);
   }
 }
 

@@ -19,8 +19,6 @@ export interface ChrootOptions {
   selfCommand: string[];
 }
 
-export { runSandboxInit } from "./sandbox-init.ts";
-
 /** A sandbox without a runtime. */
 export function chrootSandbox(options: ChrootOptions): Sandbox {
   return { isolation: "chroot", run: (spec, io) => runChroot(options, spec, io) };

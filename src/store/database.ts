@@ -66,6 +66,8 @@ export const UPGRADES: readonly string[] = [FIRST_SCHEMA, INDEXES, RECODED_LAYER
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */
 const BUSY_TIMEOUT = 30_000;
+/** Pages in the log before they are moved into the database: commands leave it behind, and the next one reads it first. */
+const LOG_PAGES = 128;
 
 /** Opens the database, making or refusing its schema. WAL with synchronous=NORMAL survives a kill at any moment. */
 export function openDatabase(path: string): Database {
@@ -83,7 +85,7 @@ export function openDatabase(path: string): Database {
       },
     );
   }
-  database.run("PRAGMA synchronous = NORMAL");
+  database.run(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
   return database;
 }
 

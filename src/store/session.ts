@@ -3,7 +3,7 @@
  * kernel drops when the process dies. What a dead session left behind is deleted by the next one (recover.ts). The lock
  * is made before the directory and deleted after it, so that a directory without one is never seen.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { MNT, umount } from "../base/libc.ts";
 import { type FileLock, tryLock } from "./locks.ts";
@@ -106,7 +106,17 @@ function lockOfDead(path: string): FileLock | undefined {
 }
 
 function removeSession(directory: string): void {
-  if (removeFiles(directory)) rmSync(lockOf(directory), { force: true });
+  if (removeEmpty(directory) || removeFiles(directory)) rmSync(lockOf(directory), { force: true });
+}
+
+/** As most sessions leave it: then nobody need look for mounts. */
+function removeEmpty(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** False when a process that outlived its session still writes there, or holds a mount. */

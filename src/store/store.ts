@@ -73,6 +73,12 @@ export class StoreFiles implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.endSession();
+    this.db.close();
+  }
+
+  /** Gives back what this process held. All that a process which ends needs: closing the database would sync it. */
+  endSession(): void {
     const session = this.#session;
     if (session !== undefined) {
       try {
@@ -83,7 +89,6 @@ export class StoreFiles implements Disposable {
       }
       this.#session = undefined;
     }
-    this.db.close();
   }
 }
 
