@@ -2,7 +2,7 @@
  * Content digests of what a COPY, ADD or bind mount takes in, for cache keys. Covered are names, types, modes, owners (as
  * far as the copy keeps them), link targets, device numbers, extended attributes, which names are hard links of each
  * other, and contents; not covered are modification times, and of a directory whose contents are copied its own metadata,
- * which is not copied either.
+ * which is not copied either (`itself`).
  */
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Digest, Digester, digestOf } from "../base/digest.ts";
@@ -38,7 +38,10 @@ export interface StatCache {
 }
 
 /** The copy's options that decide what it keeps of a source. */
-export type HashOptions = Pick<MetadataOptions, "owner" | "chmod" | "capabilities">;
+export type HashOptions = Pick<MetadataOptions, "owner" | "chmod" | "capabilities"> & {
+  /** Whether the directory that is a source counts too, as where it is mounted and not copied. */
+  itself?: boolean;
+};
 
 /** A file whose content is part of a digest. */
 export interface ContentReference {
@@ -93,7 +96,7 @@ function hashMatch(
     { exclude, avoid: undefined },
     {
       enter(entry, wanted) {
-        if (entry.path === "") return;
+        if (entry.path === "" && options.itself !== true) return;
         sink.record([wanted ? "directory" : "parent", entry.path, ...describe(entry, options)]);
       },
       leave() {},

@@ -21,6 +21,7 @@ import { reportWarnings, resolveStages } from "./resolve-stages.ts";
 import { refuseLeaks } from "./secrets.ts";
 import { buildStage, openBase } from "./stage.ts";
 import { containerOf, type StageState } from "./stage-state.ts";
+import type { StepResult } from "./step-result.ts";
 
 /** One build under way: what the stages share. */
 export interface Build {
@@ -36,6 +37,8 @@ export interface Build {
   /** Result of a stage, begun at the first call. */
   stage(index: number): Promise<StageState>;
   origins: Map<string, Promise<OpenOrigin>>;
+  /** Results of steps, by cache key, those under way included. */
+  steps: Map<Digest, Promise<StepResult>>;
   /** Chosen at the first RUN that really runs. */
   sandbox(): Sandbox;
   usedArgs: Set<string>;
@@ -94,6 +97,7 @@ async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => 
     warnings: [],
     stage: stageRunner(() => build, pLimit(Math.max(1, request.jobs)), failed),
     origins: new Map(),
+    steps: new Map(),
     sandbox: once(sandbox),
     usedArgs: new Set(),
     fileDigests: fileDigestCache(store.db),

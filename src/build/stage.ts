@@ -1,22 +1,16 @@
-/** Runs one stage: each step is found in the cache or executed, then frozen and remembered. */
-import { type Digest, digestOf } from "../base/digest.ts";
+/** Runs one stage: what it stands on, its steps one after another, and the layers and history that follow from them. */
+import { digestOf } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
 import { locateError } from "../base/errors.ts";
 import { hashSources } from "../archive/hash-tree.ts";
-import { mkdirInContainer } from "../container/mkdir.ts";
 import { placeFiles } from "../container/place-files.ts";
-import { stepKey } from "../plan/cache-key.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/types.ts";
 import type { StagePlan, Step } from "../plan/types.ts";
-import { addCached, findCached } from "../store/records.ts";
-import { deleteUnused, holdSnapshots } from "../store/store.ts";
 import type { Build } from "./build-image.ts";
-import { copyInputs, executeCopy, mountDigest } from "./copy-step.ts";
-import { executeRun } from "./run-step.ts";
-import { noteSecret } from "./secrets.ts";
 import { continuedStage, scratchStage } from "./stage-base.ts";
 import { freezeStage, mountStage, type StageState } from "./stage-state.ts";
-import { ignoreOf, type OpenDirectory, openOrigin, originKey } from "./origins.ts";
+import { ignoreOf, type OpenDirectory, openOrigin } from "./origins.ts";
+import { resultOf, type SteppedStage } from "./step-result.ts";
 
 /** Builds a stage whose needs are met. */
 export async function buildStage(build: Build, index: number): Promise<StageState> {
@@ -86,13 +80,9 @@ function isFiltered(build: Build, plan: StagePlan): boolean {
 }
 
 /** A stage and where it stands. */
-interface StageRun {
-  build: Build;
+interface StageRun extends SteppedStage {
   plan: StagePlan;
-  state: StageState;
   total: number;
-  /** False from the first miss on: what follows a new snapshot is new. */
-  useCache: boolean;
 }
 
 /** What a stage begins with. */
@@ -128,7 +118,7 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
   const label = labelOf(run, number, step.text, step.location);
   const started = performance.now();
   build.request.onEvent({ type: "step-start", step: label });
-  const { snapshot, cached } = await snapshotOf(run, step, label);
+  const { snapshot, cached } = await resultOf(run, step, label);
   state.image = imageOf(state.image, step);
   const stack = snapshot === null ? [] : [snapshot];
   state.plan.push({ stack, history: historyOf(step, stack.length === 0), checkpoint: step.checkpoint });
@@ -150,79 +140,4 @@ function imageOf(
 function historyOf(step: Step, empty: boolean): HistoryEntry[] {
   if (step.createdBy === undefined) return [];
   return [{ created_by: step.createdBy, comment: "cooper", ...(empty ? { empty_layer: true } : {}) }];
-}
-
-/** What a step adds: from the cache, or by executing it. Steps that only change the config add nothing. */
-async function snapshotOf(
-  run: StageRun,
-  step: Step,
-  label: StepLabel,
-): Promise<{ snapshot: string | null; cached: boolean }> {
-  const { build, state } = run;
-  const key = stepKey(state.key, step, await inputsOf(build, step));
-  state.key = key;
-  if (step.op.kind === "config") return { snapshot: null, cached: false };
-  const result = await resultOf(run, step, label, key);
-  // What was made counts, not only how: after a step that was run anew nothing of what stood on it is still true.
-  if (result.snapshot !== null) state.key = digestOf(`${key} ${result.snapshot}`);
-  return result;
-}
-
-async function resultOf(
-  run: StageRun,
-  step: Step,
-  label: StepLabel,
-  key: Digest,
-): Promise<{ snapshot: string | null; cached: boolean }> {
-  const { build, state } = run;
-  const found = run.useCache ? cachedSnapshot(build, key) : undefined;
-  if (found !== undefined) {
-    if (found !== null) state.frozen.push(found);
-    return { snapshot: found, cached: true };
-  }
-  run.useCache = false;
-  await execute(run, step, label);
-  const snapshot = freezeStage(build.store, state);
-  const replaced = build.store.db.transaction(() => addCached(build.store.db, key, snapshot)).immediate();
-  deleteUnused(build.store, replaced);
-  return { snapshot, cached: false };
-}
-
-function cachedSnapshot(build: Build, key: Digest): string | null | undefined {
-  const found = findCached(build.store.db, key);
-  if (found === undefined || found === null) return found;
-  return holdSnapshots(build.store, [found]) ? found : undefined;
-}
-
-async function execute(run: StageRun, step: Step, label: StepLabel): Promise<void> {
-  const { build, state } = run;
-  const { op } = step;
-  switch (op.kind) {
-    case "run":
-      return executeRun(build, state, op, label);
-    case "copy":
-      return executeCopy(build, state, op);
-    case "mkdir":
-      mkdirInContainer(mountStage(build.store, build.request, state), op.path, op.user);
-      return;
-    case "config":
-      return;
-  }
-}
-
-/** Digests of what a step reads beside its own text and the state before it. */
-async function inputsOf(build: Build, step: Step): Promise<Digest[]> {
-  const { op } = step;
-  if (op.kind === "copy") return copyInputs(build, op);
-  if (op.kind !== "run") return [];
-  const inputs: Digest[] = [];
-  for (const wanted of op.mounts) {
-    // Whether a secret was there, never what it holds: without it the step may leave something else.
-    if (wanted.type === "secret") inputs.push(digestOf(`secret ${noteSecret(build, wanted.id)}`));
-    if (wanted.type !== "bind") continue;
-    inputs.push(
-      (await originKey(build, wanted.from)) ?? (await mountDigest(build, wanted.from, wanted.source)),
-    );
-  }
-  return inputs;
 }

@@ -1,14 +1,15 @@
 /** Keys of the build cache: what a step's files depend on, and nothing else. */
 import { type Digest, digestOf } from "../base/digest.ts";
-import type { CopyOp, MountOp, Op, Origin, RunOp, Step } from "./types.ts";
+import type { CopyOp, CopySource, MountOp, Op, Origin, RunOp, Step } from "./types.ts";
 
 /** To be raised when what a key means changes, or what executing an op gives. */
-const VERSION = 1;
+const VERSION = 2;
 
 /**
  * Key of the files after a step. `parent` is the key of the files before it; `inputs` are digests of everything that
  * it reads besides: sources of COPY and ADD with their modes and owners, contents of bind mounts and of caches that
- * begin as copies. Secrets count by id only, proxies not at all.
+ * begin as copies, what flags of the build change in how it runs (build/step-inputs.ts). Secrets count by id only,
+ * proxies not at all.
  *
  * A step that only changes the config leaves the files as they were, and so the key: what RUN sees of the config is
  * in RUN's own op.
@@ -33,9 +34,17 @@ function keyPart(op: Op): unknown {
   }
 }
 
-/** Where the files come from is in the inputs. */
+/** Where the files come from, and what checks that they are the right ones, is nothing beside what they are. */
 function copyPart(op: CopyOp): unknown {
-  const { from: _, ...rest } = op;
+  const { from: _from, checksum: _checksum, ...rest } = op;
+  return { ...rest, sources: op.sources.map(sourcePart) };
+}
+
+function sourcePart(source: CopySource): unknown {
+  if (source.kind === "url") return { kind: source.kind };
+  // The repository's own files tell where it came from.
+  if (source.kind !== "git" || source.keepGitDir) return source;
+  const { url: _url, remote: _remote, ref: _ref, checksum: _checksum, ...rest } = source;
   return rest;
 }
 
