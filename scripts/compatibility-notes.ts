@@ -65,7 +65,6 @@ export const REASONS: Record<string, string> = {
   "build from": "FROM with an ARG, or --build-context, replaces a base",
   "hooks-dir": "OCI hooks are not run",
   "http-proxy": "not built yet",
-  logsplit: "one platform at a time",
   "no-hosts": "not built yet",
   "no-pivot": "the runtime decides",
   "os-feature": "config --os-feature sets it",

@@ -5,6 +5,7 @@
 import type { FileChange, Store } from "./api-types.ts";
 
 export type * from "./api-types.ts";
+export type { BuildLog } from "./api/build-log.ts";
 export type { Container } from "./api/container.ts";
 export type { Check, Diagnosis } from "./api/doctor.ts";
 export { CooperError, type ErrorCode, type Location } from "./base/errors.ts";
@@ -40,6 +41,7 @@ export const listContainers = late(containerModule, "listContainers");
 
 const buildModule = () => import("./api/build.ts");
 export const build = late(buildModule, "build");
+export const openBuildLog = late(() => import("./api/build-log.ts"), "openBuildLog");
 export const checkBuild = late(buildModule, "checkBuild");
 
 const imagesModule = () => import("./api/images.ts");

@@ -77,6 +77,7 @@ export function commitContainer(
       omitHistory: options.omitHistory ?? false,
       timestamp,
       keepTime: false,
+      onBytes: (done) => event({ type: "commit-progress", name: names[0], done }),
     },
   );
   event({ type: "commit-done", name: names[0], imageId: image.id });

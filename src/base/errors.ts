@@ -33,6 +33,8 @@ export interface ErrorDetail {
   exitCode?: number;
   /** The last lines that the command wrote, for `run-failed`. */
   output?: string;
+  /** Path of a file with all that was written until then. */
+  log?: string;
 }
 
 /**
@@ -45,6 +47,7 @@ export class CooperError extends Error {
   readonly location: Location | undefined;
   readonly exitCode: number | undefined;
   readonly output: string | undefined;
+  readonly log: string | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -54,6 +57,7 @@ export class CooperError extends Error {
     this.location = detail.location;
     this.exitCode = detail.exitCode;
     this.output = detail.output;
+    this.log = detail.log;
   }
 }
 
@@ -83,6 +87,7 @@ function detailOf(error: CooperError): ErrorDetail {
     ...(error.location === undefined ? {} : { location: error.location }),
     ...(error.exitCode === undefined ? {} : { exitCode: error.exitCode }),
     ...(error.output === undefined ? {} : { output: error.output }),
+    ...(error.log === undefined ? {} : { log: error.log }),
   };
 }
 
@@ -106,4 +111,10 @@ export function locateError(error: unknown, location: Location): CooperError {
     location,
     cause: error.cause ?? error,
   });
+}
+
+/** The same error with the path of the whole log. */
+export function errorWithLog(error: unknown, log: string): CooperError {
+  const known = error instanceof CooperError ? error : wrapError("Build", error);
+  return new CooperError(known.code, known.message, { ...detailOf(known), log, cause: known.cause ?? known });
 }

@@ -16,8 +16,12 @@ export interface StepLabel {
 export type BuildEvent =
   | { type: "step-start"; step: StepLabel }
   | { type: "step-done"; step: StepLabel; cached: boolean; milliseconds: number }
+  /** `cancelled`: it did not fail itself, but was ended because something else did, or by the user. */
+  | { type: "step-failed"; step: StepLabel; cancelled: boolean; milliseconds: number }
   | { type: "output"; step?: StepLabel; stream: "stdout" | "stderr"; data: Uint8Array }
   | { type: "commit-start"; name: string | undefined }
+  /** Bytes of layers that were hashed so far; how many there will be is not known before. */
+  | { type: "commit-progress"; name: string | undefined; done: number }
   | { type: "commit-done"; name: string | undefined; imageId: string }
   | {
       type: "blob";
@@ -27,6 +31,8 @@ export type BuildEvent =
       total: number | undefined;
       skipped?: boolean;
     }
+  /** A shell in the state before a failed step has the terminal (`open`), or gave it back. */
+  | { type: "debug-shell"; step: StepLabel; open: boolean }
   /** `rule` is the name of a build check. */
   | { type: "warning"; message: string; rule?: string; location?: Location };
 

@@ -429,6 +429,19 @@ export function isTerminal(fd: number): boolean {
   return Number(bind("isatty", [i32], i32)(fd)) === 1;
 }
 
+/** Size of a terminal in characters (tty_ioctl(4), TIOCGWINSZ); undefined where the file is none, or does not know. */
+export function terminalSize(fd: number): { columns: number; rows: number } | undefined {
+  const TIOCGWINSZ = 0x5413n;
+  const size = Buffer.alloc(8); // struct winsize
+  try {
+    invokeIoctl(fd, TIOCGWINSZ, size);
+  } catch {
+    return undefined;
+  }
+  const [rows, columns] = [size.readUInt16LE(0), size.readUInt16LE(2)];
+  return rows === 0 || columns === 0 ? undefined : { columns, rows };
+}
+
 /** _exit(2): ends this process as it is, without the runtime's own farewell. Everything must be written already. */
 export function exitNow(status: number): never {
   bind("_exit", [i32], FFIType.void)(status);

@@ -224,6 +224,7 @@ function commitTarget(build: Build, target: StageState): BuiltImage {
     omitHistory: request.omitHistory,
     timestamp: request.timestamp,
     keepTime: !request.noCache,
+    onBytes: (done) => request.onEvent({ type: "commit-progress", name, done }),
   });
   request.onEvent({ type: "commit-done", name, imageId: image.id });
   return { id: image.id, digest: image.manifest };

@@ -1,7 +1,7 @@
 /** Runs one stage: what it stands on, its steps one after another, and the layers and history that follow from them. */
 import { digestOf } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
-import { locateError } from "../base/errors.ts";
+import { CooperError, locateError } from "../base/errors.ts";
 import { hashSources } from "../archive/hash-tree.ts";
 import { placeFiles } from "../container/place-files.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/types.ts";
@@ -118,7 +118,12 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
   const label = labelOf(run, number, step.text, step.location);
   const started = performance.now();
   build.request.onEvent({ type: "step-start", step: label });
-  const { snapshot, cached } = await resultOf(run, step, label);
+  const milliseconds = () => performance.now() - started;
+  const { snapshot, cached } = await resultOf(run, step, label).catch((error) => {
+    const cancelled = error instanceof CooperError && error.code === "cancelled";
+    build.request.onEvent({ type: "step-failed", step: label, cancelled, milliseconds: milliseconds() });
+    throw error;
+  });
   state.image = imageOf(state.image, step);
   const stack = snapshot === null ? [] : [snapshot];
   state.plan.push({ stack, history: historyOf(step, stack.length === 0), checkpoint: step.checkpoint });
@@ -126,7 +131,7 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
     type: "step-done",
     step: label,
     cached,
-    milliseconds: performance.now() - started,
+    milliseconds: milliseconds(),
   });
 }
 

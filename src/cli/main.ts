@@ -1,13 +1,11 @@
 #!/usr/bin/env bun
 /** The program: everything is loaded only when the command line asks for it. */
 import { CooperError } from "../base/errors.ts";
-import { exitNow, isTerminal } from "../base/libc.ts";
+import { exitNow } from "../base/libc.ts";
+import { exitStatusOf, FAILURE } from "./exit-status.ts";
 import { writeErr } from "./output.ts";
 import { execute, printText, readRequest } from "./run-command.ts";
 import { type Cancellation, catchSignals } from "./signals.ts";
-
-/** Exit status of the tool's own failures; that of a command in a container is its own. */
-const FAILURE = 125;
 
 async function main(argv: string[]): Promise<number> {
   if (argv[0] === "__sandbox-init") return sandboxInit(argv.slice(1));
@@ -26,9 +24,12 @@ async function main(argv: string[]): Promise<number> {
     });
     return cancellation?.status() ?? status;
   } catch (error) {
-    const { renderError } = await import("./render-error.ts");
+    const [{ renderError }, { hasColour }] = await Promise.all([
+      import("./render-error.ts"),
+      import("./progress.ts"),
+    ]);
     writeErr(renderError(error, { verbose, colour: hasColour() }));
-    return cancellation?.status() ?? statusOf(error);
+    return cancellation?.status() ?? exitStatusOf(error);
   }
 }
 
@@ -40,17 +41,6 @@ async function sandboxInit(args: string[]): Promise<number> {
     throw new CooperError("internal", "The sandbox's first process is not part of this build");
   const status = await init(args[0] ?? "");
   return typeof status === "number" ? status : 0;
-}
-
-function statusOf(error: unknown): number {
-  if (!(error instanceof CooperError)) return FAILURE;
-  if (error.code === "run-failed" && error.exitCode !== undefined && error.exitCode !== 0)
-    return error.exitCode;
-  return FAILURE;
-}
-
-function hasColour(): boolean {
-  return !process.env.NO_COLOR && process.env.TERM !== "dumb" && isTerminal(2);
 }
 
 // Output is synchronous and the store needs no farewell: the runtime's would close the database, which syncs it.

@@ -1,17 +1,86 @@
-/** Lines about images on their way, in Buildah's words, on stderr. */
+/** How a command's progress is shown, on stderr: as a view on a terminal, else as lines in Buildah's words, or as data. */
+import { CooperError } from "../base/errors.ts";
+import { isTerminal, terminalSize } from "../base/libc.ts";
 import type { BuildEvent, EventSink } from "../index.ts";
 import { writeErr } from "./output.ts";
 
-/** A sink for `from`, `pull`, `push` and `commit`. With `quiet` it shows warnings only; without `warnings` not even these. */
-export function progressSink(options: { quiet: boolean; warnings: boolean }): EventSink {
+export interface Progress extends Disposable {
+  onEvent: EventSink;
+  /** Ends the view, or what is left of unfinished lines. May be called again. */
+  end(): void;
+}
+
+export const PROGRESS_MODES = ["auto", "plain", "tty", "quiet", "rawjson"] as const;
+export type ProgressMode = (typeof PROGRESS_MODES)[number];
+
+/** Throws `usage` for what is none. */
+export function parseProgress(text: string): ProgressMode {
+  const mode = PROGRESS_MODES.find((known) => known === text);
+  if (mode !== undefined) return mode;
+  throw new CooperError("usage", `Unknown kind of progress ${JSON.stringify(text)}`, {
+    hint: `use ${PROGRESS_MODES.join(", ")}`,
+  });
+}
+
+/** What `auto` means here. CI services have terminals too, but nobody who looks at them. */
+export function settledMode(mode: ProgressMode): Exclude<ProgressMode, "auto"> {
+  if (mode === "auto") return canDraw() && !isCi() ? "tty" : "plain";
+  if (mode === "tty" && !isTerminal(2)) {
+    throw new CooperError("usage", "--progress=tty needs a terminal on standard error", {
+      hint: "use --progress=plain, or auto",
+    });
+  }
+  return mode;
+}
+
+function canDraw(): boolean {
+  const term = process.env.TERM;
+  return term !== undefined && term !== "" && term !== "dumb" && isTerminal(2);
+}
+
+function isCi(): boolean {
+  const ci = process.env.CI ?? "";
+  return ci !== "" && ci !== "0" && ci !== "false";
+}
+
+/** https://no-color.org */
+export function hasColour(): boolean {
+  return !process.env.NO_COLOR && process.env.TERM !== "dumb" && isTerminal(2);
+}
+
+/** The view of a terminal on standard error. */
+export async function openTerminal(options: { warnings: boolean }): Promise<Progress> {
+  const { terminalProgress } = await import("./terminal/terminal-progress.ts");
+  const terminal = {
+    write: writeErr,
+    size: () => terminalSize(2) ?? { columns: 80, rows: 24 },
+    colour: hasColour(),
+  };
+  return terminalProgress(terminal, options);
+}
+
+/** Progress of `from`, `pull`, `push`, `commit` and the like; with `quiet` warnings alone, without `warnings` not even these. */
+export async function openProgress(options: { quiet: boolean; warnings: boolean }): Promise<Progress> {
+  const asked = parseProgress(process.env.COOPER_PROGRESS || "auto");
+  const mode = options.quiet ? "quiet" : settledMode(asked);
+  if (mode === "tty") return openTerminal(options);
+  if (mode === "rawjson") return (await import("./raw-json.ts")).rawJson(options);
+  return blobLines({ ...options, quiet: mode === "quiet" });
+}
+
+function blobLines(options: { quiet: boolean; warnings: boolean }): Progress {
   const begun = new Set<string>();
-  return (event) => {
-    if (event.type === "warning") {
-      if (options.warnings) writeErr(warningLine(event));
-    } else if (event.type === "blob" && !options.quiet) {
-      const line = blobLine(event, begun);
-      if (line !== undefined) writeErr(line);
-    }
+  return {
+    onEvent: (event) => {
+      if (event.type === "warning") {
+        if (options.warnings) writeErr(warningLine(event));
+      } else if (event.type === "blob" && !options.quiet) {
+        const line = blobLine(event, begun);
+        if (line !== undefined) writeErr(line);
+      }
+    },
+    end: () => {},
+    [Symbol.dispose]: () => {},
   };
 }
 

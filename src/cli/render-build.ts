@@ -1,12 +1,6 @@
 /** A build as plain lines: Buildah's `STEP n/m: …`, the commands' output, `COMMIT name`. */
-import type { BuildEvent, EventSink, StepLabel } from "../index.ts";
-import { blobLine, warningLine } from "./progress.ts";
-
-export interface BuildRenderer {
-  onEvent: EventSink;
-  /** Writes what is left of unfinished lines. */
-  end(): void;
-}
+import type { BuildEvent, StepLabel } from "../index.ts";
+import { blobLine, type Progress, warningLine } from "./progress.ts";
 
 /**
  * Renders to `write`. While one step runs, its output passes through as it comes; while several do, it is cut into
@@ -15,15 +9,13 @@ export interface BuildRenderer {
 export function plainRenderer(
   write: (data: string | Uint8Array) => void,
   options: { warnings: boolean },
-): BuildRenderer {
+): Progress {
   const state: State = { write, running: new Map(), begun: new Set(), atLineStart: true };
-  return {
-    onEvent: (event) => render(event, state, options),
-    end: () => {
-      for (const running of state.running.values()) flush(running, state);
-      freshLine(state);
-    },
+  const end = () => {
+    for (const running of state.running.values()) flush(running, state);
+    freshLine(state);
   };
+  return { onEvent: (event) => render(event, state, options), end, [Symbol.dispose]: end };
 }
 
 interface Running {
@@ -50,7 +42,7 @@ function render(event: BuildEvent, state: State, options: { warnings: boolean })
   }
   if (event.type === "step-start") {
     state.running.set(keyOf(event.step), { step: event.step, partial: { stdout: NOTHING, stderr: NOTHING } });
-  } else if (event.type === "step-done") {
+  } else if (event.type === "step-done" || event.type === "step-failed") {
     const running = state.running.get(keyOf(event.step));
     if (running !== undefined) flush(running, state);
     state.running.delete(keyOf(event.step));
@@ -70,6 +62,10 @@ function lineOf(
       const { index, total, text } = event.step;
       return `${prefixOf(event.step)}STEP ${index}/${total}: ${oneLine(text)}`;
     }
+    case "step-failed":
+    case "commit-progress":
+    case "debug-shell":
+      return undefined;
     case "step-done":
       return event.cached ? `${prefixOf(event.step)}--> Using cache` : undefined;
     case "commit-start":

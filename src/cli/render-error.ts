@@ -14,6 +14,7 @@ export function renderError(error: unknown, options: RenderErrorOptions = {}): s
   const lines = [`${paint("31;1", "Error:")} ${describe(error)}`];
   if (error instanceof CooperError) {
     if (error.location !== undefined) lines.push(...excerpt(error.location, paint));
+    if (error.log !== undefined) lines.push(`${paint("36;1", "Log:")} ${error.log}`);
     if (error.hint !== undefined) lines.push(`${paint("36;1", "Hint:")} ${error.hint}`);
   }
   if (isDiskFull(error))

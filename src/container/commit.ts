@@ -37,6 +37,8 @@ export interface CommitRequest {
   timestamp: ImageTime | undefined;
   /** Whether an image that was made before, but for its time, is made again as it was. */
   keepTime: boolean;
+  /** Learns how many bytes of a layer were hashed. */
+  onBytes?: (hashed: number) => void;
 }
 
 const DOCKER_TYPES: Record<string, string> = {
@@ -158,7 +160,7 @@ function packed(
     timestamp === undefined || timestamp.files === "keep"
       ? {}
       : { timestamp: timestamp.seconds, timestampMode: timestamp.files };
-  const measured = measureLayer(store, { stack, below, ...times });
+  const measured = measureLayer(store, { stack, below, ...times }, request.onBytes);
   if (measured.size <= EMPTY_TAR) return undefined;
   return plainLayer(request.format, stack, measured);
 }

@@ -36,12 +36,28 @@ export function layerTar(store: StoreFiles, layer: LayerToPack): Generator<Uint8
   });
 }
 
-/** The diff_id and size of a layer: remembered, or found by packing it into the hash (no tar is written). */
-export function measureLayer(store: StoreFiles, layer: LayerToPack): { diffId: Digest; size: number } {
+/** Bytes between two reports of progress. */
+const PROGRESS_BYTES = 8 << 20;
+
+/**
+ * The diff_id and size of a layer: remembered, or found by packing it into the hash (no tar is written). `onBytes` learns
+ * now and then how many bytes were hashed.
+ */
+export function measureLayer(
+  store: StoreFiles,
+  layer: LayerToPack,
+  onBytes: (hashed: number) => void = () => {},
+): { diffId: Digest; size: number } {
   const known = findLayer(store.db, layer.stack, variantOf(layer));
   if (known !== undefined) return known;
   const digester = new Digester();
-  for (const chunk of layerTar(store, layer)) digester.update(chunk);
+  let told = 0;
+  for (const chunk of layerTar(store, layer)) {
+    digester.update(chunk);
+    if (digester.size - told < PROGRESS_BYTES) continue;
+    told = digester.size;
+    onBytes(told);
+  }
   const measured = { diffId: digester.digest(), size: digester.size };
   addLayer(store.db, layer.stack, measured, variantOf(layer));
   return measured;

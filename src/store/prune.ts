@@ -3,6 +3,7 @@ import { renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { deleteIndexRecord } from "./indexes.ts";
+import { removeLogs } from "./kept-logs.ts";
 import { tryLock } from "./locks.ts";
 import { containersOf, deleteImage, dropUses, findImage, namesOf, unusedThings } from "./records.ts";
 import { collectGarbage, type StoreFiles } from "./store.ts";
@@ -38,7 +39,8 @@ export function pruneStore(store: StoreFiles, request: PruneRequest): Pruned {
     .immediate();
   for (const thing of unusedThings(store.db)) pruned.bytes += thingBytes(store, thing);
   collectGarbage(store);
-  if (request.cacheBefore !== undefined) pruned.bytes += removeCacheMounts(store, request.cacheBefore);
+  if (request.cacheBefore !== undefined)
+    pruned.bytes += removeCacheMounts(store, request.cacheBefore) + removeLogs(store, request.cacheBefore);
   return pruned;
 }
 

@@ -119,7 +119,8 @@ export class Site implements AsyncDisposable {
     return successful(text, await this.run(["sh", "-euc", text], settings));
   }
 
-  private environment(): Record<string, string> {
+  /** What the person's commands have in their environment. */
+  environment(): Record<string, string> {
     const passed = ["http_proxy", "https_proxy", "no_proxy", "COOPER_ISOLATION"].flatMap((name) =>
       process.env[name] === undefined ? [] : [[name, process.env[name]] as [string, string]],
     );

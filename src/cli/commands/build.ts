@@ -1,6 +1,7 @@
-import { closeSync, openSync } from "node:fs";
-import { CooperError, wrapError } from "../../base/errors.ts";
-import type { BuildOptions, BuildResult } from "../../index.ts";
+import { CooperError, errorWithLog } from "../../base/errors.ts";
+import type { BuildOptions, BuildResult, EventSink } from "../../index.ts";
+import { type BuildProgress, logFileName, openBuildProgress } from "../build-progress.ts";
+import { exitStatusOf } from "../exit-status.ts";
 import { imageVariables, parseOutput, parseSsh, writeMetadata } from "../build-output.ts";
 import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../build-options.ts";
 import { type CommandContext, defineCommand, type FlagTable, onStore } from "../command.ts";
@@ -14,7 +15,7 @@ import {
   platformOf,
   pullPolicyOf,
 } from "../image-flags.ts";
-import { writeAll, writeErr, writeOut } from "../output.ts";
+import { writeErr, writeOut } from "../output.ts";
 import { showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { renderChecks } from "../render-checks.ts";
@@ -88,6 +89,10 @@ const FLAGS = {
     placeholder: "file",
     help: "write what would be shown on standard error to a file",
   },
+  logsplit: {
+    type: "bool",
+    help: "with --logfile: add the platform to the file's name, as in log_linux_amd64",
+  },
   "metadata-file": {
     type: "string",
     placeholder: "file",
@@ -110,6 +115,12 @@ const FLAGS = {
     short: "o",
     placeholder: "type=local|tar|oci|docker,dest=path",
     help: "write the result there too: a path alone is a directory of files, - a tar on standard output",
+  },
+  progress: {
+    type: "string",
+    placeholder: "auto|plain|tty|quiet|rawjson",
+    help: "how progress is shown: auto is a live view on a terminal and plain lines elsewhere; rawjson is an event a line",
+    env: ["COOPER_PROGRESS"],
   },
   "rewrite-timestamp": {
     type: "bool",
@@ -174,7 +185,6 @@ export const command = defineCommand({
     "inherit-annotations",
     "inherit-labels",
     "layer-label",
-    "logsplit",
     "no-hostname",
     "no-hosts",
     "os-feature",
@@ -194,27 +204,32 @@ export const command = defineCommand({
   ],
   namespace: onStore,
   async run(context) {
-    const { flags, api, store } = context;
-    const log = openLog(flags.logfile);
-    const renderer = plainRenderer((data) => writeAll(log ?? 2, data), {
-      warnings: showsWarnings(context.globals.logLevel),
-    });
+    const { flags } = context;
     const options = buildOptions(context);
     if (flags.check) return check(context, options);
+    using progress = await openBuildProgress({
+      progress: flags.progress,
+      quiet: flags.quiet,
+      logFile: logFileName(flags.logfile, flags.logsplit, options.platform),
+      warnings: showsWarnings(context.globals.logLevel),
+    });
     let result: BuildResult;
     try {
-      const { build } = await api();
-      result = await build(await store(), flags.quiet ? options : { ...options, onEvent: renderer.onEvent });
+      result = await buildWithLog(context, options, progress);
     } catch (error) {
+      progress.end();
+      if (progress.mode === "rawjson") {
+        writeErr((await import("../raw-json.ts")).errorJson(error));
+        return exitStatusOf(error);
+      }
       // Otherwise it has been seen already.
-      if (flags.quiet && error instanceof CooperError && error.output !== undefined)
+      if (progress.mode === "quiet" && error instanceof CooperError && error.output !== undefined)
         writeErr(withNewline(error.output));
       throw error;
-    } finally {
-      renderer.end();
-      if (log !== undefined) closeSync(log);
     }
-    if (!flags.quiet) for (const name of result.names) writeErr(`Successfully tagged ${name}\n`);
+    progress.end();
+    if (progress.mode === "plain" || progress.mode === "tty")
+      for (const name of result.names) writeErr(`Successfully tagged ${name}\n`);
     if (flags["metadata-file"] !== undefined) writeMetadata(flags["metadata-file"], result);
     // As in Buildah, the ID goes to one or the other; to neither where the output of the build itself goes.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${result.imageId}`);
@@ -224,21 +239,35 @@ export const command = defineCommand({
   },
 });
 
+/** A RUN that fails leaves the whole log of the build behind: in the file that was named, else in one of the store. */
+async function buildWithLog(
+  { api, store }: CommandContext<typeof FLAGS>,
+  options: BuildOptions,
+  progress: BuildProgress,
+): Promise<BuildResult> {
+  const { build, openBuildLog } = await api();
+  const opened = await store();
+  using log = await openBuildLog(opened);
+  const lines = plainRenderer((data) => log.write(data), { warnings: true });
+  const onEvent: EventSink = (event) => {
+    progress.onEvent(event);
+    lines.onEvent(event);
+  };
+  try {
+    return await build(opened, { ...options, onEvent });
+  } catch (error) {
+    if (!(error instanceof CooperError) || error.code !== "run-failed") throw error;
+    lines.end();
+    throw errorWithLog(error, progress.logFile ?? log.keep());
+  }
+}
+
 /** Exits as `docker build --check` does. */
 async function check({ api, store }: CommandContext<typeof FLAGS>, options: BuildOptions): Promise<number> {
   const { checkBuild } = await api();
   const warnings = await checkBuild(await store(), options);
   writeOut(renderChecks(warnings));
   return warnings.length === 0 ? 0 : 1;
-}
-
-function openLog(path: string | undefined): number | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return openSync(path, "w");
-  } catch (error) {
-    throw wrapError(`Cannot write the log ${path}`, error);
-  }
 }
 
 function withNewline(text: string): string {

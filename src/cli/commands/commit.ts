@@ -4,7 +4,7 @@ import { type CommandContext, defineCommand, type FlagTable, onContainer } from 
 import { writeIdFile } from "../id-file.ts";
 import { FORMAT_FLAG, formatOf, MADE_IMAGE_FLAGS } from "../image-flags.ts";
 import { writeOut } from "../output.ts";
-import { progressSink, showsWarnings } from "../progress.ts";
+import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { VERSION } from "../version.ts";
 
@@ -61,9 +61,9 @@ export const command = defineCommand({
   namespace: onContainer,
   async run(context) {
     const { args, flags, signal, globals, api, store } = context;
-    const onEvent = progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const format = formatOf(flags.format);
-    const options: CommitOptions = { signal, onEvent };
+    const options: CommitOptions = { signal, onEvent: progress.onEvent };
     if (format !== undefined) options.format = format;
     if (flags.squash) options.squash = true;
     if (flags["omit-history"]) options.omitHistory = true;
@@ -89,6 +89,7 @@ export const command = defineCommand({
     }
     if (flags.manifest !== undefined)
       await (await api()).createManifest(opened, flags.manifest, { amend: true, images: [imageId] });
+    progress.end();
     // As in Buildah, the ID goes to one or the other.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${imageId}`);
     else writeOut(`${imageId}\n`);

@@ -9,7 +9,7 @@ import {
   pullPolicyOf,
 } from "../image-flags.ts";
 import { writeOut } from "../output.ts";
-import { progressSink, showsWarnings } from "../progress.ts";
+import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import {
   HOST_FLAGS,
@@ -57,16 +57,18 @@ export const command = defineCommand({
     const platform = platformOf(flags);
     const pull = pullPolicyOf(flags);
     const { from } = await api();
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const container = await from(await store(), args[0]!, {
       ...registryOptions(flags, given),
       run,
       signal,
-      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(platform === undefined ? {} : { platform }),
       ...(pull === undefined ? {} : { pull }),
     });
     if (flags.cidfile !== undefined) writeIdFile(flags.cidfile, container.id);
+    progress.end();
     writeOut(`${container.name}\n`);
     return 0;
   },

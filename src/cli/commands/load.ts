@@ -3,7 +3,7 @@ import { CooperError } from "../../base/errors.ts";
 import type { LoadOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { writeOut } from "../output.ts";
-import { progressSink, showsWarnings } from "../progress.ts";
+import { openProgress, showsWarnings } from "../progress.ts";
 
 /** podman-load(1), docker-load(1) */
 export const command = defineCommand({
@@ -35,13 +35,16 @@ export const command = defineCommand({
       throw new CooperError("usage", "An archive is not read from a terminal", {
         hint: "name a file with -i",
       });
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: LoadOptions = {
       signal,
-      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
       ...(flags.platform === undefined ? {} : { platform: flags.platform }),
     };
     const { loadImages } = await api();
-    for (const { id, loadedNames } of await loadImages(await store(), file, options)) {
+    const loaded = await loadImages(await store(), file, options);
+    progress.end();
+    for (const { id, loadedNames } of loaded) {
       const names = loadedNames.length === 0 ? [`sha256:${id}`] : loadedNames;
       for (const name of names) writeOut(`Loaded image: ${name}\n`);
     }

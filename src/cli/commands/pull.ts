@@ -2,7 +2,7 @@ import type { PullOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { PLATFORM_FLAGS, parsePullPolicy, platformOf } from "../image-flags.ts";
 import { writeOut } from "../output.ts";
-import { progressSink, showsWarnings } from "../progress.ts";
+import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
 /** buildah-pull(1) */
@@ -31,15 +31,17 @@ export const command = defineCommand({
   namespace: onStore,
   async run({ args, flags, given, signal, globals, api, store }) {
     const platform = platformOf(flags);
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: PullOptions = {
       ...registryOptions(flags, given),
       signal,
-      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
     };
     if (platform !== undefined) options.platform = platform;
     if (flags.policy !== undefined) options.policy = parsePullPolicy(flags.policy, "--policy");
     const { pull } = await api();
     const { id } = await pull(await store(), args[0]!, options);
+    progress.end();
     writeOut(`${id}\n`);
     return 0;
   },

@@ -3,7 +3,7 @@ import type { PushOptions, Store } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
 import { formatOf } from "../image-flags.ts";
-import { progressSink, showsWarnings } from "../progress.ts";
+import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
 /** buildah-push(1) */
@@ -48,10 +48,11 @@ export const command = defineCommand({
     const [image, destination = `docker://${image}`] = args as [string, string | undefined];
     const format = formatOf(flags.format);
     const compression = compressionOf(flags["compression-format"], flags["disable-compression"]);
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: PushOptions = {
       ...registryOptions(flags, given),
       signal,
-      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
     };
     if (format !== undefined) options.format = format;
     if (compression !== undefined) options.compression = compression;

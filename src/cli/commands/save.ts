@@ -2,7 +2,7 @@ import { isatty } from "node:tty";
 import { CooperError } from "../../base/errors.ts";
 import type { SaveOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
-import { progressSink, showsWarnings } from "../progress.ts";
+import { openProgress, showsWarnings } from "../progress.ts";
 
 /** podman-save(1), docker-save(1) */
 export const command = defineCommand({
@@ -41,11 +41,12 @@ export const command = defineCommand({
         hint: "name a file with -o, or redirect the output",
       });
     }
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: SaveOptions = {
       format: formatOf(flags.format!),
       all: flags.all,
       signal,
-      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
     };
     const { saveImages } = await api();
     await saveImages(await store(), args, file, options);

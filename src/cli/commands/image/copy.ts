@@ -4,7 +4,7 @@ import { defineCommand, onStore } from "../../command.ts";
 import { writeIdFile } from "../../id-file.ts";
 import { formatOf } from "../../image-flags.ts";
 import { writeOut } from "../../output.ts";
-import { progressSink, showsWarnings } from "../../progress.ts";
+import { openProgress, showsWarnings } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
 /** skopeo-copy(1) */
@@ -62,6 +62,7 @@ export const command = defineCommand({
   namespace: onStore,
   async run({ args, flags, given, signal, globals, api, store }) {
     const [source, destination] = args as [string, string];
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: ImageCopyOptions = {
       ...registryOptions(flags, given),
       source: sideOptions(flags, "src"),
@@ -71,7 +72,7 @@ export const command = defineCommand({
       platforms: flags.platform,
       forceCompression: flags["force-compression"],
       signal,
-      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
     };
     const format = formatOf(flags.format);
     if (format !== undefined) options.format = format;
@@ -81,6 +82,7 @@ export const command = defineCommand({
     const { copy } = await api();
     const { digest } = await copy(source, destination, options);
     if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, digest);
+    progress.end();
     writeOut(`${digest}\n`);
     return 0;
   },

@@ -1,7 +1,7 @@
 import type { ManifestAddOptions } from "../../../index.ts";
 import { defineCommand, onStore } from "../../command.ts";
 import { writeOut } from "../../output.ts";
-import { progressSink, showsWarnings } from "../../progress.ts";
+import { openProgress, showsWarnings } from "../../progress.ts";
 import { ENTRY_FLAGS, entryEdits } from "../../entry-flags.ts";
 import { REGISTRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
@@ -37,15 +37,17 @@ export const command = defineCommand({
   namespace: onStore,
   async run({ args, flags, given, signal, globals, api, store }) {
     const [list, image] = args as [string, string];
+    using progress = await openProgress({ quiet: false, warnings: showsWarnings(globals.logLevel) });
     const options: ManifestAddOptions = {
       ...entryEdits(flags),
       ...registryOptions(flags, given),
       all: flags.all,
       signal,
-      onEvent: progressSink({ quiet: false, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
     };
     const { addToManifest } = await api();
     const { id, digest } = await addToManifest(await store(), list, image, options);
+    progress.end();
     writeOut(`${id}: ${digest}\n`);
     return 0;
   },

@@ -1,7 +1,7 @@
 import { CooperError } from "../../../base/errors.ts";
 import { defineCommand, onStore } from "../../command.ts";
 import { writeOut } from "../../output.ts";
-import { progressSink, showsWarnings } from "../../progress.ts";
+import { openProgress, showsWarnings } from "../../progress.ts";
 import { registryOptions, TLS_FLAG } from "../../registry-flags.ts";
 
 /** buildah-manifest-create(1) */
@@ -28,6 +28,7 @@ export const command = defineCommand({
     if (flags.amend && flags.replace)
       throw new CooperError("usage", "Only one of --amend and --replace can be given");
     const { createManifest } = await api();
+    using progress = await openProgress({ quiet: false, warnings: showsWarnings(globals.logLevel) });
     const { id } = await createManifest(await store(), list, {
       ...registryOptions(flags, given),
       images,
@@ -36,8 +37,9 @@ export const command = defineCommand({
       replace: flags.replace,
       annotations: flags.annotation,
       signal,
-      onEvent: progressSink({ quiet: false, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
     });
+    progress.end();
     writeOut(`${id}\n`);
     return 0;
   },

@@ -4,7 +4,7 @@ import { defineCommand, onStore } from "../../command.ts";
 import { writeIdFile } from "../../id-file.ts";
 import { formatOf } from "../../image-flags.ts";
 import { writeOut } from "../../output.ts";
-import { progressSink, showsWarnings } from "../../progress.ts";
+import { openProgress, showsWarnings } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
 /** buildah-manifest-push(1) */
@@ -39,10 +39,11 @@ export const command = defineCommand({
     const [list, destination = `docker://${list}`] = args as [string, string | undefined];
     const format = formatOf(flags.format);
     const compression = compressionOf(flags["compression-format"]);
+    using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: ManifestPushOptions = {
       ...registryOptions(flags, given),
       signal,
-      onEvent: progressSink({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) }),
+      onEvent: progress.onEvent,
       all: flags.all,
       remove: flags.rm,
       // A format that is asked for is forced, unless that is said not to be meant.
@@ -56,6 +57,7 @@ export const command = defineCommand({
     const { pushManifest } = await api();
     const { digest } = await pushManifest(await store(), list, destination, options);
     if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, digest);
+    progress.end();
     if (!flags.quiet) writeOut(`${digest}\n`);
     return 0;
   },
