@@ -7,6 +7,8 @@ import type { RunOp } from "../plan/types.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import type { Build } from "./build-image.ts";
 import { prepareMounts } from "./run-mounts.ts";
+import { RedactedStream } from "./redact-output.ts";
+import { Needles } from "./secret-needles.ts";
 import { containerOf, type StageState } from "./stage-state.ts";
 
 /** How much of a failing command's output its error repeats. */
@@ -27,18 +29,23 @@ export async function executeRun(
   const rootfs = snapshotter(container).mount(treeOf(store, container));
   const prepared = await prepareMounts(build, op);
   const tail = new Tail();
-  const emit = (stream: "stdout" | "stderr") => (data: Uint8Array) => {
-    tail.add(data);
-    request.onEvent({ type: "output", step: label, stream, data });
-  };
+  const needles = new Needles(build.secrets);
+  const redacted = (stream: "stdout" | "stderr") =>
+    new RedactedStream(needles, (data) => {
+      tail.add(data);
+      request.onEvent({ type: "output", step: label, stream, data });
+    });
+  const [stdout, stderr] = [redacted("stdout"), redacted("stderr")];
   try {
     const hostname = request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || HOSTNAME;
     const spec = runSpec(container, rootfs, runRequest(op, prepared.mounts, prepared.env, hostname));
     const { exitCode } = await build.sandbox().run(spec, {
-      onStdout: emit("stdout"),
-      onStderr: emit("stderr"),
+      onStdout: (data) => stdout.add(data),
+      onStderr: (data) => stderr.add(data),
       signal: build.signal,
     });
+    stdout.end();
+    stderr.end();
     if (exitCode !== 0) throw failure(op, exitCode, tail);
   } finally {
     prepared.dispose();

@@ -32,6 +32,29 @@ export class Needles {
       : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     return this.#needles.find((needle) => haystack.includes(needle.bytes));
   }
+
+  /** The form that begins first in the bytes; of several there, the longest. */
+  first(bytes: Buffer): { at: number; needle: Needle } | undefined {
+    let first: { at: number; needle: Needle } | undefined;
+    for (const needle of this.#needles) {
+      const at = bytes.indexOf(needle.bytes);
+      if (at === -1 || (first !== undefined && at > first.at)) continue;
+      if (first === undefined || at < first.at || needle.bytes.length > first.needle.bytes.length)
+        first = { at, needle };
+    }
+    return first;
+  }
+
+  /** How many bytes at the end may be the beginning of a form that goes on after them. */
+  beginningAtEnd(bytes: Buffer): number {
+    for (let length = Math.min(this.longest - 1, bytes.length); length > 0; length--) {
+      const end = bytes.subarray(bytes.length - length);
+      const isBeginning = (needle: Needle) =>
+        needle.bytes.length > length && needle.bytes.compare(end, 0, length, 0, length) === 0;
+      if (this.#needles.some(isBeginning)) return length;
+    }
+    return 0;
+  }
 }
 
 function needlesOf(id: string, value: Buffer): Needle[] {

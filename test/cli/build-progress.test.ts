@@ -170,3 +170,26 @@ test("of a log without end the beginning and the end are kept", async () => {
     await site.script(`head -n 3 '${log}'; tail -n 2 '${log}'; grep -c 'bytes are left out here' '${log}'`),
   ).toMatch(/^STEP[\s\S]*begin\n[\s\S]*\nend\n1$/);
 });
+
+test("a secret that a command prints is in no output, error or log", async () => {
+  const dockerfile =
+    "FROM localhost/busybox\nRUN --mount=type=secret,id=token echo it is; cat /run/secrets/token; base64 /run/secrets/token >&2; exit 4\n";
+  const directory = site.files({ Dockerfile: dockerfile, token: "s3cr3t-t0ken-value" });
+  for (const flags of [[], ["-q"], ["--progress=rawjson"]]) {
+    const { exitCode, stderr } = await site.cooper(
+      ...["bud", ...flags, "--secret", `id=token,src=${directory}/token`, directory],
+    );
+    expect(exitCode).toBe(4);
+    const shown = flags.includes("--progress=rawjson")
+      ? events(stderr)
+          .map(({ data, ...rest }) => JSON.stringify(rest) + Buffer.from(String(data), "base64").toString())
+          .join("")
+      : stderr;
+    expect(shown).toContain("[secret token]");
+    expect(shown).not.toMatch(/s3cr3t|czNjcjN0/);
+    const log = /Log: (.*)$|"log":"(.*?)"/m.exec(shown);
+    const kept = await site.script(`cat '${log?.[1] ?? log?.[2]}'`);
+    expect(kept).toContain("[secret token]");
+    expect(kept).not.toMatch(/s3cr3t|czNjcjN0/);
+  }
+});
