@@ -77,7 +77,8 @@ export function compileSeccomp(filter: SeccompFilter): Uint8Array {
 function compileAbi(filter: SeccompFilter, abi: SyscallAbi): Instruction[] {
   const body = [load(OFFSET.number)];
   if (abi === "x86_64") body.push(jump(OP.jumpAtLeast, X32_BIT, 0, 1), ret(ERRNO | ENOSYS));
-  body.push(...search(intervalsOf(filter, abi)));
+  const intervals = intervalsOf(filter, abi);
+  search(intervals, 0, intervals.length, body);
   return body;
 }
 
@@ -88,19 +89,22 @@ interface Interval {
 }
 
 function intervalsOf(filter: SeccompFilter, abi: SyscallAbi): Interval[] {
-  const rules = rulesByNumber(filter, abi);
   const fallback = [ret(returnOf(filter.defaultAction, filter.defaultErrnoRet))];
+  const decided = decisions(filter, abi, fallback);
   const intervals: Interval[] = [];
+  let last: Instruction[] | undefined;
   const add = (first: number, code: Instruction[]) => {
-    if (!sameReturn(intervals.at(-1)?.code, code)) intervals.push({ first, code });
+    if (code !== last && !sameReturn(last, code)) intervals.push({ first, code });
+    last = code;
   };
-  let next = 0;
-  for (const number of [...rules.keys()].sort((a, b) => a - b)) {
-    if (number > next) addUnknown(add, next, number, fallback);
-    add(number, decide(rules.get(number)!, fallback));
-    next = number + 1;
+  for (let number = 0; number <= NEWEST_SYSCALL; number++) add(number, decided.get(number) ?? fallback);
+  const refuses = (fallback[0]!.k & 0xffff0000) === ERRNO;
+  const unknown = refuses ? [ret(ERRNO | ENOSYS)] : fallback;
+  add(NEWEST_SYSCALL + 1, unknown);
+  for (const number of [...decided.keys()].filter((key) => key > NEWEST_SYSCALL).sort((a, b) => a - b)) {
+    add(number, decided.get(number)!);
+    if (!decided.has(number + 1)) add(number + 1, unknown);
   }
-  addUnknown(add, next, Number.POSITIVE_INFINITY, fallback);
   return intervals;
 }
 
@@ -109,38 +113,31 @@ function sameReturn(a: Instruction[] | undefined, b: Instruction[]): boolean {
   return a?.length === 1 && b.length === 1 && a[0]!.k === b[0]!.k;
 }
 
-/** The default up to the newest call that we know, then ENOSYS where the default is an errno. */
-function addUnknown(
-  add: (first: number, code: Instruction[]) => void,
-  from: number,
-  to: number,
+/**
+ * What decides each call that a rule names. A rule without conditions decides alone, as in libseccomp; else the first
+ * whose conditions hold.
+ */
+function decisions(
+  filter: SeccompFilter,
+  abi: SyscallAbi,
   fallback: Instruction[],
-): void {
-  if (from <= NEWEST_SYSCALL) add(from, fallback);
-  const refuses = (fallback[0]!.k & 0xffff0000) === ERRNO;
-  if (refuses && to > NEWEST_SYSCALL + 1) add(Math.max(from, NEWEST_SYSCALL + 1), [ret(ERRNO | ENOSYS)]);
-}
-
-function rulesByNumber(filter: SeccompFilter, abi: SyscallAbi): Map<number, SeccompRule[]> {
+): Map<number, Instruction[]> {
   const numbers = syscallNumbers(abi);
-  const rules = new Map<number, SeccompRule[]>();
+  const decided = new Map<number, Instruction[]>();
+  const conditional = new Map<number, SeccompRule[]>();
   for (const rule of filter.syscalls) {
+    const code = rule.args === undefined ? [ret(returnOf(rule.action, rule.errnoRet))] : undefined;
     for (const name of rule.names) {
       const number = numbers.get(name);
       if (number === undefined) continue;
-      const known = rules.get(number);
-      if (known === undefined) rules.set(number, [rule]);
-      else known.push(rule);
+      if (code === undefined) conditional.set(number, [...(conditional.get(number) ?? []), rule]);
+      else if (!decided.has(number)) decided.set(number, code);
     }
   }
-  return rules;
-}
-
-/** A rule without conditions decides alone, as in libseccomp; else the first whose conditions hold. */
-function decide(rules: SeccompRule[], fallback: Instruction[]): Instruction[] {
-  const unconditional = rules.find((rule) => rule.args === undefined);
-  if (unconditional !== undefined) return [ret(returnOf(unconditional.action, unconditional.errnoRet))];
-  return [...rules.flatMap(ruleCode), ...fallback];
+  for (const [number, rules] of conditional) {
+    if (!decided.has(number)) decided.set(number, [...rules.flatMap(ruleCode), ...fallback]);
+  }
+  return decided;
 }
 
 /** Returns the rule's action when all of its conditions hold, and falls off its end otherwise. */
@@ -190,15 +187,25 @@ const words = (value: number): [low: number, high: number] => [
   Number(BigInt(value) >> 32n),
 ];
 
-function search(intervals: Interval[]): Instruction[] {
-  if (intervals.length === 1) return intervals[0]!.code;
-  const middle = intervals.length >> 1;
-  const below = search(intervals.slice(0, middle));
-  const above = search(intervals.slice(middle));
-  const first = intervals[middle]!.first;
-  // Conditional jumps reach 255 instructions; farther goes through an unconditional one.
-  if (below.length <= 255) return [jump(OP.jumpAtLeast, first, below.length, 0), ...below, ...above];
-  return [jump(OP.jumpAtLeast, first, 0, 1), jump(OP.jumpAlways, below.length, 0, 0), ...below, ...above];
+/** Appends the search for a number among `intervals` from `from` to before `to`. */
+function search(intervals: Interval[], from: number, to: number, program: Instruction[]): void {
+  if (to - from === 1) {
+    program.push(...intervals[from]!.code);
+    return;
+  }
+  const middle = (from + to) >> 1;
+  const at = program.length;
+  const test = jump(OP.jumpAtLeast, intervals[middle]!.first, 0, 0);
+  program.push(test);
+  search(intervals, from, middle, program);
+  const below = program.length - at - 1;
+  if (below <= 255) test.jt = below;
+  else {
+    // Conditional jumps reach 255 instructions; farther goes through an unconditional one.
+    test.jf = 1;
+    program.splice(at + 1, 0, jump(OP.jumpAlways, below, 0, 0));
+  }
+  search(intervals, middle, to, program);
 }
 
 function returnOf(action: string, errno: number | undefined): number {
@@ -209,13 +216,13 @@ function returnOf(action: string, errno: number | undefined): number {
   return value;
 }
 
+/** struct sock_filter, little endian: `code` of 16 bits, `jt` and `jf` of 8, `k` of 32. */
 function encode(program: Instruction[]): Uint8Array {
-  const bytes = Buffer.alloc(program.length * 8);
-  for (const [index, { code, jt, jf, k }] of program.entries()) {
-    bytes.writeUInt16LE(code, index * 8);
-    bytes.writeUInt8(jt, index * 8 + 2);
-    bytes.writeUInt8(jf, index * 8 + 3);
-    bytes.writeUInt32LE(k >>> 0, index * 8 + 4);
+  const fields = new Uint32Array(program.length * 2);
+  let at = 0;
+  for (const { code, jt, jf, k } of program) {
+    fields[at++] = code | (jt << 16) | (jf << 24);
+    fields[at++] = k;
   }
-  return bytes;
+  return new Uint8Array(fields.buffer);
 }
