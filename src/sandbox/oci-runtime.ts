@@ -47,15 +47,20 @@ function writeConfig(
   networkNamespace: string | undefined,
 ): void {
   const { seccomp } = prepared;
-  const { columns, rows } = process.stdout;
   const host = {
     ...prepared,
     renamesId: options.isolation === "crun",
     ...(networkNamespace === undefined ? {} : { networkNamespace }),
-    ...(spec.terminal && columns > 0 && rows > 0 ? { terminalSize: { width: columns, height: rows } } : {}),
+    ...(spec.terminal ? terminalSize() : {}),
     ...(seccomp !== undefined && options.isolation === "crun" ? { seccompProgram: compiled(seccomp) } : {}),
   };
   writeFileSync(join(prepared.directory, "config.json"), JSON.stringify(runtimeSpec(spec, host)));
+}
+
+/** Asked for only when there is a terminal: to look at `process.stdout` makes a stream, which takes milliseconds. */
+function terminalSize(): { terminalSize?: { width: number; height: number } } {
+  const { columns, rows } = process.stdout;
+  return columns > 0 && rows > 0 ? { terminalSize: { width: columns, height: rows } } : {};
 }
 
 let lastCompiled: { key: string; program: Uint8Array } | undefined;
