@@ -363,6 +363,15 @@ export interface PruneResult {
   reclaimedBytes: number;
 }
 
+export type { Fault as StoreFault } from "./store/check/fault.ts";
+export type { CheckReport } from "./store/check/check-store.ts";
+
+export interface CheckOptions {
+  /** Unpack again what there is a blob of, forget the rest. */
+  repair?: boolean;
+  signal?: AbortSignal;
+}
+
 export type { StackChange as FileChange } from "./archive/compare-stacks.ts";
 
 /** A step of an image's making. */

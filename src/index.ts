@@ -42,6 +42,7 @@ export const listContainers = late(containerModule, "listContainers");
 const buildModule = () => import("./api/build.ts");
 export const build = late(buildModule, "build");
 export const openBuildLog = late(() => import("./api/build-log.ts"), "openBuildLog");
+export const checkStore = late(() => import("./api/check.ts"), "checkStore");
 export const checkBuild = late(buildModule, "checkBuild");
 
 const imagesModule = () => import("./api/images.ts");

@@ -7,6 +7,7 @@ type Load = () => Promise<{ command: Command }>;
 const MODULES = {
   add: () => import("./commands/add.ts"),
   build: () => import("./commands/build.ts"),
+  check: () => import("./commands/check.ts"),
   commit: () => import("./commands/commit.ts"),
   completion: () => import("./commands/completion.ts"),
   config: () => import("./commands/config.ts"),

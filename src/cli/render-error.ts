@@ -1,6 +1,7 @@
 /** How a failure looks on the terminal: the message, the place in the Dockerfile, the hint. */
 import { readFileSync } from "node:fs";
 import { CooperError, isDiskFull, type Location, messageOf } from "../base/errors.ts";
+import { plainText } from "./plain-text.ts";
 
 export interface RenderErrorOptions {
   colour?: boolean;
@@ -11,11 +12,11 @@ export interface RenderErrorOptions {
 /** Text for stderr, ending in a newline. */
 export function renderError(error: unknown, options: RenderErrorOptions = {}): string {
   const paint = painter(options.colour ?? false);
-  const lines = [`${paint("31;1", "Error:")} ${describe(error)}`];
+  const lines = [`${paint("31;1", "Error:")} ${plainText(describe(error))}`];
   if (error instanceof CooperError) {
     if (error.location !== undefined) lines.push(...excerpt(error.location, paint));
-    if (error.log !== undefined) lines.push(`${paint("36;1", "Log:")} ${error.log}`);
-    if (error.hint !== undefined) lines.push(`${paint("36;1", "Hint:")} ${error.hint}`);
+    if (error.log !== undefined) lines.push(`${paint("36;1", "Log:")} ${plainText(error.log)}`);
+    if (error.hint !== undefined) lines.push(`${paint("36;1", "Hint:")} ${plainText(error.hint)}`);
   }
   if (isDiskFull(error))
     lines.push(`${paint("36;1", "Hint:")} cooper rm makes room, if it is the store's disk`);
@@ -72,7 +73,7 @@ function readLines(file: string): string[] | undefined {
 
 /** A Dockerfile may come from anywhere: its control characters do not reach the terminal. */
 function printable(text: string): string {
-  return text.replaceAll("\t", "    ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "\ufffd");
+  return plainText(text.replaceAll("\t", "    "));
 }
 
 function causes(error: unknown): string[] {

@@ -32,6 +32,11 @@ describe("errors", () => {
       text: `Error: Failed\n  ${file}:9\n     7 | LINE 7\n     8 | LINE 8\n  >  9 | RUN \ufffd[31mred    make\n    10 | LINE 10\n    11 | LINE 11\nHint: h\n`,
     },
     {
+      title: "a message and a hint with a terminal's control characters",
+      error: new CooperError("invalid", "Cannot unpack \x1b]0;owned\x07\r\x9b2J", { hint: "see\x1b[2K\tit" }),
+      text: "Error: Cannot unpack \ufffd]0;owned\ufffd\ufffd\ufffd2J\nHint: see\ufffd[2K\tit\n",
+    },
+    {
       title: "an excerpt at the end, over two lines",
       error: new CooperError("invalid", "Bad", { location: { file, line: 11, endLine: 12 } }),
       text: `Error: Bad\n  ${file}:11\n     9 | RUN \ufffd[31mred    make\n    10 | LINE 10\n  > 11 | LINE 11\n  > 12 | LINE 12\n`,
