@@ -149,6 +149,11 @@ export interface BuildOptions extends RegistryOptions {
   /** Stages that may run at once. Default: the cores. */
   jobs?: number;
   identityLabel?: string;
+  /**
+   * When a RUN fails, a shell is run in its place on this process's terminal (stdin and stdout must be one), with the files
+   * as they were before it; the build fails afterwards.
+   */
+  debugShell?: boolean;
   run?: RunSettings;
   /** A list of images to which the image is added; it is made if there is none of that name. */
   manifest?: string;

@@ -72,6 +72,7 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     ssh: options.ssh ?? [],
     allow: options.allow ?? [],
     timestamp,
+    debugShell: options.debugShell ?? false,
     jobs: options.jobs ?? cpus().length,
     identityLabel: options.identityLabel,
     run: options.run ?? {},

@@ -1,6 +1,7 @@
 /** Running a command in a working container. */
 import type { RunOptions, Store } from "../api-types.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
+import { findShell, type Shell } from "../container/shell.ts";
 import type { RunSettings } from "../container/run-settings.ts";
 import type { WorkingContainer } from "../container/working-container.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
@@ -12,6 +13,24 @@ export function runInContainer(
   store: Store,
   container: WorkingContainer,
   argv: string[],
+  options: RunOptions,
+): Promise<{ exitCode: number }> {
+  return runFound(store, container, () => ({ argv, mounts: [] }), options);
+}
+
+/** Runs a shell as Container.shell() says; its caller holds the lock. */
+export function shellInContainer(
+  store: Store,
+  container: WorkingContainer,
+  options: RunOptions,
+): Promise<{ exitCode: number }> {
+  return runFound(store, container, findShell, options);
+}
+
+function runFound(
+  store: Store,
+  container: WorkingContainer,
+  find: (root: string) => Shell,
   options: RunOptions,
 ): Promise<{ exitCode: number }> {
   const {
@@ -28,15 +47,16 @@ export function runInContainer(
     signal,
     ...settings
   } = options;
-  return withRoot(store, container, (root) => {
+  return withRoot(store, container, async (root) => {
+    const command = find(root);
     const spec = runSpec(container, root, {
-      argv,
+      argv: command.argv,
       env: env ?? [],
       ...(user === undefined ? {} : { user }),
       ...(workingDir === undefined ? {} : { workingDir }),
       ...(hostname === undefined ? {} : { hostname }),
       ...(terminal === undefined ? {} : { terminal }),
-      mounts: (mounts ?? []).map(parseMount),
+      mounts: [...(mounts ?? []).map(parseMount), ...command.mounts],
       settings,
     });
     return sandboxOf(store, container, settings).run(spec, {

@@ -46,6 +46,11 @@ export interface Container extends AsyncDisposable {
   umount(): Promise<boolean>;
   /** Runs a command in it. A non-zero status is a result, not an error. */
   run(argv: string[], options?: RunOptions): Promise<{ exitCode: number }>;
+  /**
+   * Runs a shell for people: the container's own, or the host's static busybox where it has none. Throws `unsupported`
+   * where there is neither.
+   */
+  shell(options?: RunOptions): Promise<{ exitCode: number }>;
   /** Copies files, directories or URLs into it. Returns the digest of what was copied. */
   copy(sources: string[], destination: string | undefined, options?: CopyOptions): Promise<string>;
   /** Like copy(), and unpacks local archives. */
@@ -177,6 +182,11 @@ function handle(store: Store, id: string, name: string): Container {
       withFiles(async (container) => {
         const { runInContainer } = await import("./container-run.ts");
         return await runInContainer(store, container, argv, options);
+      }, options.signal),
+    shell: (options = {}) =>
+      withFiles(async (container) => {
+        const { shellInContainer } = await import("./container-run.ts");
+        return await shellInContainer(store, container, options);
       }, options.signal),
     copy: (sources, destination, options = {}) => copy(sources, destination, options, false),
     add: (sources, destination, options = {}) => copy(sources, destination, options, true),

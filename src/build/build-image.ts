@@ -30,6 +30,8 @@ export interface Build {
   plan: BuildPlan;
   /** Aborts when the caller does, or when a stage failed. */
   signal: AbortSignal;
+  /** Ends the other stages. */
+  fail(error: unknown): void;
   /** Its stages expanded, by index. */
   resolved: Map<number, ResolvedStage>;
   /** Build checks that are not met. */
@@ -93,6 +95,7 @@ async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => 
       platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
     }),
     signal: AbortSignal.any([request.signal, failed.signal]),
+    fail: (error) => failed.abort(error),
     resolved: new Map(),
     warnings: [],
     stage: stageRunner(() => build, pLimit(Math.max(1, request.jobs)), failed),

@@ -59,6 +59,8 @@ export interface BuildRequest {
   allow: string[];
   timestamp: ImageTime | undefined;
   jobs: number;
+  /** Whether a RUN that fails opens a shell on this process's terminal. */
+  debugShell: boolean;
   identityLabel: string | undefined;
   run: RunSettings;
   driver: DriverName;

@@ -38,7 +38,8 @@ export async function executeRun(
   const [stdout, stderr] = [redacted("stdout"), redacted("stderr")];
   try {
     const hostname = request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || HOSTNAME;
-    const spec = runSpec(container, rootfs, runRequest(op, prepared.mounts, prepared.env, hostname));
+    const run = runRequest(op, prepared.mounts, prepared.env, hostname);
+    const spec = runSpec(container, rootfs, run);
     const { exitCode } = await build.sandbox().run(spec, {
       onStdout: (data) => stdout.add(data),
       onStderr: (data) => stderr.add(data),
@@ -46,7 +47,13 @@ export async function executeRun(
     });
     stdout.end();
     stderr.end();
-    if (exitCode !== 0) throw failure(op, exitCode, tail);
+    if (exitCode === 0) return;
+    const error = failure(op, exitCode, tail);
+    if (request.debugShell) {
+      const { openDebugShell } = await import("./debug-shell.ts");
+      await openDebugShell(build, container, { request: run, label, error });
+    }
+    throw error;
   } finally {
     prepared.dispose();
   }

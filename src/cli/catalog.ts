@@ -17,6 +17,7 @@ const MODULES = {
   digest: () => import("./commands/digest.ts"),
   doctor: () => import("./commands/doctor.ts"),
   du: () => import("./commands/du.ts"),
+  enter: () => import("./commands/enter.ts"),
   export: () => import("./commands/export.ts"),
   from: () => import("./commands/from.ts"),
   history: () => import("./commands/history.ts"),

@@ -130,14 +130,18 @@ describe("a view", () => {
     ]);
     lines({ type: "step-start", step: step("2", 3, "RUN <<E\nmake\nE") });
     lines(output(step("2", 3), "compiling\nno such file\n"));
-    expect(
-      lines({
-        type: "step-failed",
-        step: step("2", 3, "RUN <<E\nmake\nE"),
-        cancelled: false,
-        milliseconds: 90_000,
-      }),
-    ).toEqual(["✗   1m30s  [stage-2 3/9] RUN <<E …", "  │ compiling", "  │ no such file"]);
+    const failed = step("2", 3, "RUN <<E\nmake\nE");
+    expect(lines({ type: "debug-shell", step: failed, open: true }, 90_000)).toEqual([
+      "✗   1m30s  [stage-2 3/9] RUN <<E …",
+      "  │ compiling",
+      "  │ no such file",
+    ]);
+    expect(lines({ type: "debug-shell", step: failed, open: false })).toEqual([]);
+    expect(lines({ type: "step-failed", step: failed, cancelled: false, milliseconds: 0 })).toEqual([]);
+    lines({ type: "step-start", step: failed });
+    expect(lines({ type: "step-failed", step: failed, cancelled: false, milliseconds: 0 })).toEqual([
+      "✗    0.0s  [stage-2 3/9] RUN <<E …",
+    ]);
     lines({ type: "step-start", step: step("0", 4) });
     expect(lines({ type: "step-failed", step: step("0", 4), cancelled: true, milliseconds: 0 })).toEqual([
       "-    0.0s  [4/9] RUN make",

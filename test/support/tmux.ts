@@ -72,7 +72,7 @@ export class Terminal implements Disposable {
   }
 
   /** The screen as soon as it shows what is looked for. Fails with what it shows instead. */
-  async shows(wanted: RegExp, seconds = 20): Promise<Screen> {
+  async shows(wanted: RegExp, seconds = 10): Promise<Screen> {
     const found = await eventually(() => wanted.test(this.screen().text), seconds * 1000);
     const screen = this.screen();
     if (!found) throw new Error(`The terminal does not show ${wanted} but\n${screen.text}`);

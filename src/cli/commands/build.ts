@@ -1,5 +1,6 @@
 import { CooperError, errorWithLog } from "../../base/errors.ts";
-import type { BuildOptions, BuildResult, EventSink } from "../../index.ts";
+import { isTerminal } from "../../base/libc.ts";
+import type { BuildOptions, BuildResult, EventSink, StepLabel } from "../../index.ts";
 import { type BuildProgress, logFileName, openBuildProgress } from "../build-progress.ts";
 import { exitStatusOf } from "../exit-status.ts";
 import { imageVariables, parseOutput, parseSsh, writeMetadata } from "../build-output.ts";
@@ -55,6 +56,10 @@ const FLAGS = {
   },
   check: { type: "bool", help: "judge the Dockerfile without building: 1 when there are warnings" },
   compress: { type: "bool", help: "no effect, as in Buildah: of old Docker" },
+  "debug-shell": {
+    type: "bool",
+    help: "when a RUN fails, open a shell in its place, with the files as they were before it; needs a terminal",
+  },
   "disable-content-trust": { type: "bool", help: "no effect, as in Buildah: of Docker" },
   env: {
     type: "list",
@@ -207,6 +212,7 @@ export const command = defineCommand({
     const { flags } = context;
     const options = buildOptions(context);
     if (flags.check) return check(context, options);
+    if (flags["debug-shell"]) requireTerminal();
     using progress = await openBuildProgress({
       progress: flags.progress,
       quiet: flags.quiet,
@@ -251,6 +257,7 @@ async function buildWithLog(
   const lines = plainRenderer((data) => log.write(data), { warnings: true });
   const onEvent: EventSink = (event) => {
     progress.onEvent(event);
+    if (event.type === "debug-shell" && event.open) writeErr(debugShellNotice(event.step));
     lines.onEvent(event);
   };
   try {
@@ -268,6 +275,15 @@ async function check({ api, store }: CommandContext<typeof FLAGS>, options: Buil
   const warnings = await checkBuild(await store(), options);
   writeOut(renderChecks(warnings));
   return warnings.length === 0 ? 0 : 1;
+}
+
+function requireTerminal(): void {
+  if (isTerminal(0) && isTerminal(1)) return;
+  throw new CooperError("usage", "--debug-shell needs a terminal on standard input and output");
+}
+
+function debugShellNotice({ index, total }: StepLabel): string {
+  return `A shell where step ${index}/${total} ran, with the files as they were before it. Leave it to end the build.\n`;
 }
 
 function withNewline(text: string): string {
@@ -318,6 +334,7 @@ function addLists(options: BuildOptions, flags: CommandContext<typeof FLAGS>["fl
   if (flags.unsetenv.length > 0) options.unsetEnv = flags.unsetenv;
   if (flags.unsetlabel.length > 0) options.unsetLabels = flags.unsetlabel;
   if (flags.unsetannotation.length > 0) options.unsetAnnotations = flags.unsetannotation;
+  if (flags["debug-shell"]) options.debugShell = true;
   if (flags.ssh.length > 0) options.ssh = flags.ssh.map(parseSsh);
   if (flags.output.length > 0) options.outputs = flags.output.map(parseOutput);
 }

@@ -55,7 +55,7 @@ export function accept(view: BuildView, event: BuildEvent, now: number): Line[] 
     case "step-done":
       return stepDone(view, event);
     case "step-failed":
-      return stepFailed(view, event);
+      return event.cancelled ? stepCancelled(view, event) : stepFailed(view, event.step, now);
     case "commit-start":
       view.commit = { name: event.name, since: now, done: 0 };
       return [];
@@ -69,7 +69,7 @@ export function accept(view: BuildView, event: BuildEvent, now: number): Line[] 
     case "warning":
       return [warning(event)];
     case "debug-shell":
-      return [];
+      return event.open ? stepFailed(view, event.step, now) : [];
   }
 }
 
@@ -85,14 +85,24 @@ function stepDone(view: BuildView, event: Extract<BuildEvent, { type: "step-done
   return [stepLine(mark, event.cached ? "cached" : seconds(event.milliseconds), event.step, "cyan")];
 }
 
-/** A step that failed leaves the end of what it wrote; one that was ended for another's failure leaves nothing. */
-function stepFailed(view: BuildView, event: Extract<BuildEvent, { type: "step-failed" }>): Line[] {
-  const running = view.running.get(keyOf(event.step));
-  view.running.delete(keyOf(event.step));
-  if (event.cancelled)
-    return [stepLine({ text: "-", style: "yellow" }, seconds(event.milliseconds), event.step)];
-  const tail = (running?.tail.last(20) ?? []).map((text): Line => [{ text: `  │ ${text}` }]);
-  return [stepLine({ text: "✗", style: "red" }, seconds(event.milliseconds), event.step, "red"), ...tail];
+/** Leaves the end of what the step wrote: once, be it before its debug shell or after. */
+function stepFailed(view: BuildView, step: StepLabel, now: number): Line[] {
+  const running = view.running.get(keyOf(step));
+  if (running === undefined) return [];
+  view.running.delete(keyOf(step));
+  return [
+    stepLine({ text: "✗", style: "red" }, seconds(now - running.since), step, "red"),
+    ...running.tail.last(20).map((text): Line => [{ text: `  │ ${text}` }]),
+  ];
+}
+
+/** Of a step that was ended for another's failure no output matters. */
+function stepCancelled(
+  view: BuildView,
+  { step, milliseconds }: Extract<BuildEvent, { type: "step-failed" }>,
+): Line[] {
+  view.running.delete(keyOf(step));
+  return [stepLine({ text: "-", style: "yellow" }, seconds(milliseconds), step)];
 }
 
 function commitDone(
