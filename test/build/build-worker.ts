@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { type BuildOptions, build, enterUserNamespace, openStore } from "../../src/index.ts";
 
 const [root, runRoot] = process.argv.slice(2) as [string, string];
-enterUserNamespace({ root, runRoot });
+await enterUserNamespace({ root, runRoot });
 await using store = await openStore({ root, runRoot });
 
 for await (const line of createInterface({ input: process.stdin })) {
