@@ -14,12 +14,13 @@ import { copyAny } from "../image/copy-any.ts";
 import { pullImage, pushImage, type SendRequest } from "../image/move-image.ts";
 import { obtainImage } from "../image/obtain-image.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
+import { keepsPlainLayers, parseTransport } from "../oci/transport-reference.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { registrySettings } from "./registry-options.ts";
 import { imageInfo } from "./images.ts";
 import { filesOf } from "./store.ts";
 
-/** Brings an image into the store: a name in a registry, or `docker://`, `oci:`, `oci-archive:`, `docker-archive:`, `dir:`. */
+/** Brings an image into the store: a name in a registry, or of any transport. */
 export async function pull(store: Store, source: string, options: PullOptions = {}): Promise<ImageInfo> {
   const files = filesOf(store);
   const { policy = "always", name, platform, onEvent, signal } = options;
@@ -94,13 +95,12 @@ export async function loadImages(
   return loaded.map(({ image, names }) => ({ ...imageInfo(files, image), loadedNames: names }));
 }
 
-/** Transports that hold plain directories or Docker's archives keep layers uncompressed unless asked, as Buildah does. */
 function sendRequest(
   destination: string,
   options: PushOptions,
   usual: LayerCompression | "keep",
 ): SendRequest {
-  const plain = /^(?:dir|docker-archive):/.test(destination);
+  const plain = keepsPlainLayers(parseTransport(destination));
   return {
     compression: options.compression ?? (plain ? "keep" : usual),
     compressionLevel: options.compressionLevel,

@@ -3,7 +3,7 @@ import { CooperError } from "../base/errors.ts";
 import { isIndexType } from "../oci/media-types.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { normaliseName } from "../oci/reference.ts";
-import { parseTransport, type TransportReference } from "../oci/transport-reference.ts";
+import { keepsPlainLayers, parseTransport, type TransportReference } from "../oci/transport-reference.ts";
 import { createIndex } from "../store/indexes.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { type CopyImageOptions, type CopyResult, copyImage } from "../transport/copy-image.ts";
@@ -50,16 +50,12 @@ export async function copyAny(from: string, to: string, request: CopyRequest): P
     store !== undefined &&
     origin.transport === "name" &&
     isStored(store, origin.name) &&
-    !isPlain(destination);
+    !keepsPlainLayers(destination);
   const compression = options.compression === "keep" && isPush ? "gzip" : options.compression;
   return await copyImage(source, target, {
     ...options,
     ...(compression === undefined ? {} : { compression }),
   });
-}
-
-function isPlain({ transport }: TransportReference): boolean {
-  return transport === "dir" || transport === "docker-archive";
 }
 
 function repositoriesOf(origin: TransportReference): string[] {

@@ -6,7 +6,7 @@ import type { LayerCompression } from "../oci/media-types.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { parseTransport, type TransportReference } from "../oci/transport-reference.ts";
-import type { Descriptor, ImageFormat } from "../oci/types.ts";
+import type { ImageFormat } from "../oci/types.ts";
 import type { ImageRecord } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { type CopyResult, copyImage } from "../transport/copy-image.ts";
@@ -14,11 +14,10 @@ import { openSource, openTarget } from "../transport/open-transport.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import type { Source, Target } from "../transport/types.ts";
 import { fetchDocument } from "../transport/verified-stream.ts";
+import { defaultName } from "./default-name.ts";
 import { candidatesOf, isCancelled, type PullRequest } from "./obtain-image.ts";
 import { relatedRepositories } from "./related-images.ts";
 import { StoreTarget, storeSource } from "./store-transport.ts";
-
-const REF_NAME = "org.opencontainers.image.ref.name";
 
 /** Copies an image into the store and names it. */
 export async function pullImage(
@@ -43,31 +42,6 @@ export async function pullImage(
   if (target.image === undefined)
     throw new CooperError("internal", `Copying ${text} into the store named no image`);
   return target.image;
-}
-
-/** As Buildah names what it pulls: the name that an archive carries, or the path of a layout or directory. */
-function defaultName(reference: TransportReference, root: Descriptor): string | undefined {
-  const carried = root.annotations?.[REF_NAME];
-  switch (reference.transport) {
-    case "oci-archive":
-    case "docker-archive":
-      return carried;
-    case "oci":
-      return `${pathName(reference.path)}:${carried ?? reference.reference ?? "latest"}`;
-    case "dir":
-      return pathName(reference.path);
-    case "docker":
-      return reference.name;
-    default:
-      return undefined;
-  }
-}
-
-function pathName(path: string): string {
-  return `localhost/${path
-    .toLowerCase()
-    .replace(/^[^a-z0-9]+/, "")
-    .replace(/[^a-z0-9/._-]+/g, "-")}`;
 }
 
 async function pullName(store: StoreFiles, text: string, request: PullRequest): Promise<ImageRecord> {

@@ -81,6 +81,11 @@ export function formatTransport(reference: TransportReference): string {
   }
 }
 
+/** Whether layers that were never compressed stay so when they go there, as they do with Podman's tools. */
+export function keepsPlainLayers({ transport }: TransportReference): boolean {
+  return ["dir", "docker-archive", "docker-daemon", "containers-storage"].includes(transport);
+}
+
 function malformed(text: string, why: string, hint?: string): CooperError {
   return new CooperError(
     "usage",

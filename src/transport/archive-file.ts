@@ -70,7 +70,11 @@ export async function openArchiveFile(path: string, name: string): Promise<Archi
     if (stat.isDirectory())
       throw new CooperError("invalid", `Cannot open ${name}: ${path} is a directory, not an archive`);
     const isCompressed = stat.isFile() && detectCompression(headOf(fd)) !== "none";
-    if (!stat.isFile() || isCompressed) fd = await spool(fd, name);
+    if (!stat.isFile() || isCompressed) {
+      const spooled = await spool(readOn(fd), name);
+      closeSync(fd);
+      fd = spooled;
+    }
     return new ArchiveFile(name, fd, indexTar(fd, name));
   } catch (error) {
     closeSync(fd);
@@ -83,18 +87,28 @@ function headOf(fd: number): Uint8Array {
   return head.subarray(0, readSync(fd, head, 0, head.length, 0));
 }
 
-/** Copies a stream, uncompressed, to a temporary file without a name; closes what it came from. */
-async function spool(from: number, name: string): Promise<number> {
+/** Keeps an archive that comes as a stream, compressed or not; `name` names it in errors. Throws `invalid`. */
+export async function receiveArchive(content: AsyncIterable<Uint8Array>, name: string): Promise<ArchiveFile> {
+  const fd = await spool(content, name);
+  try {
+    return new ArchiveFile(name, fd, indexTar(fd, name));
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Copies a stream, uncompressed, to a temporary file without a name. */
+async function spool(content: AsyncIterable<Uint8Array>, name: string): Promise<number> {
   const path = temporaryName(tmpdir());
   const fd = openSync(path, "wx+", 0o600);
   rmSync(path);
   try {
-    for await (const chunk of decompress(readOn(from))) writeAll(fd, chunk);
+    for await (const chunk of decompress(content)) writeAll(fd, chunk);
   } catch (error) {
     closeSync(fd);
     throw wrapError(`Cannot read ${name}`, error, "invalid");
   }
-  closeSync(from);
   return fd;
 }
 

@@ -47,7 +47,7 @@ export async function keepBlob(
     return blob;
   }
   await untilKept(async () => {
-    const content = withProgress(settings, blob, await source.fetch(blob));
+    const content = withProgress(settings, blob, await source.fetch(blob, signal));
     await target.push(verifiedStream(content, blob, source.name, signal), blob, role);
   });
   return blob;
@@ -70,7 +70,7 @@ async function recodeLayer(
   // Loaded when there is something to compress: zlib would take a millisecond of every command's start.
   const { compress } = await import("../archive/compress.ts");
   const blob = await untilKept(async () => {
-    const content = withProgress(settings, layer, await source.fetch(layer));
+    const content = withProgress(settings, layer, await source.fetch(layer, signal));
     const verified = verifiedStream(content, layer, source.name, signal);
     const what = `Layer ${layer.digest} of ${source.name}`;
     // A layer that is not compressed is the tar itself: what verifies the one verifies the other.

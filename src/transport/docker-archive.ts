@@ -13,7 +13,7 @@ import { formatTransport, type ImageSelector } from "../oci/transport-reference.
 import type { Descriptor, Manifest } from "../oci/types.ts";
 import { type ArchiveFile, openArchiveFile } from "./archive-file.ts";
 import { REF_NAME } from "./layout-index.ts";
-import { TarFile } from "./tar-file.ts";
+import { TarFile, type TarPlace } from "./tar-file.ts";
 import type { BlobRef, BlobRole, Source, Target } from "./types.ts";
 import { verifyBytes } from "./verified-stream.ts";
 
@@ -41,7 +41,11 @@ interface ArchivedImage {
  */
 export async function openDockerArchiveSource(path: string, selector: ImageSelector = {}): Promise<Source> {
   const name = formatTransport({ transport: "docker-archive", path, ...selector });
-  const archive = await openArchiveFile(path, name);
+  return dockerArchiveSource(await openArchiveFile(path, name), selector, name);
+}
+
+/** The same for an archive that is open already, which is closed with the source. */
+export function dockerArchiveSource(archive: ArchiveFile, selector: ImageSelector, name: string): Source {
   let image: Promise<ArchivedImage> | undefined;
   const load = () => {
     image ??= loadImage(archive, selector, name);
@@ -229,12 +233,12 @@ export function openDockerArchiveTarget(
 /** An archive of several images that share their layers; it appears under its name with finish(). */
 export class DockerArchiveSet implements AsyncDisposable {
   readonly name: string;
-  readonly #path: string;
+  readonly #place: TarPlace;
   readonly #listed: { Config: string; RepoTags: string[] | null; Layers: string[] }[] = [];
   #file: TarFile | undefined;
 
-  constructor(path: string, name = `docker-archive:${path}`) {
-    this.#path = path;
+  constructor(place: TarPlace, name = `docker-archive:${place}`) {
+    this.#place = place;
     this.name = name;
   }
 
@@ -248,7 +252,7 @@ export class DockerArchiveSet implements AsyncDisposable {
   }
 
   open(): TarFile {
-    this.#file ??= new TarFile(this.#path, this.name);
+    this.#file ??= new TarFile(this.#place, this.name);
     return this.#file;
   }
 

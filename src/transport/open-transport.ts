@@ -10,8 +10,8 @@ import type { RegistrySettings } from "./registry/settings.ts";
 import type { Source, Target } from "./types.ts";
 
 /**
- * Opens a location for reading; dispose it after. Throws `unsupported` for transports that Cooper lacks, `denied` when
- * the policy forbids it.
+ * Opens a location for reading; dispose it after. Throws `denied` when the policy forbids it, and
+ * `usage` for a name without a transport.
  */
 export async function openSource(
   reference: TransportReference,
@@ -32,8 +32,16 @@ export async function openSource(
       const { openRegistrySource } = await import("./registry/registry-source.ts");
       return openRegistrySource(reference.name, settings);
     }
+    case "docker-daemon": {
+      const { openDockerDaemonSource } = await import("./docker-daemon.ts");
+      return await openDockerDaemonSource(reference.name, settings.signal);
+    }
+    case "containers-storage": {
+      const { openContainersStorageSource } = await import("./containers-storage.ts");
+      return await openContainersStorageSource(reference.name, settings.signal);
+    }
     default:
-      throw unsupported(reference, "read");
+      throw withoutTransport(reference, "read");
   }
 }
 
@@ -55,29 +63,21 @@ export async function openTarget(
       const { openRegistryTarget } = await import("./registry/registry-target.ts");
       return openRegistryTarget(reference.name, settings);
     }
+    case "docker-daemon": {
+      const { openDockerDaemonTarget } = await import("./docker-daemon.ts");
+      return await openDockerDaemonTarget(reference.name, settings.signal);
+    }
+    case "containers-storage": {
+      const { openContainersStorageTarget } = await import("./containers-storage.ts");
+      return openContainersStorageTarget(reference.name, settings.signal);
+    }
     default:
-      throw unsupported(reference, "write");
+      throw withoutTransport(reference, "write");
   }
 }
 
-function unsupported(reference: TransportReference, verb: "read" | "write"): CooperError {
-  const name = formatTransport(reference);
-  const doing = `Cannot ${verb} ${name}`;
-  const viaSkopeo = (to: string) =>
-    verb === "read"
-      ? `skopeo copy ${to} oci:/tmp/image, then use oci:/tmp/image`
-      : `write to oci:/tmp/image, then skopeo copy oci:/tmp/image ${to}`;
-  switch (reference.transport) {
-    case "docker-daemon":
-    case "containers-storage":
-      return new CooperError(
-        "unsupported",
-        `${doing}: ${reference.transport} is not supported in this version`,
-        { hint: viaSkopeo(name) },
-      );
-    default:
-      return new CooperError("usage", `${doing}: it names no transport`, {
-        hint: "write docker://NAME, oci:PATH, oci-archive:PATH, docker-archive:PATH or dir:PATH",
-      });
-  }
+function withoutTransport(reference: TransportReference, verb: "read" | "write"): CooperError {
+  return new CooperError("usage", `Cannot ${verb} ${formatTransport(reference)}: it names no transport`, {
+    hint: "write docker://NAME, oci:PATH, oci-archive:PATH, docker-archive:PATH, dir:PATH, docker-daemon:NAME or containers-storage:NAME",
+  });
 }

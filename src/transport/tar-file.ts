@@ -24,10 +24,12 @@ import type { BlobRef } from "./types.ts";
 const BLOCK = 512;
 const OCTAL_LIMIT = 0o77777777777;
 
+/** Where an archive goes: a path, or whoever takes a complete file, which is gone afterwards. */
+export type TarPlace = string | ((file: string) => Promise<void>);
+
 export class TarFile implements Disposable {
-  readonly #target: string;
-  /** A pipe or device: the archive is put together elsewhere and then sent. */
-  readonly #special: boolean;
+  /** Gives the complete archive to its place. */
+  readonly #deliver: () => Promise<void>;
   readonly #temporary: string;
   readonly #fd: number;
   readonly #names = new Set<string>();
@@ -35,17 +37,14 @@ export class TarFile implements Disposable {
   #busy = false;
   #closed = false;
 
-  /** Starts a file that will be `path`. Throws `not-found` or `denied` when its directory does not allow it. */
-  constructor(path: string, what: string) {
-    const stat = statOf(path, what);
-    if (stat?.isDirectory()) throw new CooperError("exists", `Cannot write ${what}: ${path} is a directory`);
-    // A link stays one: what it leads to is replaced.
-    const real = stat === undefined ? resolve(path) : realpathSync(path);
-    // /dev/stdout may lead to a file, but to an open one, which no other can take the place of.
-    this.#special = stat !== undefined && (!stat.isFile() || /^\/(?:dev|proc)\//.test(resolve(path)));
-    const directory = this.#special ? tmpdir() : dirname(real);
-    this.#target = this.#special ? path : real;
-    this.#temporary = temporaryName(directory, this.#special ? "" : `${basename(real).slice(0, 100)}-`);
+  /** Starts a file. Throws `not-found` or `denied` when its directory does not allow it. */
+  constructor(place: TarPlace, what: string) {
+    const path = typeof place === "string" ? fileToReplace(place, what) : undefined;
+    const directory = path === undefined ? tmpdir() : dirname(path);
+    this.#temporary = temporaryName(directory, path === undefined ? "" : `${basename(path).slice(0, 100)}-`);
+    if (path !== undefined) this.#deliver = () => this.#replace(path);
+    else if (typeof place === "string") this.#deliver = () => this.#send(place);
+    else this.#deliver = () => place(this.#temporary);
     try {
       this.#fd = openSync(this.#temporary, "wx+", 0o644);
     } catch (error) {
@@ -121,18 +120,18 @@ export class TarFile implements Disposable {
   /** Ends the archive and puts it in place: durably, replacing what had its name. */
   async finish(): Promise<void> {
     writeAll(this.#fd, END_OF_ARCHIVE, this.#end);
-    if (this.#special) {
-      await this.#send();
-    } else {
-      fdatasyncSync(this.#fd);
-      renameSync(this.#temporary, this.#target);
-      syncDirectory(dirname(this.#target));
-    }
+    await this.#deliver();
     this[Symbol.dispose]();
   }
 
-  async #send(): Promise<void> {
-    const out = openSync(this.#target, "w");
+  async #replace(path: string): Promise<void> {
+    fdatasyncSync(this.#fd);
+    renameSync(this.#temporary, path);
+    syncDirectory(dirname(path));
+  }
+
+  async #send(path: string): Promise<void> {
+    const out = openSync(path, "w");
     try {
       for await (const chunk of readRange(this.#fd, 0, Number.POSITIVE_INFINITY)) writeAll(out, chunk);
     } finally {
@@ -147,6 +146,17 @@ export class TarFile implements Disposable {
     closeSync(this.#fd);
     rmSync(this.#temporary, { force: true });
   }
+}
+
+/** The file that an archive takes the place of; undefined for a pipe or device, which it is sent to. */
+function fileToReplace(path: string, what: string): string | undefined {
+  const stat = statOf(path, what);
+  if (stat?.isDirectory()) throw new CooperError("exists", `Cannot write ${what}: ${path} is a directory`);
+  if (stat === undefined) return resolve(path);
+  // /dev/stdout may lead to a file, but to an open one, which no other can take the place of.
+  if (!stat.isFile() || /^\/(?:dev|proc)\//.test(resolve(path))) return undefined;
+  // A link stays one: what it leads to is replaced.
+  return realpathSync(path);
 }
 
 function statOf(path: string, what: string): Stats | undefined {

@@ -21,9 +21,10 @@ export interface Source extends AsyncDisposable {
   resolve(): Promise<Descriptor>;
   /**
    * Content of a manifest, index, config or layer. copyImage() verifies it; other callers must (verified-stream.ts).
-   * Throws `not-found`. A consumer that stops early must end the iteration (`return()`), as `for await` does.
+   * Throws `not-found`. A consumer that stops early must end the iteration (`return()`), as `for await` does. A source
+   * that waits for others stops waiting when the signal is aborted, and throws `cancelled`.
    */
-  fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>>;
+  fetch(descriptor: Descriptor, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
 }
 
 export interface BlobRef {

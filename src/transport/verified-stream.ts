@@ -20,8 +20,7 @@ export async function* verifiedStream(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const digester = new Digester();
   let turn = 0;
-  for await (const chunk of content) {
-    throwIfAborted(signal, side);
+  for await (const chunk of signal === undefined ? content : abortable(content, signal, side)) {
     digester.update(chunk);
     if (digester.size > expected.size) throw wrongSize(expected, side, "more");
     yield chunk;
@@ -41,6 +40,36 @@ export async function* verifiedStream(
   }
 }
 
+/** Passes content on until the signal is aborted, which ends a wait for the next chunk too. */
+async function* abortable(
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  side: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const iterator = content[Symbol.asyncIterator]();
+  // One promise for each wait: reactions to a single long-lived one would pile up with the chunks.
+  let giveUp = () => {};
+  const onAbort = () => giveUp();
+  signal.addEventListener("abort", onAbort);
+  try {
+    for (;;) {
+      throwIfAborted(signal, side);
+      const { done, value } = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        giveUp = () => reject(cancelled(signal, side));
+        iterator.next().then(resolve, reject);
+      });
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    const ended = iterator.return?.();
+    // What is stuck would not end either; it has the signal too.
+    if (signal.aborted) ended?.catch(() => {});
+    else await ended;
+  }
+}
+
 function wrongSize(expected: BlobRef, side: string, found: string): CooperError {
   return new CooperError(
     "integrity",
@@ -50,8 +79,11 @@ function wrongSize(expected: BlobRef, side: string, found: string): CooperError 
 
 /** Throws `cancelled` once a signal is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
-  if (signal?.aborted)
-    throw new CooperError("cancelled", `Copying ${what} was cancelled`, { cause: signal.reason });
+  if (signal?.aborted) throw cancelled(signal, what);
+}
+
+function cancelled(signal: AbortSignal, what: string): CooperError {
+  return new CooperError("cancelled", `Copying ${what} was cancelled`, { cause: signal.reason });
 }
 
 /** A manifest, index or config of a source, verified. Throws `integrity`; `invalid` when it is unreasonably large. */
@@ -67,7 +99,7 @@ export async function fetchDocument(
     );
   }
   const chunks: Uint8Array[] = [];
-  const content = await source.fetch(descriptor);
+  const content = await source.fetch(descriptor, signal);
   for await (const chunk of verifiedStream(content, descriptor, source.name, signal)) chunks.push(chunk);
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }

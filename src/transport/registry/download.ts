@@ -1,20 +1,31 @@
 /** A blob as a stream that goes on where a dropped connection ended it (RFC 9110, Range). */
 import { CooperError } from "../../base/errors.ts";
 import type { Descriptor } from "../../oci/types.ts";
+import { anySignal } from "./exchange.ts";
 import { Retries } from "./retry.ts";
 import type { Session } from "./session.ts";
 
 /** Milliseconds without a byte after which a connection counts as dropped. */
 const STALL_TIME = 60_000;
 
-/** Asks for a blob; the caller verifies what comes. Throws `not-found` and the like before the first byte. */
+/**
+ * Asks for a blob; the caller verifies what comes. Throws `not-found` and the like before the first byte, and
+ * `cancelled` as soon as the signal is aborted.
+ */
 export async function downloadBlob(
   session: Session,
   blob: Descriptor,
+  signal?: AbortSignal,
 ): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
-  const doing = `Cannot read blob ${blob.digest}`;
-  const first = await request(session, blob, doing, 0);
-  return stream(session, blob, doing, first);
+  const wanted = { session, blob, doing: `Cannot read blob ${blob.digest}`, signal };
+  return stream(wanted, await request(wanted, 0));
+}
+
+interface Wanted {
+  session: Session;
+  blob: Descriptor;
+  doing: string;
+  signal: AbortSignal | undefined;
 }
 
 interface Part {
@@ -24,7 +35,7 @@ interface Part {
   abort: AbortController;
 }
 
-async function request(session: Session, blob: Descriptor, doing: string, offset: number): Promise<Part> {
+async function request({ session, blob, doing, signal }: Wanted, offset: number): Promise<Part> {
   const abort = new AbortController();
   const response = await session.send({
     method: "GET",
@@ -32,7 +43,7 @@ async function request(session: Session, blob: Descriptor, doing: string, offset
     doing,
     accept: offset === 0 ? [200] : [200, 206],
     headers: offset === 0 ? {} : { Range: `bytes=${offset}-` },
-    signal: abort.signal,
+    signal: signal === undefined ? abort.signal : AbortSignal.any([signal, abort.signal]),
   });
   if (response.status === 200) return { response, offset: 0, abort };
   const range = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "");
@@ -46,19 +57,16 @@ async function request(session: Session, blob: Descriptor, doing: string, offset
   return { response, offset, abort };
 }
 
-async function* stream(
-  session: Session,
-  blob: Descriptor,
-  doing: string,
-  first: Part,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const retries = new Retries(session.settings);
+async function* stream(wanted: Wanted, first: Part): AsyncGenerator<Uint8Array, void, undefined> {
+  const { session, blob, doing } = wanted;
+  const signal = anySignal(session.settings.signal, wanted.signal);
+  const retries = new Retries({ ...session.settings, signal });
   let at = 0;
   let part: Part | undefined = first;
   try {
     for (;;) {
       try {
-        part ??= await request(session, blob, doing, at);
+        part ??= await request(wanted, at);
         for await (const chunk of pieces(session, part, at)) {
           yield chunk;
           at += chunk.length;
@@ -69,7 +77,7 @@ async function* stream(
       } catch (error) {
         part?.abort.abort();
         part = undefined;
-        if (session.settings.signal?.aborted)
+        if (signal?.aborted)
           throw new CooperError("cancelled", `${session.describe(doing)}: cancelled`, { cause: error });
         await retries.wait(error instanceof CooperError ? error : session.failure(doing, error));
       }

@@ -28,6 +28,12 @@ export function exchange(request: HttpRequest): Promise<Response> {
   return isLoopback(url.hostname) ? withoutProxy(() => fetch(url, init)) : fetch(url, init);
 }
 
+/** A signal that any of these aborts. */
+export function anySignal(...signals: (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const given = signals.filter((signal) => signal !== undefined);
+  return given.length < 2 ? given[0] : AbortSignal.any(given);
+}
+
 /** Whether a host name means this machine. */
 export function isLoopback(hostname: string): boolean {
   return /^(?:localhost|.*\.localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(hostname);

@@ -41,13 +41,13 @@ class RegistrySource implements Source {
     return (await this.#find()).descriptor;
   }
 
-  async fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>> {
+  async fetch(descriptor: Descriptor, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const { session, descriptor: root, bytes } = await this.#find();
     if (descriptor.digest === root.digest) return oneChunk(bytes);
     const { mediaType, digest } = descriptor;
     if (isIndexType(mediaType) || isManifestType(mediaType))
       return oneChunk((await readManifest(session, digest)).bytes);
-    return await downloadBlob(session, descriptor);
+    return await downloadBlob(session, descriptor, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -4,7 +4,7 @@ import { Authenticator } from "./authenticator.ts";
 import { repositoryScope } from "./challenge.ts";
 import { type Credentials, findCredentials, parseCreds } from "./credentials.ts";
 import type { Endpoint } from "./endpoints.ts";
-import { exchange, type HttpRequest } from "./exchange.ts";
+import { anySignal, exchange, type HttpRequest } from "./exchange.ts";
 import { type Asked, connectionFailure, statusFailure } from "./failures.ts";
 import { withRetries } from "./retry.ts";
 import type { RegistrySettings } from "./settings.ts";
@@ -62,7 +62,8 @@ export class Session {
   /** Sends a request and gives its answer, of which the body is still to be read. */
   async send(call: Call): Promise<Response> {
     if (call.once) return await this.#sendOnce(call);
-    return await withRetries(this.settings, () => this.#sendOnce(call));
+    const signal = anySignal(this.settings.signal, call.signal);
+    return await withRetries({ ...this.settings, signal }, () => this.#sendOnce(call));
   }
 
   /** An address from a Location or Link header. Throws `invalid`. */
@@ -181,17 +182,13 @@ export class Session {
   }
 
   async #exchange(request: HttpRequest, asked: Asked, own: AbortSignal | undefined): Promise<Response> {
-    const { signal } = this.settings;
-    const signals = [signal, own].filter((one) => one !== undefined);
+    const signal = anySignal(this.settings.signal, own);
     try {
-      const response = await exchange({
-        ...request,
-        ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
-      });
+      const response = await exchange({ ...request, signal });
       this.#hasAnswered = true;
       return response;
     } catch (error) {
-      if (signal?.aborted)
+      if (signal?.aborted && !isTimeout(signal.reason))
         throw new CooperError("cancelled", `${asked.doing}: cancelled`, { cause: signal.reason });
       throw connectionFailure(asked, error, this.#hasAnswered);
     }
@@ -260,6 +257,11 @@ export class Session {
       redact: (text) => this.#login.redact(text),
     });
   }
+}
+
+/** Whether what ended a request is the time that it was given, not somebody who gave it up. */
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === "TimeoutError";
 }
 
 /** Requests that change something are repeated elsewhere only where the status says so. */
