@@ -18,6 +18,10 @@ export interface TransportUnderTest {
   /** Digest, format and compression survive a round trip. */
   keepsDigests: boolean;
   holdsIndexes: boolean;
+  /** A location that nothing can be written to; default: one below a file. */
+  unwritable?: string;
+  /** It takes an image without layers and does not give it out again. */
+  losesEmptyImages?: true;
 }
 
 export const contents: ImageOptions = {
@@ -119,6 +123,10 @@ export function transportSuite(under: TransportUnderTest): void {
     test("an image without layers", async () => {
       using setup = await prepare({ layers: [] });
       await copyBetween(setup.made.reference, setup.location);
+      if (under.losesEmptyImages) {
+        await failureOf(validateAt(setup.location), "system");
+        return;
+      }
       expect((await validateAt(setup.location))[0]!.manifest.layers).toEqual([]);
     });
 
@@ -232,7 +240,8 @@ export function transportSuite(under: TransportUnderTest): void {
 
     test("a place that cannot be written", async () => {
       using setup = await prepare();
-      const copying = copyBetween(setup.made.reference, under.at(`${setup.path}/from/index.json`));
+      const unwritable = under.unwritable ?? under.at(`${setup.path}/from/index.json`);
+      const copying = copyBetween(setup.made.reference, unwritable);
       const error = await copying.then(
         () => undefined,
         (e: unknown) => e,

@@ -51,7 +51,7 @@ export const command = defineCommand({
   flags: FLAGS,
   unsupported: ["add-file", "config", "encrypt-layer", "encryption-key", "reference-time", "sbom", "sign-by"],
   details: [
-    "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker://NAME. Without it the image has an ID only. The image's ID is printed.",
+    "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME, docker://NAME. Without it the image has an ID only. The image's ID is printed.",
   ],
   examples: [
     "cooper commit work localhost/hello",

@@ -10,7 +10,7 @@ export const command = defineCommand({
   args: { min: 1, max: 1, missing: "An image must be named" },
   flags: { ...PLATFORM_FLAGS, ...REGISTRY_FLAGS, ...RETRY_FLAGS },
   details: [
-    "IMAGE is one of the store, one in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. Of a list it is the list's digest, or with --platform that of one of its images. No layer is read.",
+    "IMAGE is one of the store, one in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME. Of a list it is the list's digest, or with --platform that of one of its images. No layer is read.",
   ],
   examples: [
     "cooper digest localhost/hello",

@@ -43,7 +43,7 @@ export const command = defineCommand({
   },
   unsupported: [...UNSUPPORTED_RUN_FLAGS, ...UNSUPPORTED_HOST_FLAGS, "decryption-key"],
   details: [
-    "IMAGE is the name or ID of an image in the store, `scratch` for an empty container, or the place of an image: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR. The container's name is printed.",
+    "IMAGE is the name or ID of an image in the store, `scratch` for an empty container, or the place of an image: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME. The container's name is printed.",
   ],
   examples: [
     "cooper from scratch",

@@ -4,7 +4,7 @@ export const command = defineGroup({
   name: "image",
   summary: "Copy and look at images, wherever they are",
   details: [
-    "An IMAGE is a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME] or dir:DIR.",
+    "An IMAGE is a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME (a Docker engine) or containers-storage:NAME (Podman).",
   ],
   subcommands: {
     copy: () => import("./image/copy.ts"),

@@ -21,12 +21,13 @@ export const command = defineCommand({
   },
   unsupported: ["all-tags", "decryption-key"],
   details: [
-    "IMAGE is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, or a name in a registry, docker://NAME for one that is a name only. The image's ID is printed.",
+    "IMAGE is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME (a Docker engine), containers-storage:NAME (Podman), or a name in a registry, docker://NAME for one that is a name only. The image's ID is printed.",
   ],
   examples: [
     "cooper pull registry.example.com/team/app:1.0",
     "cooper pull oci-archive:debian.tar",
     "cooper pull -q docker-archive:hello.tar:hello:1.0",
+    "cooper pull docker-daemon:hello:1.0",
   ],
   namespace: onStore,
   async run({ args, flags, given, signal, globals, api, store }) {

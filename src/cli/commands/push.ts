@@ -37,11 +37,12 @@ export const command = defineCommand({
   },
   unsupported: ["add-compression", "encrypt-layer", "encryption-key", "sign-by"],
   details: [
-    "DESTINATION is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, or docker://NAME for a registry. Without it the image goes to the registry that its name tells.",
+    "DESTINATION is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME (a Docker engine), containers-storage:NAME (Podman), or docker://NAME for a registry. Without it the image goes to the registry that its name tells.",
   ],
   examples: [
     "cooper push localhost/hello oci-archive:hello.tar",
     "cooper push --format docker localhost/hello docker-archive:hello.tar:hello:1.0",
+    "cooper push localhost/hello containers-storage:localhost/hello",
   ],
   namespace: onStore,
   async run({ args, flags, given, signal, globals, api, store }) {

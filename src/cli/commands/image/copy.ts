@@ -52,7 +52,7 @@ export const command = defineCommand({
     "sign-by",
   ],
   details: [
-    "Both are a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME] or dir:DIR; a name that the store does not have is brought from a registry. Layers and digests stay as they are unless a change is asked for, or the destination needs one. The digest is printed.",
+    "Both are a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME (a Docker engine) or containers-storage:NAME (Podman); a name that the store does not have is brought from a registry. Layers and digests stay as they are unless a change is asked for, or the destination needs one. The digest is printed.",
   ],
   examples: [
     "cooper image copy docker://registry.example.com/hello dir:hello",

@@ -22,7 +22,7 @@ export const command = defineCommand({
     raw: { type: "bool", help: "the manifest or list, its bytes as they are" },
   },
   details: [
-    "IMAGE is a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME] or dir:DIR; a name that the store does not have is looked up in a registry. No layer is read. Of a list the image for this host is shown, or for --platform.",
+    "IMAGE is a name in the store, docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME (a Docker engine) or containers-storage:NAME (Podman); a name that the store does not have is looked up in a registry. No layer is read. Of a list the image for this host is shown, or for --platform.",
   ],
   examples: [
     "cooper image inspect docker://registry.example.com/hello",

@@ -27,7 +27,7 @@ export const command = defineCommand({
     "artifact-type",
   ],
   details: [
-    "IMAGE is one of the store, or is brought from oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR or docker://NAME. The ID of the list and the digest of the image's manifest are printed.",
+    "IMAGE is one of the store, or is brought from oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME or docker://NAME. The ID of the list and the digest of the image's manifest are printed.",
   ],
   examples: [
     "cooper manifest add localhost/hello localhost/hello-amd64",
