@@ -5,6 +5,7 @@ import type { Digest } from "./base/digest.ts";
 import type { LayerCompression } from "./oci/media-types.ts";
 import type { ImageConfig, ImageFormat, ImageIndex, Manifest } from "./oci/types.ts";
 import type { RunSettings } from "./container/run-settings.ts";
+import type { SyncedImage } from "./image/sync.ts";
 import type { Isolation } from "./sandbox/types.ts";
 
 export type { RunSettings } from "./container/run-settings.ts";
@@ -230,6 +231,10 @@ export interface PushOptions extends RegistryOptions {
   platform?: string;
   /** Of a list: all of its images and the list itself. */
   all?: boolean;
+  /** With `all`: false leaves BuildKit's attestations out. Default true. */
+  attestations?: boolean;
+  /** Also send layers that their publisher keeps elsewhere (non-distributable ones). */
+  foreignLayers?: boolean;
   onEvent?: EventSink;
   signal?: AbortSignal;
 }
@@ -290,10 +295,30 @@ export interface ImageCopyOptions extends PushOptions {
   store?: Store;
   /** Of a list: a list of the images for these alone; a single one gives the image itself. */
   platforms?: string[];
+  /** Manifests that speak of the image (signatures, SBOMs: OCI referrers), and theirs, travel along. */
+  referrers?: boolean;
+  /** Throw `unsupported` where a digest would change. */
+  preserveDigests?: boolean;
   /** What is different for the source. */
   source?: RegistryOptions;
   /** What is different for the destination. */
   destination?: RegistryOptions;
+}
+
+export interface SyncOptions extends Omit<ImageCopyOptions, "store" | "platforms"> {
+  /** `docker`: a repository, or one image of it; `dir`: a directory of images; `yaml`: a list (skopeo-sync(1)). */
+  from: "docker" | "dir" | "yaml";
+  to: "docker" | "dir";
+  /** Names at the destination have the whole name of the source. Default: only its last part. */
+  scoped?: boolean;
+  /** Put behind every name at the destination. */
+  appendSuffix?: string;
+  /** Failures are told of, and do not keep the others from being copied. */
+  keepGoing?: boolean;
+  /** Tells what would be copied, and copies nothing. */
+  dryRun?: boolean;
+  /** Told of every image. */
+  onImage?: (image: SyncedImage) => void | Promise<void>;
 }
 
 export interface SaveOptions {
@@ -368,6 +393,7 @@ export interface PruneResult {
   reclaimedBytes: number;
 }
 
+export type { SyncedImage } from "./image/sync.ts";
 export type { Fault as StoreFault } from "./store/check/fault.ts";
 export type { CheckReport } from "./store/check/check-store.ts";
 

@@ -58,9 +58,15 @@ export const imageHistory = late(() => import("./api/history.ts"), "imageHistory
 const moveModule = () => import("./api/move.ts");
 export const copy = late(moveModule, "copy");
 export const pull = late(moveModule, "pull");
+export const pullAll = late(moveModule, "pullAll");
 export const push = late(moveModule, "push");
 export const loadImages = late(moveModule, "loadImages");
 export const saveImages = late(moveModule, "saveImages");
+export const sync = late(() => import("./api/sync.ts"), "sync");
+
+const registryModule = () => import("./api/registry-images.ts");
+export const deleteImage = late(registryModule, "deleteImage");
+export const listTags = late(registryModule, "listTags");
 
 const manifestsModule = () => import("./api/manifests.ts");
 export const addToManifest = late(manifestsModule, "addToManifest");

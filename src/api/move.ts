@@ -10,9 +10,10 @@ import type {
   Store,
 } from "../api-types.ts";
 import { loadArchive, saveArchive } from "../image/archives.ts";
-import { copyAny } from "../image/copy-any.ts";
+import { type CopyRequest, copyAny } from "../image/copy-any.ts";
 import { pullImage, pushImage, type SendRequest } from "../image/move-image.ts";
 import { obtainImage } from "../image/obtain-image.ts";
+import { pullAllTags } from "../image/pull-all-tags.ts";
 import type { LayerCompression } from "../oci/media-types.ts";
 import { keepsPlainLayers, parseTransport } from "../oci/transport-reference.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
@@ -30,6 +31,21 @@ export async function pull(store: Store, source: string, options: PullOptions = 
       ? await pullImage(files, source, request)
       : await obtainImage(files, source, policy, request);
   return imageInfo(files, image);
+}
+
+/**
+ * Brings the images of all tags of a repository into the store, under their names.
+ * Throws `usage` when the name has a tag.
+ */
+export async function pullAll(
+  store: Store,
+  repository: string,
+  options: Omit<PullOptions, "name" | "policy"> = {},
+): Promise<ImageInfo[]> {
+  const files = filesOf(store);
+  const { platform, onEvent, signal } = options;
+  const request = { platform, onEvent, signal, registry: registrySettings(options) };
+  return (await pullAllTags(files, repository, request)).map((image) => imageInfo(files, image));
 }
 
 /** Sends an image of the store to a destination. */
@@ -57,14 +73,21 @@ export async function copy(
   destination: string,
   options: ImageCopyOptions = {},
 ): Promise<PushResult> {
-  const { root } = await copyAny(source, destination, {
+  const { root } = await copyAny(source, destination, copyRequest(destination, options));
+  return { digest: root.digest };
+}
+
+/** The options of a copy as it takes them. */
+export function copyRequest(destination: string, options: ImageCopyOptions): CopyRequest {
+  return {
     ...sendRequest(destination, options, "keep"),
     store: options.store === undefined ? undefined : filesOf(options.store),
     platforms: options.platforms,
+    referrers: options.referrers,
+    preserveDigests: options.preserveDigests,
     source: given(registrySettings(options.source ?? {})),
     target: given(registrySettings(options.destination ?? {})),
-  });
-  return { digest: root.digest };
+  };
 }
 
 /** What is set, so that it can be laid over settings for both sides. */
@@ -108,6 +131,8 @@ function sendRequest(
     platform: options.platform,
     all: options.all,
     forceCompression: options.forceCompression,
+    attestations: options.attestations,
+    foreignLayers: options.foreignLayers,
     registry: registrySettings(options),
     onEvent: options.onEvent,
     signal: options.signal,

@@ -85,6 +85,19 @@ export function parsePullPolicy(text: string, shown: string): PullPolicy {
   return policy;
 }
 
+/** What of an image goes along when it is sent. */
+export const CONTENT_FLAGS = {
+  attestations: {
+    type: "bool",
+    default: true,
+    help: "with --all, also BuildKit's attestations; false: the images alone",
+  },
+  "foreign-layers": {
+    type: "bool",
+    help: "also layers that their publisher keeps elsewhere (non-distributable ones)",
+  },
+} as const satisfies FlagTable;
+
 export const FORMAT_FLAG = {
   type: "string",
   placeholder: "format",

@@ -10,6 +10,7 @@ import type { StoreFiles } from "../store/store.ts";
 import { openArchiveFile } from "../transport/archive-file.ts";
 import { type CopyImageOptions, copyImage } from "../transport/copy-image.ts";
 import { DockerArchiveSet, listDockerArchive } from "../transport/docker-archive.ts";
+import { isReferrersTag } from "../transport/layout-index.ts";
 import { listOciArchive, OciArchiveSet } from "../transport/oci-archive.ts";
 import { openSource } from "../transport/open-transport.ts";
 import { StoreTarget, storeSource } from "./store-transport.ts";
@@ -76,6 +77,7 @@ export async function loadArchive(
       : (await listOciArchive(path)).map((name) => (name === undefined ? [] : [name]));
   const loaded: { image: ImageRecord; names: string[] }[] = [];
   for (const [index, names] of listed.entries()) {
+    if (names.some(isReferrersTag)) continue;
     const full = names.map(normaliseName);
     await using source = await openSource({ transport: format, path, index }, { signal: request.signal });
     await using target = new StoreTarget(store, full);

@@ -20,6 +20,10 @@ export interface CopyRequest extends SendRequest {
   store?: StoreFiles | undefined;
   /** Of a list: an index of the images for these alone. */
   platforms?: string[] | undefined;
+  /** What speaks of the image travels along. */
+  referrers?: boolean | undefined;
+  /** Fail where a digest would change. */
+  preserveDigests?: boolean | undefined;
   source?: RegistrySettings | undefined;
   target?: RegistrySettings | undefined;
 }
@@ -71,6 +75,10 @@ function optionsOf(request: CopyRequest): CopyImageOptions {
     format: request.format,
     all: all === true || several,
     forceCompression: request.forceCompression ?? false,
+    foreignLayers: request.foreignLayers ?? false,
+    attestations: request.attestations ?? true,
+    referrers: request.referrers ?? false,
+    preserveDigests: request.preserveDigests ?? false,
     ...(several ? { platforms: wanted.map((one) => parsePlatform(one)) } : {}),
     ...(!several && wanted[0] !== undefined ? { platform: parsePlatform(wanted[0]) } : {}),
     ...(request.compressionLevel === undefined ? {} : { compressionLevel: request.compressionLevel }),

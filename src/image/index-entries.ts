@@ -4,7 +4,7 @@ import { CooperError } from "../base/errors.ts";
 import type { EventSink } from "../base/events.ts";
 import { choosePlatform, hostPlatform } from "../oci/platform.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "../oci/schema.ts";
-import { parseTransport, type TransportReference } from "../oci/transport-reference.ts";
+import { parseTransport } from "../oci/transport-reference.ts";
 import { isContainerImage } from "../transport/plan-layers.ts";
 import type { Descriptor, ImageConfig, Platform } from "../oci/types.ts";
 import { isIndexType } from "../oci/media-types.ts";
@@ -22,7 +22,10 @@ import { holdImage, type StoreFiles } from "../store/store.ts";
 import { copyImage } from "../transport/copy-image.ts";
 import { openSource } from "../transport/open-transport.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
+import type { Source } from "../transport/types.ts";
 import { BlobTarget } from "./index-source.ts";
+import { openFirst } from "./open-reference.ts";
+import { candidatesOf } from "./try-candidates.ts";
 
 export interface EntryRequest {
   /** Of an index, all that it lists instead of one image. */
@@ -47,7 +50,9 @@ export async function findEntries(
   request: EntryRequest = {},
 ): Promise<FoundEntries> {
   const reference = parseTransport(text);
-  if (reference.transport !== "name") return await copiedEntries(store, reference, request);
+  const settings = { ...request.registry, signal: request.signal };
+  if (reference.transport !== "name")
+    return await copiedEntries(store, await openSource(reference, settings), request);
   const index = findIndexByText(store, text);
   if (index !== undefined) {
     if (!holdIndex(store, index.id)) throw gone(text);
@@ -59,10 +64,9 @@ export async function findEntries(
   }
   const image = findImageByText(store, text);
   if (image !== undefined) return imageEntry(store, text, image);
-  const { registryCandidates } = await import("../transport/registry/short-names.ts");
-  const [candidate] = registryCandidates(text);
-  if (candidate === undefined) throw missing(text);
-  return await copiedEntries(store, parseTransport(`docker://${candidate}`), request);
+  const candidates = await candidatesOf(text);
+  if (candidates.length === 0) throw missing(text);
+  return await copiedEntries(store, await openFirst(text, candidates, settings), request);
 }
 
 function missing(text: string): CooperError {
@@ -120,10 +124,10 @@ function chosen(manifests: Descriptor[], text: string, platform: Platform | unde
 
 async function copiedEntries(
   store: StoreFiles,
-  reference: TransportReference,
+  opened: Source,
   request: EntryRequest,
 ): Promise<FoundEntries> {
-  await using source = await openSource(reference, { ...request.registry, signal: request.signal });
+  await using source = opened;
   const options = {
     compression: "keep",
     format: "keep",

@@ -48,6 +48,7 @@ async function* packedLayer(
 /** Content that an index of the store is to keep: blobs as they come, not unpacked. Its root is known after tag(). */
 export class BlobTarget implements Target {
   readonly name = "the store";
+  readonly demands = { allLayers: true };
   root: Descriptor | undefined;
   readonly #store: StoreFiles;
 

@@ -15,9 +15,10 @@ import type { RegistrySettings } from "../transport/registry/settings.ts";
 import type { Source, Target } from "../transport/types.ts";
 import { fetchDocument } from "../transport/verified-stream.ts";
 import { defaultName } from "./default-name.ts";
-import { candidatesOf, isCancelled, type PullRequest } from "./obtain-image.ts";
+import type { PullRequest } from "./obtain-image.ts";
 import { relatedRepositories } from "./related-images.ts";
 import { StoreTarget, storeSource } from "./store-transport.ts";
+import { requireCandidates, tryCandidates } from "./try-candidates.ts";
 
 /** Copies an image into the store and names it. */
 export async function pullImage(
@@ -27,7 +28,7 @@ export async function pullImage(
 ): Promise<ImageRecord> {
   const reference = parseTransport(text);
   if (reference.transport === "name") return await pullName(store, text, request);
-  await using source = await openSource(reference, registrySettings(request));
+  await using source = await openSource(reference, settingsOf(request));
   const root = await source.resolve();
   const name = request.name ?? defaultName(reference, root);
   await using target = new StoreTarget(store, name === undefined ? [] : [normaliseName(name)]);
@@ -45,15 +46,7 @@ export async function pullImage(
 }
 
 async function pullName(store: StoreFiles, text: string, request: PullRequest): Promise<ImageRecord> {
-  const candidates = await candidatesOf(text);
-  if (candidates.length > 0) return await pullFirst(store, text, candidates, request);
-  throw new CooperError(
-    "not-found",
-    `Cannot pull ${text}: names below localhost/ are those of the store only`,
-    {
-      hint: "name the registry as host:port, or say where localhost is in registries.conf",
-    },
-  );
+  return await pullFirst(store, text, await requireCandidates(text), request);
 }
 
 const pulling = new WeakMap<StoreFiles, Map<string, Promise<ImageRecord>>>();
@@ -70,34 +63,15 @@ export function pullFirst(
   pulling.set(store, running);
   const known = running.get(key);
   if (known !== undefined) return known;
-  const started = tryCandidates(store, text, candidates, request).finally(() => running.delete(key));
+  const started = tryCandidates(`Cannot pull ${text}`, candidates, (name) =>
+    pullImage(store, `docker://${name}`, request),
+  ).finally(() => running.delete(key));
   running.set(key, started);
   return started;
 }
 
-async function tryCandidates(
-  store: StoreFiles,
-  text: string,
-  candidates: string[],
-  request: PullRequest,
-): Promise<ImageRecord> {
-  const failures: CooperError[] = [];
-  for (const name of candidates) {
-    try {
-      return await pullImage(store, `docker://${name}`, request);
-    } catch (error) {
-      if (candidates.length === 1 || isCancelled(error) || !(error instanceof CooperError)) throw error;
-      failures.push(error);
-    }
-  }
-  throw new CooperError(
-    failures.every(({ code }) => code === "not-found") ? "not-found" : failures.at(-1)!.code,
-    `Cannot pull ${text} from any registry that is searched: ${failures.map(({ message }) => message).join("; ")}`,
-    { cause: failures },
-  );
-}
-
-function registrySettings({ registry, onEvent, signal }: PullRequest | SendRequest): RegistrySettings {
+/** Settings for one piece of work: its warnings, its cancellation. */
+export function settingsOf({ registry, onEvent, signal }: PullRequest | SendRequest): RegistrySettings {
   return {
     ...registry,
     signal,
@@ -114,6 +88,10 @@ export interface SendRequest {
   all?: boolean | undefined;
   /** Compress layers anew that are compressed otherwise. */
   forceCompression?: boolean | undefined;
+  /** Of a list: false leaves attestations out. */
+  attestations?: boolean | undefined;
+  /** Also send layers that their publisher keeps elsewhere. */
+  foreignLayers?: boolean | undefined;
   registry?: RegistrySettings | undefined;
   onEvent?: EventSink | undefined;
   signal?: AbortSignal | undefined;
@@ -128,7 +106,7 @@ export async function pushImage(
 ): Promise<CopyResult> {
   await using source = storeSource(store, text);
   await using target = await openTarget(destinationOf(destination), {
-    ...registrySettings(request),
+    ...settingsOf(request),
     ...relatedRepositories(store, text, request),
   });
   return await send(source, target, request);
@@ -142,7 +120,7 @@ export async function pushIndexAlone(
   request: SendRequest,
 ): Promise<{ digest: Digest }> {
   await using source = storeSource(store, text);
-  await using target = await openTarget(destinationOf(destination), registrySettings(request));
+  await using target = await openTarget(destinationOf(destination), settingsOf(request));
   const root = await source.resolve();
   await target.pushManifest(root, await fetchDocument(source, root, request.signal));
   await target.tag(root);
@@ -161,6 +139,8 @@ function send(source: Source, target: Target, request: SendRequest): Promise<Cop
     format: request.format,
     all: request.all ?? false,
     forceCompression: request.forceCompression ?? false,
+    foreignLayers: request.foreignLayers ?? false,
+    attestations: request.attestations ?? true,
     ...(request.compressionLevel === undefined ? {} : { compressionLevel: request.compressionLevel }),
     ...(request.platform === undefined ? {} : { platform: parsePlatform(request.platform) }),
     ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),

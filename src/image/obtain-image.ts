@@ -2,7 +2,6 @@
 import { CooperError } from "../base/errors.ts";
 import type { EventSink } from "../base/events.ts";
 import { formatPlatform, hostPlatform, matchesPlatform, parsePlatform } from "../oci/platform.ts";
-import { isFullId } from "../oci/reference.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
 import type { Platform } from "../oci/types.ts";
 import { findImageByText, readConfig } from "../store/images.ts";
@@ -11,6 +10,7 @@ import type { ImageRecord } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { findInstance, requireInstance } from "./list-instance.ts";
+import { candidatesOf, isCancelled } from "./try-candidates.ts";
 
 export type PullPolicy = "always" | "missing" | "never" | "newer";
 
@@ -114,18 +114,6 @@ function warnOfPlatform(store: StoreFiles, text: string, image: ImageRecord, req
     type: "warning",
     message: `${text} is an image for ${formatPlatform(made)}, not for ${formatPlatform(wanted)}`,
   });
-}
-
-/** Full names in registries that a reference without a transport may mean. */
-export async function candidatesOf(text: string): Promise<string[]> {
-  if (isFullId(text)) return [];
-  const { registryCandidates } = await import("../transport/registry/short-names.ts");
-  return registryCandidates(text);
-}
-
-/** Whether an error is that of a cancelled operation: nothing else need be tried. */
-export function isCancelled(error: unknown): boolean {
-  return error instanceof CooperError && error.code === "cancelled";
 }
 
 const moving = () => import("./move-image.ts");

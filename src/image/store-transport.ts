@@ -60,6 +60,7 @@ async function* toAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array
 /** The store as the place where an image goes; `names` are given to it by tag(). */
 export class StoreTarget implements Target {
   readonly name = "the store";
+  readonly demands = { allLayers: true };
   /** Known after tag(). */
   image: ImageRecord | undefined;
   #store: StoreFiles;

@@ -1,7 +1,9 @@
 /** Moves one blob, with progress. */
+import { CooperError } from "../base/errors.ts";
 import type { EventSink } from "../base/events.ts";
 import type { Descriptor } from "../oci/types.ts";
 import { decodeLayer } from "./decode-layer.ts";
+import { isElsewhere } from "./foreign-layers.ts";
 import { untilKept } from "./lost-upload.ts";
 import type { LayerPlan } from "./plan-layers.ts";
 import type { BlobRole, Source, Target } from "./types.ts";
@@ -27,6 +29,11 @@ export async function copyLayer(settings: CopySettings, plan: LayerPlan, bare: b
     mediaType,
     ...(plan.diffId === undefined ? {} : { diffId: plan.diffId }),
   };
+  if (plan.kind === "foreign") {
+    const message = `Layer ${source.digest} of ${settings.source.name} is not copied: its publisher keeps it at ${source.urls![0]}`;
+    settings.onEvent({ type: "warning", message });
+    return { ...source, mediaType };
+  }
   const blob =
     plan.kind === "keep" ? await keepBlob(settings, source, role) : await recodeLayer(settings, plan, role);
   const { annotations, ...rest } = source;
@@ -47,10 +54,25 @@ export async function keepBlob(
     return blob;
   }
   await untilKept(async () => {
-    const content = withProgress(settings, blob, await source.fetch(blob, signal));
+    const content = withProgress(settings, blob, await fetchBlob(source, blob, signal));
     await target.push(verifiedStream(content, blob, source.name, signal), blob, role);
   });
   return blob;
+}
+
+/** A foreign layer that the source does not hold comes from where its descriptor says. */
+async function fetchBlob(
+  source: Source,
+  blob: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<AsyncIterable<Uint8Array>> {
+  try {
+    return await source.fetch(blob, signal);
+  } catch (error) {
+    if (!isElsewhere(blob) || !(error instanceof CooperError) || error.code !== "not-found") throw error;
+    const { fetchForeign } = await import("./registry/fetch-foreign.ts");
+    return await fetchForeign(blob, source.name, signal);
+  }
 }
 
 async function recodeLayer(
@@ -70,7 +92,7 @@ async function recodeLayer(
   // Loaded when there is something to compress: zlib would take a millisecond of every command's start.
   const { compress } = await import("../archive/compress.ts");
   const blob = await untilKept(async () => {
-    const content = withProgress(settings, layer, await source.fetch(layer, signal));
+    const content = withProgress(settings, layer, await fetchBlob(source, layer, signal));
     const verified = verifiedStream(content, layer, source.name, signal);
     const what = `Layer ${layer.digest} of ${source.name}`;
     // A layer that is not compressed is the tar itself: what verifies the one verifies the other.

@@ -9,6 +9,7 @@ import { choosePlatform, formatPlatform, hostPlatform } from "../oci/platform.ts
 import type { Descriptor, ImageFormat, Platform } from "../oci/types.ts";
 import { copyInstances } from "./copy-index.ts";
 import { type CopyJob, copyManifest, type FoundRoot, MAX_DEPTH, readRoot } from "./copy-manifest.ts";
+import { copyReferrers } from "./copy-referrers.ts";
 import type { LayerWish } from "./plan-layers.ts";
 import type { Source, Target } from "./types.ts";
 import { throwIfAborted } from "./verified-stream.ts";
@@ -27,6 +28,14 @@ export interface CopyImageOptions {
   forceCompression?: boolean;
   /** Default `keep`. */
   format?: ImageFormat | "keep";
+  /** Manifests that speak of what is copied (signatures, SBOMs), and those that speak of these, are copied too. */
+  referrers?: boolean;
+  /** With `all`: false leaves out BuildKit's attestations. Default true. */
+  attestations?: boolean;
+  /** Layers that their publisher keeps elsewhere are copied even where the target does without them. */
+  foreignLayers?: boolean;
+  /** Throws `unsupported` instead of writing something with another digest. */
+  preserveDigests?: boolean;
   /** How events call it. Default push. */
   action?: "pull" | "push";
   /** Blobs that are copied at once. Default 4. */
@@ -65,10 +74,14 @@ export async function copyImage(
     concurrency: target.demands?.sequential ? 1 : (options.concurrency ?? DEFAULT_CONCURRENCY),
     wantedPlatform: options.platform,
     onlyPlatforms: options.platforms,
+    attestations: options.attestations ?? true,
+    preserveDigests: options.preserveDigests ?? false,
+    copied: new Map(),
   };
   try {
     const found = await readRoot(job, await source.resolve());
     const result = await copyRoot(job, found, options.all ?? false);
+    if (options.referrers) await copyReferrers(job);
     throwIfAborted(options.signal, source.name);
     await target.tag(result.root);
     return result;
@@ -82,6 +95,7 @@ export async function copyImage(
 function resolveWish(target: Target, options: CopyImageOptions): LayerWish {
   const { format = "keep", compression = "keep", forceCompression: force = false } = options;
   const demands = target.demands ?? {};
+  const allLayers = demands.allLayers === true || options.foreignLayers === true;
   if (demands.single && options.all) {
     throw new CooperError(
       "unsupported",
@@ -94,7 +108,12 @@ function resolveWish(target: Target, options: CopyImageOptions): LayerWish {
       `Cannot write ${target.name} in the ${format} format: it only knows ${demands.format}`,
     );
   }
-  return { format: demands.format ?? format, compression: demands.compression ?? compression, force };
+  return {
+    format: demands.format ?? format,
+    compression: demands.compression ?? compression,
+    force,
+    allLayers,
+  };
 }
 
 async function copyRoot(job: CopyJob, found: FoundRoot, all: boolean): Promise<CopyResult> {

@@ -4,7 +4,15 @@ import { CooperError } from "../base/errors.ts";
 import { isIndexType, MEDIA } from "../oci/media-types.ts";
 import { choosePlatform, formatPlatform } from "../oci/platform.ts";
 import type { Descriptor, ImageFormat, ImageIndex } from "../oci/types.ts";
-import { type CopyJob, copyManifest, type FoundRoot, MAX_DEPTH, readRoot } from "./copy-manifest.ts";
+import {
+  asIs,
+  type CopyJob,
+  copyManifest,
+  type FoundRoot,
+  MAX_DEPTH,
+  readRoot,
+  writeDocument,
+} from "./copy-manifest.ts";
 import { formatOf, isContainerImage } from "./plan-layers.ts";
 
 /** BuildKit's mark on an attestation: the digest of the manifest that it speaks of. */
@@ -59,8 +67,14 @@ export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): 
   return { root, instances };
 }
 
-/** The index with what was asked for alone: images for some platforms, and the attestations of these. */
-function chosenEntries(job: CopyJob, index: ImageIndex): ImageIndex {
+/** The index with what was asked for alone: images for some platforms, and the attestations of these or none. */
+function chosenEntries(job: CopyJob, whole: ImageIndex): ImageIndex {
+  const index = job.attestations
+    ? whole
+    : withEntries(
+        whole,
+        whole.manifests.filter((entry) => !isAttestation(entry)),
+      );
   if (job.onlyPlatforms === undefined) return index;
   const chosen = job.onlyPlatforms.map((platform) => {
     const entry = choosePlatform(index.manifests, platform);
@@ -71,15 +85,16 @@ function chosenEntries(job: CopyJob, index: ImageIndex): ImageIndex {
   const manifests = index.manifests.filter(
     (entry) => kept.has(entry.digest) || (isAttestation(entry) && kept.has(entry.annotations?.[ATTESTED])),
   );
+  return withEntries(index, manifests);
+}
+
+/** The same object where nothing is left out: its bytes can stay. */
+function withEntries(index: ImageIndex, manifests: Descriptor[]): ImageIndex {
   return manifests.length === index.manifests.length ? index : { ...index, manifests };
 }
 
 function isAttestation(entry: Descriptor): boolean {
   return entry.annotations?.[ATTESTED] !== undefined;
-}
-
-function asIs(job: CopyJob): CopyJob {
-  return { ...job, wish: { format: "keep", compression: "keep", force: false } };
 }
 
 async function writeIndex(
@@ -97,8 +112,7 @@ async function writeIndex(
     written.length === index.manifests.length &&
     written.every((entry, i) => entry.digest === index.manifests[i]!.digest);
   if (isSame) {
-    await job.target.pushManifest(found.descriptor, found.bytes);
-    return found.descriptor;
+    return await writeDocument(job, found, found.descriptor, found.bytes);
   }
   const renamed = new Map<string, Digest>(
     written.length === index.manifests.length
@@ -118,8 +132,7 @@ async function writeIndex(
     digest: digestOf(bytes),
     size: bytes.length,
   };
-  await job.target.pushManifest(descriptor, bytes);
-  return descriptor;
+  return await writeDocument(job, found, descriptor, bytes);
 }
 
 function entryOf(entry: Descriptor, renamed: Map<string, Digest>, to: ImageFormat): Descriptor {

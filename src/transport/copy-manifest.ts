@@ -1,5 +1,5 @@
 /** Copies one image: its layers, its config, its manifest. */
-import { digestOf } from "../base/digest.ts";
+import { type Digest, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { MEDIA } from "../oci/media-types.ts";
 import { formatPlatform, matchesPlatform } from "../oci/platform.ts";
@@ -18,6 +18,11 @@ export interface CopyJob extends CopySettings {
   wantedPlatform: Platform | undefined;
   /** Of an index, the images for these platforms alone. */
   onlyPlatforms: Platform[] | undefined;
+  /** Attestations of an index are copied with it. */
+  attestations: boolean;
+  preserveDigests: boolean;
+  /** Manifests and indexes that were copied, by their digests at the source. */
+  copied: Map<Digest, Descriptor>;
 }
 
 /** Nested indexes beyond this depth are an attack. */
@@ -58,14 +63,38 @@ export async function copyManifest(
   const layers = await copyLayers(job, plans, from !== to && to === "docker");
   const config = await copyConfig(job, manifest.config, configBytes, from === to ? undefined : to);
   if (from === to && layers.every((layer, i) => layer.digest === manifest.layers[i]!.digest)) {
-    await job.target.pushManifest(found.descriptor, found.bytes);
-    return found.descriptor;
+    return await writeDocument(job, found, found.descriptor, found.bytes);
   }
   const bytes = encodeManifest(manifest, to, config, layers);
   const type = to === "docker" ? MEDIA.dockerManifest : MEDIA.ociManifest;
   const written = { ...found.descriptor, mediaType: type, digest: digestOf(bytes), size: bytes.length };
+  return await writeDocument(job, found, written, bytes);
+}
+
+/** Writes what a manifest or index became. Throws `unsupported` for another digest where that is not wanted. */
+export async function writeDocument(
+  job: CopyJob,
+  found: FoundRoot,
+  written: Descriptor,
+  bytes: Uint8Array,
+): Promise<Descriptor> {
+  const { digest } = found.descriptor;
+  if (job.preserveDigests && written.digest !== digest) {
+    throw new CooperError(
+      "unsupported",
+      `Cannot copy ${digest} of ${job.source.name} to ${job.target.name} with its digest: it would become ${written.digest}`,
+      { hint: "ask for no other format, compression or choice of images, or leave --preserve-digests away" },
+    );
+  }
   await job.target.pushManifest(written, bytes);
+  job.copied.set(digest, written);
   return written;
+}
+
+/** The same job for what is no container image: its bytes stay. */
+export function asIs(job: CopyJob): CopyJob {
+  const { allLayers } = job.wish;
+  return { ...job, wish: { format: "keep", compression: "keep", force: false, allLayers } };
 }
 
 /** Layers of other artifacts are no tars that could be compressed differently. */

@@ -52,6 +52,7 @@ export function openDirTarget(path: string): Target {
 
 class DirTarget implements Target {
   readonly name: string;
+  readonly demands = { allLayers: true };
   readonly #directory: string;
   readonly #manifests = new Map<Digest, { descriptor: Descriptor; bytes: Uint8Array }>();
   readonly #written: string[] = [];

@@ -274,7 +274,13 @@ export class DockerArchiveSet implements AsyncDisposable {
 
 class DockerArchiveTarget implements Target {
   readonly name: string;
-  readonly demands = { format: "docker", compression: "none", single: true, sequential: true } as const;
+  readonly demands = {
+    format: "docker",
+    compression: "none",
+    single: true,
+    sequential: true,
+    allLayers: true,
+  } as const;
   readonly #archive: DockerArchiveSet;
   readonly #repoTags: string[];
   /** The archive is complete with this image, and goes with this target when it is not. */

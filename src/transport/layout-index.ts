@@ -1,4 +1,5 @@
 /** The index.json of an OCI layout: which of its images is meant, and how one is added (image-layout.md). */
+import type { Digest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { MEDIA } from "../oci/media-types.ts";
 import type { Descriptor, ImageIndex } from "../oci/types.ts";
@@ -12,6 +13,21 @@ const NAMING = new Set([REF_NAME, "io.containerd.image.name"]);
 export const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 export const EMPTY_INDEX: ImageIndex = { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [] };
 
+/** The name of the index that lists what has this subject (distribution spec v1.1, "Referrers Tag Schema"). */
+export function referrersTag(subject: Digest): string {
+  return subject.replace(":", "-");
+}
+
+/** Whether a name is that of such an index, and of no image. */
+export function isReferrersTag(name: string | undefined): boolean {
+  return name !== undefined && /^sha256-[0-9a-f]{64}$/.test(name);
+}
+
+/** The entry that lists the referrers of a subject. */
+export function findReferrers(index: ImageIndex, subject: Digest): Descriptor | undefined {
+  return index.manifests.find((entry) => nameOf(entry) === referrersTag(subject));
+}
+
 function nameOf(descriptor: Descriptor): string | undefined {
   return descriptor.annotations?.[REF_NAME];
 }
@@ -21,7 +37,10 @@ function nameOf(descriptor: Descriptor): string | undefined {
  * names the layout in errors. Throws `not-found`, or `usage` when it is not clear which. The descriptor keeps its name.
  */
 export function selectImage(index: ImageIndex, selector: ImageSelector, where: string): Descriptor {
-  const { manifests } = index;
+  const manifests =
+    selector.reference === undefined && selector.index === undefined
+      ? index.manifests.filter((entry) => !isReferrersTag(nameOf(entry)))
+      : index.manifests;
   const names = manifests.map((m, i) => nameOf(m) ?? `@${i}`);
   if (selector.index !== undefined) {
     const chosen = manifests[selector.index];

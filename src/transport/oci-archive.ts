@@ -6,6 +6,7 @@ import { formatTransport, type ImageSelector } from "../oci/transport-reference.
 import type { Descriptor } from "../oci/types.ts";
 import { type ArchiveFile, openArchiveFile } from "./archive-file.ts";
 import { EMPTY_INDEX, LAYOUT_FILE, putImage, REF_NAME, selectImage } from "./layout-index.ts";
+import { putReferrers, referrersIn } from "./layout-referrers.ts";
 import { requireReferences } from "./references-of.ts";
 import { TarFile } from "./tar-file.ts";
 import type { BlobRef, Source, Target } from "./types.ts";
@@ -38,6 +39,11 @@ export async function openOciArchiveSource(path: string, selector: ImageSelector
     },
     async fetch(descriptor) {
       return archive.read(entryOf(descriptor.digest));
+    },
+    async referrers(subject) {
+      const index = parseIndex(await archive.readDocument("index.json"), `index.json of ${name}`);
+      const read = ({ digest }: Descriptor) => archive.readDocument(entryOf(digest));
+      return await referrersIn(index, subject, read, name);
     },
     async [Symbol.asyncDispose]() {
       archive[Symbol.dispose]();
@@ -76,6 +82,7 @@ export class OciArchiveSet implements AsyncDisposable {
   readonly #path: string;
   #file: TarFile | undefined;
   #index = EMPTY_INDEX;
+  readonly #referrers = new Map<Digest, Descriptor[]>();
 
   constructor(path: string, name = `oci-archive:${path}`) {
     this.#path = path;
@@ -105,6 +112,9 @@ export class OciArchiveSet implements AsyncDisposable {
         await requireReferences(descriptor, bytes, this.name, has);
         if (!has(descriptor)) this.#open().addBytes(entryOf(descriptor.digest), bytes);
       },
+      attach: (subject, referrer) => {
+        this.#referrers.set(subject, [...(this.#referrers.get(subject) ?? []), referrer]);
+      },
       tag: async (root) => {
         if (!has(root))
           throw new CooperError("not-found", `Cannot name ${root.digest} in ${this.name}: it is not there`);
@@ -118,6 +128,9 @@ export class OciArchiveSet implements AsyncDisposable {
   }
 
   async finish(): Promise<void> {
+    this.#index = putReferrers(this.#index, this.#referrers, {
+      write: ({ digest }, bytes) => this.#open().addBytes(entryOf(digest), bytes),
+    });
     this.#open().addBytes("index.json", JSON.stringify(this.#index));
     this.#open().addBytes("oci-layout", LAYOUT_FILE);
     await this.#open().finish();

@@ -18,6 +18,7 @@ import { formatTransport, type ImageSelector } from "../oci/transport-reference.
 import type { Descriptor, ImageIndex } from "../oci/types.ts";
 import { fileError, openBlobFile, replaceFile, sizeOf, syncDirectory, writeBlobFile } from "./blob-file.ts";
 import { EMPTY_INDEX, LAYOUT_FILE, putImage, selectImage } from "./layout-index.ts";
+import { putReferrers, referrersIn } from "./layout-referrers.ts";
 import { requireReferences } from "./references-of.ts";
 import type { BlobRef, Source, Target } from "./types.ts";
 import { verifyBytes } from "./verified-stream.ts";
@@ -75,6 +76,11 @@ export function openOciLayoutSource(path: string, selector: ImageSelector = {}):
     async fetch(descriptor) {
       return openBlobFile(blobPath(directory, descriptor.digest), `${descriptor.digest} of ${name}`);
     },
+    async referrers(subject) {
+      const index = readIndex(directory, name);
+      const read = (descriptor: Descriptor) => readSmallFile(blobPath(directory, descriptor.digest), name);
+      return referrersIn(index, subject, read, name);
+    },
     async [Symbol.asyncDispose]() {},
   };
 }
@@ -96,6 +102,7 @@ class OciLayoutTarget implements Target {
   #written: string[] = [];
   #madeDirectory: string | undefined;
   #prepared = false;
+  readonly #referrers = new Map<Digest, Descriptor[]>();
 
   constructor(path: string, selector: ImageSelector) {
     this.name = formatTransport({ transport: "oci", path, ...selector });
@@ -149,6 +156,10 @@ class OciLayoutTarget implements Target {
     await this.push(oneChunk(bytes), descriptor);
   }
 
+  attach(subject: Digest, referrer: Descriptor): void {
+    this.#referrers.set(subject, [...(this.#referrers.get(subject) ?? []), referrer]);
+  }
+
   async tag(root: Descriptor): Promise<void> {
     this.#prepare();
     if (!(await this.exists(root)))
@@ -163,13 +174,21 @@ class OciLayoutTarget implements Target {
       if (sizeOf(join(this.#directory, "oci-layout")) === undefined) {
         replaceFile(join(this.#directory, "oci-layout"), LAYOUT_FILE);
       }
-      replaceFile(indexPath, JSON.stringify(putImage(index, root, this.#reference)));
+      replaceFile(indexPath, JSON.stringify(this.#withReferrers(putImage(index, root, this.#reference))));
       removeStale(this.#directory);
     } finally {
       closeSync(lock);
     }
     this.#written = [];
     this.#madeDirectory = undefined;
+  }
+
+  #withReferrers(index: ImageIndex): ImageIndex {
+    const path = ({ digest }: Descriptor) => blobPath(this.#directory, digest);
+    return putReferrers(index, this.#referrers, {
+      read: (entry) => readSmallFile(path(entry), this.name),
+      write: (entry, bytes) => replaceFile(path(entry), bytes),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

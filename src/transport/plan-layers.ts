@@ -3,12 +3,15 @@ import type { Digest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { compressionOf, type LayerCompression, layerMediaType, MEDIA } from "../oci/media-types.ts";
 import type { Descriptor, ImageFormat, Manifest } from "../oci/types.ts";
+import { foreignMediaType, isElsewhere, isForeign } from "./foreign-layers.ts";
 
 export interface LayerWish {
   format: ImageFormat | "keep";
   compression: LayerCompression | "keep";
   /** Also re-encode layers that are compressed in another way; otherwise only uncompressed ones are compressed. */
   force: boolean;
+  /** Foreign layers are copied like others. */
+  allLayers: boolean;
 }
 
 export type LayerPlan = {
@@ -16,10 +19,11 @@ export type LayerPlan = {
   /** Media type of the result. */
   mediaType: string;
   diffId: Digest | undefined;
-} & ({ kind: "keep" } | { kind: "encode"; compression: LayerCompression; diffId: Digest });
-
-/** Layers that their publisher keeps elsewhere and that registries do not hold (OCI: non-distributable). */
-const FOREIGN = /\.(?:foreign\.diff\.tar|layer\.nondistributable\.v1\.tar)(?:[.+](?:gzip|zstd))?$/;
+} & (
+  | { kind: "keep" }
+  | { kind: "foreign" }
+  | { kind: "encode"; compression: LayerCompression; diffId: Digest }
+);
 
 export function formatOf(manifestMediaType: string): ImageFormat {
   return manifestMediaType === MEDIA.dockerManifest || manifestMediaType === MEDIA.dockerList
@@ -73,11 +77,11 @@ function planLayer(
   wish: LayerWish,
   what: string,
 ): LayerPlan {
-  if (FOREIGN.test(source.mediaType)) {
-    throw new CooperError(
-      "unsupported",
-      `Layer ${source.digest} of ${what} is a foreign layer, which Cooper does not copy`,
-    );
+  if (isForeign(source)) {
+    if (wish.allLayers && wish.compression === "none" && diffId !== undefined)
+      return { kind: "encode", source, mediaType: layerMediaType(to, "none"), diffId, compression: "none" };
+    const kind = isElsewhere(source) && !wish.allLayers ? "foreign" : "keep";
+    return { kind, source, mediaType: foreignMediaType(source.mediaType, to), diffId };
   }
   const current = compressionOf(source.mediaType);
   if (current === undefined || diffId === undefined) {

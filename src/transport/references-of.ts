@@ -2,6 +2,7 @@
 import { CooperError } from "../base/errors.ts";
 import { parseManifestOrIndex } from "../oci/schema.ts";
 import type { Descriptor } from "../oci/types.ts";
+import { isElsewhere } from "./foreign-layers.ts";
 
 /** Descriptors of all that must be there for a manifest or index to be complete, each digest once. */
 export function referencesOf(descriptor: Descriptor, bytes: Uint8Array, where: string): Descriptor[] {
@@ -18,7 +19,7 @@ export async function requireReferences(
   isThere: (reference: Descriptor) => boolean | Promise<boolean>,
 ): Promise<void> {
   for (const reference of referencesOf(descriptor, bytes, where)) {
-    if (await isThere(reference)) continue;
+    if (isElsewhere(reference) || (await isThere(reference))) continue;
     throw new CooperError(
       "not-found",
       `Cannot write manifest ${descriptor.digest} to ${where}: ${reference.digest}, which it needs, is not there`,

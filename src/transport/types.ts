@@ -25,6 +25,8 @@ export interface Source extends AsyncDisposable {
    * that waits for others stops waiting when the signal is aborted, and throws `cancelled`.
    */
   fetch(descriptor: Descriptor, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** Manifests whose subject has this digest; absent where there can be none. Not verified. */
+  referrers?(subject: Digest): Promise<Descriptor[]>;
 }
 
 export interface BlobRef {
@@ -50,6 +52,8 @@ export interface TargetDemands {
   single?: boolean;
   /** Blobs come one after the other, in the order of the manifest. */
   sequential?: boolean;
+  /** Layers that their publisher keeps elsewhere are needed too. */
+  allLayers?: boolean;
 }
 
 /** A place to write one image (or index) to. Nothing is visible under the target's name before tag(). */
@@ -66,6 +70,8 @@ export interface Target extends AsyncDisposable {
   push(content: AsyncIterable<Uint8Array>, expected?: BlobRef, role?: BlobRole): Promise<BlobRef>;
   /** Stores the bytes of a manifest or index, which are verified. Those that it refers to must be there. */
   pushManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void>;
+  /** Notes that a manifest, which was pushed, has this subject; absent where there is no place for that. */
+  attach?(subject: Digest, referrer: Descriptor): void;
   /** Gives the root its name: from here on the image is there. */
   tag(root: Descriptor): Promise<void>;
 }

@@ -156,26 +156,6 @@ describe("what does not fit together", () => {
     },
   );
 
-  test("foreign layers are refused", async () => {
-    using scratch = scratchDirectory("copy");
-    const from = await makeChanged(scratch.file("a"), (made) => ({
-      manifest: {
-        layers: made.manifest.layers.map((layer, i) =>
-          i === 0
-            ? {
-                ...layer,
-                mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-                urls: ["https://x"],
-              }
-            : layer,
-        ),
-      },
-    }));
-    expect((await failureOf(copyBetween(from, `oci:${scratch.path}/b:x`), "unsupported")).message).toContain(
-      "foreign layer",
-    );
-  });
-
   test("another artifact is copied as it is and cannot be converted", async () => {
     using scratch = scratchDirectory("copy");
     const from = await makeChanged(scratch.file("a"), (made) => ({

@@ -15,6 +15,8 @@ export interface TestRegistry extends Disposable {
 }
 
 export interface RegistryKind {
+  /** Deleting is turned off, as it is by default. */
+  keeps?: boolean;
   tls?: boolean;
   /** user → password */
   users?: Record<string, string>;
@@ -46,7 +48,7 @@ export async function startRegistry(kind: RegistryKind = {}): Promise<TestRegist
   const settings = {
     version: "0.1",
     log: { level: "error", accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: scratch.file("data") }, delete: { enabled: true } },
+    storage: { filesystem: { rootdirectory: scratch.file("data") }, delete: { enabled: !kind.keeps } },
     http: {
       addr: `127.0.0.1:${port}`,
       ...(kind.tls ? { tls: { certificate: cert, key } } : {}),

@@ -1,3 +1,4 @@
+import { CooperError } from "../../base/errors.ts";
 import type { PullOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { PLATFORM_FLAGS, parsePullPolicy, platformOf } from "../image-flags.ts";
@@ -15,16 +16,18 @@ export const command = defineCommand({
     ...PLATFORM_FLAGS,
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
+    "all-tags": { type: "bool", short: "a", help: "every tag of the repository; IMAGE has none then" },
     policy: { type: "string", placeholder: "policy", help: "always, missing, newer or never" },
     quiet: { type: "bool", short: "q", help: "no progress" },
     "remove-signatures": { type: "bool", help: "without effect: Cooper copies none" },
   },
-  unsupported: ["all-tags", "decryption-key"],
+  unsupported: ["decryption-key"],
   details: [
-    "IMAGE is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME (a Docker engine), containers-storage:NAME (Podman), or a name in a registry, docker://NAME for one that is a name only. The image's ID is printed.",
+    "IMAGE is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME (a Docker engine), containers-storage:NAME (Podman), or a name in a registry, docker://NAME for one that is a name only. The image's ID is printed, with --all-tags each ID once.",
   ],
   examples: [
     "cooper pull registry.example.com/team/app:1.0",
+    "cooper pull --all-tags registry.example.com/team/app",
     "cooper pull oci-archive:debian.tar",
     "cooper pull -q docker-archive:hello.tar:hello:1.0",
     "cooper pull docker-daemon:hello:1.0",
@@ -40,7 +43,15 @@ export const command = defineCommand({
     };
     if (platform !== undefined) options.platform = platform;
     if (flags.policy !== undefined) options.policy = parsePullPolicy(flags.policy, "--policy");
-    const { pull } = await api();
+    const { pull, pullAll } = await api();
+    if (flags["all-tags"]) {
+      if (options.policy !== undefined && options.policy !== "always")
+        throw new CooperError("usage", "--all-tags asks the registry: --policy can only be always with it");
+      const ids = (await pullAll(await store(), args[0]!, options)).map(({ id }) => id);
+      progress.end();
+      writeOut(`${[...new Set(ids)].join("\n")}\n`);
+      return 0;
+    }
     const { id } = await pull(await store(), args[0]!, options);
     progress.end();
     writeOut(`${id}\n`);

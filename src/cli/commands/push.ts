@@ -2,7 +2,7 @@ import { CooperError } from "../../base/errors.ts";
 import type { PushOptions, Store } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
-import { formatOf } from "../image-flags.ts";
+import { CONTENT_FLAGS, formatOf } from "../image-flags.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
@@ -16,6 +16,7 @@ export const command = defineCommand({
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
     all: { type: "bool", help: "of a list of images: also all of its images, and the list itself" },
+    ...CONTENT_FLAGS,
     "compression-format": {
       type: "string",
       placeholder: "gzip|zstd|none",
@@ -59,6 +60,8 @@ export const command = defineCommand({
     if (compression !== undefined) options.compression = compression;
     if (flags["compression-level"] !== undefined) options.compressionLevel = flags["compression-level"];
     if (flags.all) options.all = true;
+    if (!flags.attestations) options.attestations = false;
+    if (flags["foreign-layers"]) options.foreignLayers = true;
     // A format that is asked for is for all layers, unless that is said not to be meant.
     options.forceCompression = given.has("force-compression")
       ? flags["force-compression"]

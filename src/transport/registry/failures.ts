@@ -8,7 +8,7 @@ export interface Asked {
   registry: string;
   repository: string;
   /** The verb for what an account must be allowed to do. */
-  action: "pull from" | "push to";
+  action: "pull from" | "push to" | "delete from";
 }
 
 const MAX_ERROR_BODY = 64 * 1024;
@@ -106,7 +106,12 @@ function meaningOf(
     case status === 404:
       return {
         code: "not-found",
-        hint: `skopeo list-tags docker://${registry}/${repository} tells what is there`,
+        hint: `cooper image list-tags docker://${registry}/${repository} tells what is there`,
+      };
+    case status === 405 && action === "delete from":
+      return {
+        code: "unsupported",
+        hint: `deleting is turned off on ${registry}; who runs it turns it on, docker-registry with REGISTRY_STORAGE_DELETE_ENABLED=true`,
       };
     case status === 405 || status === 501:
       return { code: "unsupported", hint: `${registry} does not offer this operation` };

@@ -1,5 +1,5 @@
 /** `docker://` as a source (OCI distribution spec v1.1, "Pull"). */
-import { digestOf, isDigest } from "../../base/digest.ts";
+import { type Digest, digestOf, isDigest } from "../../base/digest.ts";
 import { CooperError, messageOf } from "../../base/errors.ts";
 import { isIndexType, isManifestType, MEDIA } from "../../oci/media-types.ts";
 import { parseReference } from "../../oci/reference.ts";
@@ -48,6 +48,11 @@ class RegistrySource implements Source {
     if (isIndexType(mediaType) || isManifestType(mediaType))
       return oneChunk((await readManifest(session, digest)).bytes);
     return await downloadBlob(session, descriptor, signal);
+  }
+
+  async referrers(subject: Digest): Promise<Descriptor[]> {
+    const { listReferrers } = await import("./referrers.ts");
+    return await listReferrers((await this.#find()).session, subject);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -2,7 +2,9 @@
 import type { Digest } from "../../base/digest.ts";
 import { CooperError } from "../../base/errors.ts";
 import { parseReference } from "../../oci/reference.ts";
+import { parseManifestOrIndex } from "../../oci/schema.ts";
 import type { Descriptor } from "../../oci/types.ts";
+import { describeReferrer } from "../describe-referrer.ts";
 import { referencesOf } from "../references-of.ts";
 import type { BlobRef, BlobRole, Target } from "../types.ts";
 import { verifyBytes } from "../verified-stream.ts";
@@ -66,6 +68,9 @@ class RegistryTarget implements Target {
     this.#pending.set(descriptor.digest, { descriptor, bytes });
   }
 
+  /** The registry reads it in the manifest, or else #send() says it. */
+  attach(): void {}
+
   async tag(root: Descriptor): Promise<void> {
     const { tag, digest } = this.#reference;
     if (digest !== undefined && digest !== root.digest) {
@@ -102,5 +107,15 @@ class RegistryTarget implements Target {
       );
     }
     this.#pending.delete(digest);
+    // A registry with the API for referrers says so in its answer.
+    if (response.headers.get("oci-subject") === null) await this.#noteSubject(manifest);
+  }
+
+  async #noteSubject({ descriptor, bytes }: { descriptor: Descriptor; bytes: Uint8Array }): Promise<void> {
+    const root = parseManifestOrIndex(bytes, `${descriptor.digest} for ${this.name}`, descriptor.mediaType);
+    const { subject } = root.kind === "index" ? root.index : root.manifest;
+    if (subject === undefined) return;
+    const { noteReferrer } = await import("./referrers.ts");
+    await noteReferrer(this.#session, subject.digest, describeReferrer({ descriptor, root }));
   }
 }

@@ -34,18 +34,23 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Milliseconds in which a registry that may be without TLS must have said so. */
 const PROBE_TIME = 10_000;
 
+/** What a session is for. */
+export type Action = "pull" | "pull,push" | "delete";
+
+const PERMISSIONS = { pull: "pull from", "pull,push": "push to", delete: "delete from" } as const;
+
 export class Session {
   readonly endpoint: Endpoint;
   readonly settings: RegistrySettings;
   readonly #host: string;
   readonly #tls: TlsSettings;
   readonly #isInsecure: boolean;
-  readonly #action: "pull" | "pull,push";
+  readonly #action: Action;
   readonly #login: Authenticator;
   #base: Promise<URL> | undefined;
   #hasAnswered = false;
 
-  constructor(endpoint: Endpoint, settings: RegistrySettings, action: "pull" | "pull,push") {
+  constructor(endpoint: Endpoint, settings: RegistrySettings, action: Action) {
     this.endpoint = endpoint;
     this.settings = settings;
     this.#action = action;
@@ -93,15 +98,14 @@ export class Session {
 
   #asked(doing: string): Asked {
     const { registry, repository } = this.endpoint;
-    const isPull = this.#action === "pull";
     // Nothing but the registry itself is asked.
     if (repository === "")
       return { doing: `${doing} to ${registry}`, registry, repository, action: "pull from" };
     return {
-      doing: `${doing} ${isPull ? "of" : "to"} docker://${registry}/${repository}`,
+      doing: `${doing} ${this.#action === "pull,push" ? "to" : "of"} docker://${registry}/${repository}`,
       registry,
       repository,
-      action: isPull ? "pull from" : "push to",
+      action: PERMISSIONS[this.#action],
     };
   }
 
@@ -143,7 +147,9 @@ export class Session {
   #ownScopes(method: Call["method"]): string[] {
     const { repository } = this.endpoint;
     if (repository === "") return [];
-    return [repositoryScope(repository, method === "DELETE" ? "delete,pull" : this.#action)];
+    // An upload that is given up is deleted too, by whoever may push.
+    const action = method === "DELETE" || this.#action === "delete" ? "delete,pull" : this.#action;
+    return [repositoryScope(repository, action)];
   }
 
   #isSecure(base: URL): boolean {

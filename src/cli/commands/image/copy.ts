@@ -1,11 +1,12 @@
 import { CooperError } from "../../../base/errors.ts";
-import type { ImageCopyOptions, RegistryOptions } from "../../../index.ts";
+import type { ImageCopyOptions } from "../../../index.ts";
 import { defineCommand, onStore } from "../../command.ts";
 import { writeIdFile } from "../../id-file.ts";
-import { formatOf } from "../../image-flags.ts";
+import { CONTENT_FLAGS, formatOf } from "../../image-flags.ts";
 import { writeOut } from "../../output.ts";
 import { openProgress, showsWarnings } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
+import { SIDE_FLAGS, sideOptions } from "../../side-flags.ts";
 
 /** skopeo-copy(1) */
 export const command = defineCommand({
@@ -16,17 +17,20 @@ export const command = defineCommand({
   flags: {
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
+    ...SIDE_FLAGS,
     all: { type: "bool", short: "a", help: "of a list, all of its images and the list itself" },
-    "dest-authfile": { type: "string", placeholder: "file", help: "--authfile for the destination" },
-    "dest-cert-dir": { type: "string", placeholder: "dir", help: "--cert-dir for the destination" },
     "dest-compress-format": {
       type: "string",
       placeholder: "gzip|zstd|none",
       help: "how layers are compressed; those that are compressed already stay as they are",
     },
     "dest-compress-level": { type: "int", placeholder: "level", help: "how hard layers are compressed" },
-    "dest-creds": { type: "string", placeholder: "user[:password]", help: "--creds for the destination" },
-    "dest-tls-verify": { type: "bool", default: true, help: "--tls-verify for the destination" },
+    ...CONTENT_FLAGS,
+    "preserve-digests": { type: "bool", help: "fail where a digest would change" },
+    referrers: {
+      type: "bool",
+      help: "also copy what speaks of the image (signatures, SBOMs and other OCI referrers)",
+    },
     digestfile: { type: "string", placeholder: "file", help: "write the digest to a file" },
     "force-compression": { type: "bool", help: "compress layers anew that are compressed otherwise" },
     format: { type: "string", short: "f", placeholder: "format", help: "oci or docker (v2s2)" },
@@ -36,10 +40,6 @@ export const command = defineCommand({
       help: "which image of a list; several, or one with --all, give a list of these",
     },
     quiet: { type: "bool", short: "q", help: "no progress" },
-    "src-authfile": { type: "string", placeholder: "file", help: "--authfile for the source" },
-    "src-cert-dir": { type: "string", placeholder: "dir", help: "--cert-dir for the source" },
-    "src-creds": { type: "string", placeholder: "user[:password]", help: "--creds for the source" },
-    "src-tls-verify": { type: "bool", default: true, help: "--tls-verify for the source" },
   },
   unsupported: [
     "additional-tag",
@@ -47,7 +47,6 @@ export const command = defineCommand({
     "encrypt-layer",
     "encryption-key",
     "multi-arch",
-    "preserve-digests",
     "remove-signatures",
     "sign-by",
   ],
@@ -57,6 +56,7 @@ export const command = defineCommand({
   examples: [
     "cooper image copy docker://registry.example.com/hello dir:hello",
     "cooper image copy --all --format docker oci-archive:hello.tar docker://registry.example.com/hello:1.0",
+    "cooper image copy --all --referrers docker://registry.example.com/hello oci:hello:1.0",
     "cooper image copy --platform linux/amd64,linux/arm64 docker://registry.example.com/hello localhost/hello",
   ],
   namespace: onStore,
@@ -65,12 +65,16 @@ export const command = defineCommand({
     using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: ImageCopyOptions = {
       ...registryOptions(flags, given),
-      source: sideOptions(flags, "src"),
-      destination: sideOptions(flags, "dest"),
+      source: sideOptions(flags, "src", given),
+      destination: sideOptions(flags, "dest", given),
       store: await store(),
       all: flags.all,
       platforms: flags.platform,
       forceCompression: flags["force-compression"],
+      attestations: flags.attestations,
+      foreignLayers: flags["foreign-layers"],
+      preserveDigests: flags["preserve-digests"],
+      referrers: flags.referrers,
       signal,
       onEvent: progress.onEvent,
     };
@@ -87,19 +91,6 @@ export const command = defineCommand({
     return 0;
   },
 });
-
-type SideFlags = {
-  [K in `${"src" | "dest"}-${"authfile" | "cert-dir" | "creds"}`]: string | undefined;
-} & { [K in `${"src" | "dest"}-tls-verify`]: boolean };
-
-function sideOptions(flags: SideFlags, side: "src" | "dest"): RegistryOptions {
-  return registryOptions({
-    authfile: flags[`${side}-authfile`],
-    "cert-dir": flags[`${side}-cert-dir`],
-    creds: flags[`${side}-creds`],
-    "tls-verify": flags[`${side}-tls-verify`],
-  });
-}
 
 function compressionOf(format: string | undefined): "gzip" | "zstd" | "none" | undefined {
   if (format === undefined || format === "gzip" || format === "zstd" || format === "none") return format;
