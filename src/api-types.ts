@@ -34,6 +34,8 @@ export interface FromOptions extends RegistryOptions {
   platform?: string;
   /** Settings that later runs in the container use. */
   run?: RunSettings;
+  /** PID of a process: when it has ended, however, the container is removed. */
+  removeWith?: number;
   onEvent?: EventSink;
   signal?: AbortSignal;
 }

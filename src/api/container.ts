@@ -34,6 +34,7 @@ import { allContainers, freeName, type ImageRecord, namesOf, renameContainer } f
 import type { StoreFiles } from "../store/store.ts";
 import { tidied, withLock } from "./container-access.ts";
 import { registrySettings } from "./registry-options.ts";
+import { ownerOf } from "../sandbox/owner.ts";
 import { filesOf } from "./store.ts";
 
 /** A working container. `await using` removes it at the end of the block. */
@@ -69,6 +70,7 @@ export interface Container extends AsyncDisposable {
 /** Makes a working container from an image or from `scratch`. */
 export async function from(store: Store, image: string, options: FromOptions = {}): Promise<Container> {
   const files = filesOf(store);
+  const owner = options.removeWith === undefined ? undefined : ownerOf(options.removeWith);
   const found = image === "scratch" ? undefined : await obtainBase(files, image, options);
   const parts = {
     driver: store.driver,
@@ -76,8 +78,14 @@ export async function from(store: Store, image: string, options: FromOptions = {
     image: found === undefined ? scratchConfig(options) : readConfig(files, found),
     annotations: found === undefined ? {} : (readManifest(files, found).annotations ?? {}),
     run: options.run ?? {},
+    ...(owner === undefined ? {} : { owner }),
   };
   const container = createNamed(files, options.name, image, parts);
+  if (owner !== undefined) {
+    const { removeOrphans, removeWithOwner } = await import("./owned-containers.ts");
+    removeWithOwner(store, container.id, owner);
+    removeOrphans(store);
+  }
   return handle(store, container.id, container.name!);
 }
 

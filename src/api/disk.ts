@@ -6,6 +6,7 @@ import { pruneStore } from "../store/prune.ts";
 import { cacheMounts, diskBytes, thingBytes, usersOfThings } from "../store/usage.ts";
 import { openContainer } from "./container.ts";
 import { listImages } from "./images.ts";
+import { removeOrphans } from "./owned-containers.ts";
 import { filesOf } from "./store.ts";
 
 /**
@@ -14,6 +15,7 @@ import { filesOf } from "./store.ts";
  */
 export async function pruneImages(store: Store, options: PruneOptions = {}): Promise<PruneResult> {
   const files = filesOf(store);
+  const orphans = removeOrphans(store);
   const images = listImages(store).filter((image) => isPruned(image, options));
   const ids = new Set(images.map(({ id }) => id));
   const containers = options.force ? allContainers(files.db).filter((one) => comesFrom(one, ids)) : [];
@@ -28,7 +30,7 @@ export async function pruneImages(store: Store, options: PruneOptions = {}): Pro
   return {
     untagged: pruned.untagged,
     images: pruned.images,
-    containers: containers.map(({ name }) => name),
+    containers: [...orphans, ...containers.map(({ name }) => name)],
     cacheEntries: pruned.cacheEntries,
     reclaimedBytes: pruned.bytes,
   };

@@ -18,6 +18,7 @@ import {
   snapshotsOfContainers,
 } from "../store/records.ts";
 import { addSnapshot } from "../store/records.ts";
+import type { Owner } from "../sandbox/owner.ts";
 import { randomContainerId } from "../store/random-id.ts";
 import type { Snapshotter, WritableTree } from "../store/snapshotter.ts";
 import {
@@ -61,6 +62,8 @@ export interface WorkingContainer {
   /** Steps that its images' history tells of, before the commit's own entry. */
   history?: HistoryEntry[];
   run: RunSettings;
+  /** The process with which it goes. */
+  owner?: Owner;
   /** Its user has the path of a tree that needs no mount (scratch): whatever is written there is still being written. */
   shown: boolean;
 }
@@ -87,7 +90,7 @@ export function mountPointNotes(container: WorkingContainer): string {
 export function createContainer(
   store: StoreFiles,
   name: string,
-  parts: Pick<WorkingContainer, "driver" | "base" | "image" | "annotations" | "run">,
+  parts: Pick<WorkingContainer, "driver" | "base" | "image" | "annotations" | "run" | "owner">,
 ): WorkingContainer {
   const id = randomContainerId();
   const container: WorkingContainer = {
