@@ -9,6 +9,9 @@ export function goQuote(text: string): string {
   })}"`;
 }
 
+/** As in Go: a number that is larger is no width. */
+const WIDEST = 1_000_000;
+
 /** Verbs %v %+v %s %q %d %x %X %o %b %c %t %f %e %g %T %%, with flags, width and precision. */
 export function goSprintf(format: string, values: GoValue[]): string {
   let next = 0;
@@ -17,6 +20,7 @@ export function goSprintf(format: string, values: GoValue[]): string {
     (_all, flags: string, width, precision, verb: string) => {
       if (verb === "%") return "%";
       const size = width === "*" ? Number(values[next++]) : Number(width ?? 0);
+      if (!(Math.abs(size) <= WIDEST)) return "%!(BADWIDTH)";
       if (next >= values.length) return `%!${verb}(MISSING)`;
       const shown = formatVerb(
         verb,
@@ -68,7 +72,9 @@ function formatVerb(verb: string, value: GoValue, flags: string, precision: numb
     }
     case "c":
       if (!number) break;
-      return String.fromCodePoint(Number(value));
+      return Number(value) >= 0 && Number(value) <= 0x10ffff
+        ? String.fromCodePoint(Math.trunc(Number(value)))
+        : "\ufffd";
     case "t":
       if (typeof value !== "boolean") break;
       return String(value);
@@ -91,9 +97,11 @@ function toRadix(value: GoValue, verb: string): string | undefined {
 }
 
 function formatFloat(verb: string, value: number, precision: number | undefined): string {
-  if (verb === "f") return value.toFixed(precision ?? 6);
-  if (verb === "e") return value.toExponential(precision ?? 6).replace(/e([+-])(\d)$/, "e$10$2");
-  return precision === undefined ? String(value) : String(Number(value.toPrecision(precision)));
+  // JavaScript knows no more digits than these; a double has fewer.
+  const digits = precision === undefined ? undefined : Math.min(precision, 100);
+  if (verb === "f") return value.toFixed(digits ?? 6);
+  if (verb === "e") return value.toExponential(digits ?? 6).replace(/e([+-])(\d)$/, "e$10$2");
+  return digits === undefined ? String(value) : String(Number(value.toPrecision(Math.max(digits, 1))));
 }
 
 function typeName(value: GoValue): string {

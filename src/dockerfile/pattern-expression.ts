@@ -3,7 +3,8 @@
  * language therefore shows through in places, as Docker's users may rely on.
  */
 import { CooperError } from "../base/errors.ts";
-import { classSource, literalSource } from "./pattern.ts";
+import { addStep, FEW_WILDCARDS, type MatchStep, matchSteps } from "./match-steps.ts";
+import { classSource, literalSource, oneOf } from "./pattern.ts";
 
 /**
  * The four ways in which patternmatcher compares, chosen by how the pattern begins and ends. They are not quite the
@@ -19,7 +20,22 @@ export function compileExpression(text: string): (path: string) => boolean {
     return (path) => path.endsWith(suffix) || (suffix.startsWith("/") && path === suffix.slice(1));
   }
   const expression = toRegExp(text, scan.source);
-  return (path) => expression.test(path);
+  if (wildcardsOf(scan.source) <= FEW_WILDCARDS) return (path) => expression.test(path);
+  const steps = toSteps(text, scan.source);
+  if (steps !== undefined) return (path) => matchSteps(steps, path);
+  // What is no wildcard but means something to Go's engine needs an expression, which many wildcards would make slow.
+  if (wildcardsOf(scan.source) <= MOST_WILDCARDS) return (path) => expression.test(path);
+  throw new CooperError(
+    "unsupported",
+    `Pattern "${text}" has more than ${MOST_WILDCARDS} wildcards together with {, |, ^ or an expression's escape`,
+  );
+}
+
+const MOST_WILDCARDS = 4;
+
+/** Wildcards and counts, by the `*` and `{` that they become. */
+function wildcardsOf(source: string): number {
+  return source.match(/[*{]/g)?.length ?? 0;
 }
 
 interface Translation {
@@ -76,7 +92,7 @@ function toRegExp(text: string, source: string): RegExp {
     let out = "";
     for (let at = 0; at < chars.length; ) {
       const char = chars[at++]!;
-      if (char === "\\") out += fromEscape(chars[at++]!);
+      if (char === "\\") out += fromEscape(chars[at++]!, text);
       else if (char === ".") out += "[^\\n]";
       else if (char === "[") {
         const end = readRe2Class(chars, at, text);
@@ -92,19 +108,52 @@ function toRegExp(text: string, source: string): RegExp {
     }
     return out;
   }
+}
 
-  function fromEscape(char: string): string {
-    if (/^[dDwW]$/.test(char)) return `\\${char}`;
-    if (char === "s") return "[\\t\\n\\f\\r ]";
-    if (char === "S") return "[^\\t\\n\\f\\r ]";
-    if (char === "b" || char === "B") return assertion(`\\${char}`);
-    if (char === "A") return assertion("^");
-    if (char === "z") return assertion("$");
-    const control = CONTROLS[char];
-    if (control !== undefined) return literalSource(control);
-    if (/^[A-Za-z0-9]$/.test(char) || char.codePointAt(0)! >= 0x80) throw malformed(text);
-    return literalSource(char);
+/** The same as parts that can be matched one by one; undefined where there is more in it than characters and wildcards. */
+function toSteps(text: string, source: string): MatchStep[] | undefined {
+  const chars = Array.from(source);
+  const steps: MatchStep[] = [];
+  for (let at = 0; at < chars.length; ) {
+    const wildcard = WILDCARDS.find(([written]) => chars.slice(at, at + written.length).join("") === written);
+    if (wildcard !== undefined) {
+      addStep(steps, { kind: wildcard[1] });
+      at += wildcard[0].length;
+      continue;
+    }
+    const char = chars[at++]!;
+    if ("(){}|^$*?".includes(char)) return undefined;
+    if (char === "[") {
+      const end = readRe2Class(chars, at, text);
+      addStep(steps, oneOf(end.source));
+      at = end.at;
+    } else if (char === "\\") {
+      const escaped = chars[at++];
+      if (escaped === undefined || /^[AzbB]$/.test(escaped)) return undefined;
+      addStep(steps, oneOf(fromEscape(escaped, text)));
+    } else addStep(steps, oneOf(literalSource(char)));
   }
+  return steps;
+}
+
+/** How translate() writes them. */
+const WILDCARDS: [written: string, kind: "directories" | "rest" | "star"][] = [
+  ["(.*/)?", "directories"],
+  [".*", "rest"],
+  ["[^/]*", "star"],
+];
+
+function fromEscape(char: string, text: string): string {
+  if (/^[dDwW]$/.test(char)) return `\\${char}`;
+  if (char === "s") return "[\\t\\n\\f\\r ]";
+  if (char === "S") return "[^\\t\\n\\f\\r ]";
+  if (char === "b" || char === "B") return assertion(`\\${char}`);
+  if (char === "A") return assertion("^");
+  if (char === "z") return assertion("$");
+  const control = CONTROLS[char];
+  if (control !== undefined) return literalSource(control);
+  if (/^[A-Za-z0-9]$/.test(char) || char.codePointAt(0)! >= 0x80) throw malformed(text);
+  return literalSource(char);
 }
 
 /** In RE2 a count may follow it, in JavaScript only in a group. */

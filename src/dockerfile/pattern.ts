@@ -3,6 +3,7 @@
  * stop at slashes, `[a-z]` and `[^a]` are classes, `\` takes the next character literally. `**` means no more than `*`.
  */
 import { CooperError } from "../base/errors.ts";
+import { addStep, FEW_WILDCARDS, type MatchStep, matchSteps } from "./match-steps.ts";
 
 /** Inclusive ranges of code points, and whether the class stands for everything else. */
 export interface CharacterClass {
@@ -30,8 +31,14 @@ export function hasWildcards(text: string): boolean {
 
 /** Compiles a pattern to a test of whole names. Throws `invalid` where Go says "syntax error in pattern". */
 export function compilePattern(pattern: string): (name: string) => boolean {
-  const source = tokenize(pattern).map(tokenSource).join("");
-  const expression = new RegExp(`^${source}$`, "su");
+  const tokens = tokenize(pattern);
+  if (tokens.filter(({ kind }) => kind === "star").length > FEW_WILDCARDS) {
+    const steps: MatchStep[] = [];
+    for (const token of tokens)
+      addStep(steps, token.kind === "star" ? { kind: "star" } : oneOf(tokenSource(token)));
+    return (name) => matchSteps(steps, name);
+  }
+  const expression = new RegExp(`^${tokens.map(tokenSource).join("")}$`, "su");
   return (name) => expression.test(name);
 }
 
@@ -131,6 +138,12 @@ function tokenSource(token: PatternToken): string {
   if (token.kind === "any") return "[^/]";
   if (token.kind === "literal") return literalSource(token.char);
   return classSource(token.class);
+}
+
+/** A regular expression for one character as a part of a pattern. */
+export function oneOf(source: string): MatchStep {
+  const expression = new RegExp(`^${source}$`, "su");
+  return { kind: "one", test: (char) => expression.test(char) };
 }
 
 /** One character as a regular expression (with the flag u) that matches it and nothing else. */

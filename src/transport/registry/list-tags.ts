@@ -29,13 +29,19 @@ export async function listTags(
       throw new CooperError("invalid", `${session.describe(doing)}: there are more than ${MAX_PAGES} pages`);
     const response: Response = await session.send({ method: "GET", to: next, doing, accept: [200] });
     tags.push(...parseTags(await readLimited(response, MAX_ANSWER), session.describe(doing)));
-    const link = /^\s*<([^>]+)>\s*;.*\brel="?next"?/i.exec(response.headers.get("link") ?? "");
-    next = link === null ? undefined : await session.resolve(link[1]!, doing);
+    const link = nextPage(response.headers.get("link") ?? "");
+    next = link === undefined ? undefined : await session.resolve(link, doing);
   }
   return tags;
 }
 
-function parseTags(bytes: Uint8Array | undefined, what: string): string[] {
+/** Address of the next page in a Link header (RFC 8288), or undefined when this is the last one. */
+export function nextPage(header: string): string | undefined {
+  return /^\s*<([^>]+)>\s*;.*\brel="?next"?/i.exec(header)?.[1];
+}
+
+/** The tags of an answer; `what` names it in errors. Throws `invalid`. */
+export function parseTags(bytes: Uint8Array | undefined, what: string): string[] {
   try {
     return v.parse(answer, JSON.parse(new TextDecoder().decode(bytes ?? new Uint8Array()))).tags ?? [];
   } catch (cause) {
