@@ -1,10 +1,9 @@
 /** One OCI layer → an overlayfs diff directory (image-spec layer.md, "Applying Changesets"). */
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { mknod } from "../base/libc.ts";
 import { statExact } from "./diff-stack.ts";
 import { readTar } from "./tar-reader.ts";
 import { nameParts, TreeWriter } from "./tree-writer.ts";
-import { AUFS_PREFIX, isWhiteout, OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
+import { AUFS_PREFIX, isWhiteout, makeWhiteout, OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
 
 export interface ApplyOptions {
   signal?: AbortSignal;
@@ -92,10 +91,10 @@ function applyMarker(writer: TreeWriter, name: string): boolean {
 /** Hides what is below; what this layer itself has at the path stays and hides it by being there. */
 function whiteOut(writer: TreeWriter, path: string): void {
   try {
-    mknod(path, 0o020000, 0);
+    makeWhiteout(path);
   } catch (error) {
     const stat = errnoOf(error) === "EEXIST" ? statExact(path) : undefined;
     if (stat === undefined) throw error;
-    if (stat.isDirectory() && !isWhiteout(stat)) writer.hideBelow(path);
+    if (stat.isDirectory() && !isWhiteout(stat, path)) writer.hideBelow(path);
   }
 }

@@ -68,7 +68,7 @@ function lookUp(sources: readonly string[], name: string): Node | undefined {
     const path = `${directory}/${name}`;
     const stat = statExact(path);
     if (stat === undefined) continue;
-    if (isWhiteout(stat)) return undefined;
+    if (isWhiteout(stat, path)) return undefined;
     if (!stat.isDirectory()) return { path, stat, sources: [] };
     return { path, stat, sources: mergeChild(sources, at, name, listXattrs(path)).directories };
   }

@@ -53,9 +53,10 @@ export class MergedDirectory {
     for (const directory of this.#list()) {
       for (const name of readNames(directory)) {
         if (deleted.has(name)) continue;
-        const stat = statExact(`${directory}/${name}`);
+        const path = `${directory}/${name}`;
+        const stat = statExact(path);
         if (stat === undefined) continue;
-        if (!isWhiteout(stat)) return false;
+        if (!isWhiteout(stat, path)) return false;
         deleted.add(name);
       }
     }
@@ -73,7 +74,8 @@ export class MergedDirectory {
       const path = `${directory}/${name}`;
       const stat = statExact(path);
       if (stat === undefined) continue;
-      if (!stat.isDirectory()) return { exists: directories.length > 0 || !isWhiteout(stat), directories };
+      if (!stat.isDirectory())
+        return { exists: directories.length > 0 || !isWhiteout(stat, path), directories };
       directories.push(path);
       if (isOpaque(path, listXattrs(path))) break;
     }

@@ -50,6 +50,7 @@ interface Child {
   /** Which of the directory's sources has it topmost. */
   source: number;
   stat: BigIntStats;
+  isWhiteout: boolean;
 }
 
 const TYPES = new Map<number, TarType>([
@@ -81,11 +82,11 @@ class Packer {
   /** Everything in a directory: `prefix` is its path with a slash, `sources` its host directories, topmost first. */
   *#content(prefix: string, sources: string[], below: MergedDirectory): Generator<void, void> {
     const children = listChildren(prefix, sources);
-    for (const { name, stat } of children) {
-      if (isWhiteout(stat) && below.has(name)) this.#marker(`${prefix}${WHITEOUT_PREFIX}${name}`);
+    for (const { name, isWhiteout } of children) {
+      if (isWhiteout && below.has(name)) this.#marker(`${prefix}${WHITEOUT_PREFIX}${name}`);
     }
     for (const child of children) {
-      if (isWhiteout(child.stat)) continue;
+      if (child.isWhiteout) continue;
       if (child.stat.isDirectory()) yield* this.#directory(prefix, sources, child, below);
       else yield* this.#leaf(`${prefix}${child.name}`, `${sources[child.source]}/${child.name}`, child.stat);
       if (this.out.ready) yield;
@@ -200,10 +201,12 @@ function listChildren(prefix: string, sources: string[]): Child[] {
     for (const name of namesOf(prefix, directory)) {
       if (seen?.has(name)) continue;
       seen?.add(name);
-      const stat = statExact(`${directory}/${name}`);
+      const path = `${directory}/${name}`;
+      const stat = statExact(path);
       if (stat === undefined)
         throw new CooperError("in-use", `Cannot archive ${prefix}${name}: it vanished meanwhile`);
-      if (name.startsWith(WHITEOUT_PREFIX) && !isWhiteout(stat)) {
+      const isGone = isWhiteout(stat, path);
+      if (name.startsWith(WHITEOUT_PREFIX) && !isGone) {
         throw new CooperError(
           "unsupported",
           `Cannot archive ${prefix}${name}: in a layer such a name marks a deletion`,
@@ -212,7 +215,7 @@ function listChildren(prefix: string, sources: string[]): Child[] {
           },
         );
       }
-      children.push({ name, source, stat });
+      children.push({ name, source, stat, isWhiteout: isGone });
     }
   }
   return children.sort((a, b) => compareNames(a.name, b.name));

@@ -25,8 +25,8 @@ import { statExact } from "./diff-stack.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import type { TarMember } from "./tar-reader.ts";
-import { isWhiteout } from "./whiteouts.ts";
-import { isPortableXattr, OPAQUE_XATTR, OWNER_XATTR } from "./xattr-policy.ts";
+import { isWhiteout, makeOpaque } from "./whiteouts.ts";
+import { isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
 
 export interface TreeWriterOptions {
   /** Host path that symbolic links may not leave. */
@@ -126,7 +126,7 @@ export class TreeWriter {
     const stat = statExact(path);
     if (stat === undefined) return this.#implied(path);
     if (stat.isDirectory()) return path;
-    if (this.#options.isLayer && isWhiteout(stat)) {
+    if (this.#options.isLayer && isWhiteout(stat, path)) {
       unlinkSync(fsPath(path));
       this.#implied(path);
       this.hideBelow(path);
@@ -163,7 +163,7 @@ export class TreeWriter {
 
   /** Marks a directory as hiding what layers below have at its path. */
   hideBelow(path: string): void {
-    setXattr(path, OPAQUE_XATTR, Buffer.from("y"));
+    makeOpaque(path);
   }
 
   #placeRoot(member: TarMember): void {
@@ -229,7 +229,7 @@ export class TreeWriter {
       return;
     }
     const found = statExact(targetPath);
-    const isNothing = found === undefined || (this.#options.isLayer && isWhiteout(found));
+    const isNothing = found === undefined || (this.#options.isLayer && isWhiteout(found, targetPath));
     if (isNothing || found.isDirectory()) {
       const why = isNothing ? "which does not exist" : "which is a directory";
       throw new CooperError("invalid", `it is a hard link to ${member.linkName}, ${why}`);
@@ -280,8 +280,9 @@ export class TreeWriter {
     if (stat === undefined) return false;
     this.#parents.clear();
     if (!stat.isDirectory()) {
+      const wasWhiteout = this.#options.isLayer && isWhiteout(stat, path);
       unlinkSync(fsPath(path));
-      return this.#options.isLayer && isWhiteout(stat);
+      return wasWhiteout;
     }
     for (const directory of this.#directories.keys()) {
       if (directory === path || directory.startsWith(`${path}/`)) this.#directories.delete(directory);

@@ -6,6 +6,9 @@ const OVERLAY = ["user.overlay.", "trusted.overlay."];
 /** Set on a directory that hides everything of the same path below, with the value "y" (overlayfs, `userxattr`). */
 export const OPAQUE_XATTR = "user.overlay.opaque";
 
+/** Makes an empty file a whiteout, where the device cannot be made (overlayfs, `userxattr`). */
+export const WHITEOUT_XATTR = "user.overlay.whiteout";
+
 /** Every name under which overlayfs says so. */
 export const OPAQUE_XATTRS: readonly string[] = OVERLAY.map((prefix) => `${prefix}opaque`);
 

@@ -1,58 +1,108 @@
 /**
- * The copy driver, for hosts that cannot mount: DIRECTORY/tree holds a whole copy of what lies below, and `index-N.json`
- * how each path looked when there were N snapshots below, so that a freeze finds what changed by metadata alone.
+ * The copy driver, for hosts that cannot mount: DIRECTORY/tree holds a whole copy of what lies below, made when it is
+ * first mounted (nobody copies a system to change its config), and `index-N.json` how each path looked when there were N
+ * snapshots below, so that a freeze finds what changed by metadata alone. Where the file system can, large files share
+ * their extents with the snapshots. Hard links to them would save as much anywhere, but a command that writes into a
+ * file instead of replacing it would change the snapshot.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { indexTree, type TreeIndex, writeChanges } from "./find-changes.ts";
+import { fsPath } from "../base/path-bytes.ts";
+import { indexTree, stampOf, type TreeIndex, type TreeState, writeChanges } from "./find-changes.ts";
 import { mergeDiff } from "./merge-diff.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
 import { makeRoot } from "./tree-root.ts";
 
 const treeOf = (tree: WritableTree) => join(tree.directory, "tree");
 const indexOf = (tree: WritableTree, lowers: number) => join(tree.directory, `index-${lowers}.json`);
+/** What accept() added to an index. */
+const acceptedOf = (tree: WritableTree, lowers: number) => join(tree.directory, `accepted-${lowers}.json`);
+const isFilled = (tree: WritableTree) => existsSync(treeOf(tree));
 
-/** Snapshots by copying: right everywhere, at the price of the whole tree. */
+/** Snapshots by copying: right everywhere, at the price of one whole tree for each container in use. */
 export const copySnapshotter: Snapshotter = {
   name: "copy",
 
   prepare(tree) {
     mkdirSync(tree.directory, { recursive: true, mode: 0o700 });
-    makeRoot(treeOf(tree));
-    for (const lower of tree.lowers) mergeDiff(lower, treeOf(tree));
-    saveIndex(tree, tree.lowers.length);
   },
 
   path: treeOf,
   isMounted: () => false,
-  mount: treeOf,
+
+  mount(tree) {
+    if (!isFilled(tree)) fill(tree);
+    return treeOf(tree);
+  },
+
   unmount: () => {},
 
   freeze(tree, target) {
     if (!copySnapshotter.copyDiff(tree, target)) return false;
-    rmSync(indexOf(tree, tree.lowers.length), { force: true });
+    forgetIndex(tree, tree.lowers.length);
     return true;
   },
 
   // Complete before it has its name, and the next index before that: a kill leaves the old state or the new one.
   copyDiff(tree, target) {
+    if (!isFilled(tree)) return false;
     const unfinished = join(tree.directory, "diff");
     rmSync(unfinished, { recursive: true, force: true });
-    const index = JSON.parse(readFileSync(indexOf(tree, tree.lowers.length), "utf8")) as TreeIndex;
-    if (!writeChanges(treeOf(tree), index, unfinished)) return false;
-    saveIndex(tree, tree.lowers.length + 1);
+    const now = writeChanges(treeOf(tree), readIndex(tree), unfinished);
+    if (now === undefined) return false;
+    forgetIndex(tree, tree.lowers.length + 1);
+    saveIndex(tree, tree.lowers.length + 1, now);
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
     renameSync(unfinished, target);
     return true;
   },
 
-  view: (tree) => [treeOf(tree)],
+  accept(tree, paths) {
+    const accepted = readAccepted(tree);
+    for (const path of paths)
+      accepted[path] = stampOf(lstatSync(fsPath(treeOf(tree) + path), { bigint: true }));
+    writeFileSync(acceptedOf(tree, tree.lowers.length), JSON.stringify(accepted));
+  },
+
+  view: (tree) => (isFilled(tree) ? [treeOf(tree)] : tree.lowers),
 
   remove(tree) {
     rmSync(tree.directory, { recursive: true, force: true });
   },
 };
 
-function saveIndex(tree: WritableTree, lowers: number): void {
-  writeFileSync(indexOf(tree, lowers), JSON.stringify(indexTree(treeOf(tree))));
+/** Makes the copy beside its place, so that one that was killed is none. */
+function fill(tree: WritableTree): void {
+  const filling = join(tree.directory, "filling");
+  rmSync(filling, { recursive: true, force: true });
+  makeRoot(filling);
+  for (const lower of tree.lowers) mergeDiff(lower, filling);
+  forgetIndex(tree, tree.lowers.length);
+  saveIndex(tree, tree.lowers.length, indexTree(filling));
+  renameSync(filling, treeOf(tree));
+}
+
+/** A kernel's tick at 100 Hz, twice: what ctime may lie behind the clock (without multigrain timestamps, Linux 6.13). */
+const CLOCK_STEP = 20;
+
+/** Waits until whatever is written from now on gets another ctime than what the index has seen. */
+function saveIndex(tree: WritableTree, lowers: number, { index, newest }: TreeState): void {
+  writeFileSync(indexOf(tree, lowers), JSON.stringify(index));
+  const age = Date.now() - Number(newest / 1_000_000n);
+  if (age < CLOCK_STEP) Bun.sleepSync(Math.min(CLOCK_STEP, CLOCK_STEP - age));
+}
+
+function readIndex(tree: WritableTree): TreeIndex {
+  const index = JSON.parse(readFileSync(indexOf(tree, tree.lowers.length), "utf8")) as TreeIndex;
+  return Object.assign(index, readAccepted(tree));
+}
+
+function readAccepted(tree: WritableTree): TreeIndex {
+  const file = acceptedOf(tree, tree.lowers.length);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as TreeIndex) : {};
+}
+
+function forgetIndex(tree: WritableTree, lowers: number): void {
+  rmSync(indexOf(tree, lowers), { force: true });
+  rmSync(acceptedOf(tree, lowers), { force: true });
 }

@@ -2,40 +2,64 @@
 import { type BigIntStats, lstatSync, mkdirSync } from "node:fs";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
 import { statExact } from "../archive/diff-stack.ts";
+import { makeOpaque, makeWhiteout } from "../archive/whiteouts.ts";
 import { link } from "../base/libc.ts";
 import { fsPath, readNames } from "../base/path-bytes.ts";
-import { makeOpaque, makeWhiteout } from "./merge-diff.ts";
 
-/** Path below the tree, with a slash before it → stamp(). */
+/** Path below the tree, with a slash before it → stampOf(). */
 export type TreeIndex = Record<string, string>;
 
-/** Changes with whatever can change a file: no program sets ctime. */
-function stamp(stat: BigIntStats): string {
-  return `${stat.ino}:${stat.ctimeNs}:${stat.mtimeNs}:${stat.size}`;
+/**
+ * Changes with whatever can change a file: no program sets ctime, and none chooses an inode's number and time of birth,
+ * which together tell a directory from one that was made in its place (ext4 gives a number away again at once).
+ */
+export function stampOf(stat: BigIntStats): string {
+  const { ino, birthtimeNs, ctimeNs, mtimeNs, size, mode, uid, gid } = stat;
+  return `${ino}.${birthtimeNs}:${ctimeNs}:${mtimeNs}:${size}:${mode}:${uid}:${gid}`;
+}
+
+function inodeOf(stamp: string | undefined): string | undefined {
+  return stamp?.slice(0, stamp.indexOf(":"));
+}
+
+/** What a search found. */
+export interface TreeState {
+  /** How everything in the tree looked. */
+  index: TreeIndex;
+  /** Latest ctime, in nanoseconds since 1970. */
+  newest: bigint;
 }
 
 /** How everything in a tree looks now. */
-export function indexTree(tree: string): TreeIndex {
-  const index: TreeIndex = {};
+export function indexTree(tree: string): TreeState {
+  const state: TreeState = { index: {}, newest: 0n };
   const visit = (path: string) => {
     for (const name of readNames(tree + path)) {
       const child = `${path}/${name}`;
       const stat = lstatSync(fsPath(tree + child), { bigint: true });
-      index[child] = stamp(stat);
+      note(state, child, stat);
       if (stat.isDirectory()) visit(child);
     }
   };
   visit("");
-  return index;
+  return state;
+}
+
+/** Returns the stamp. */
+function note(state: TreeState, path: string, stat: BigIntStats): string {
+  const stamp = stampOf(stat);
+  state.index[path] = stamp;
+  if (stat.ctimeNs > state.newest) state.newest = stat.ctimeNs;
+  return stamp;
 }
 
 /** State of one search for changes. */
 interface Search {
   tree: string;
   target: string;
-  index: TreeIndex;
-  seen: Set<string>;
-  /** Directories that are the index's still, as are all above them. */
+  before: TreeIndex;
+  now: TreeState;
+  /** Directories that are those of the index still, as are all above them. */
   kept: Set<string>;
   /** First path in `target` of each inode that has several names. */
   linked: Map<bigint, string>;
@@ -43,13 +67,16 @@ interface Search {
   made: string[];
 }
 
-/** Writes what changed into `target`, which does not exist; false, and no target, when nothing did. */
-export function writeChanges(tree: string, index: TreeIndex, target: string): boolean {
+/**
+ * Writes what changed into `target`, which does not exist, in one walk; returns how the tree looks now. Nothing changed,
+ * and no target is made: undefined.
+ */
+export function writeChanges(tree: string, before: TreeIndex, target: string): TreeState | undefined {
   const search: Search = {
     tree,
     target,
-    index,
-    seen: new Set(),
+    before,
+    now: { index: {}, newest: 0n },
     kept: new Set([""]),
     linked: new Map(),
     made: [],
@@ -57,11 +84,7 @@ export function writeChanges(tree: string, index: TreeIndex, target: string): bo
   writeNew(search, "", false);
   writeDeleted(search);
   for (const path of search.made.reverse()) copyMetadata(tree + path, target + path);
-  return search.made.length > 0;
-}
-
-function inodeOf(stamped: string | undefined): string | undefined {
-  return stamped?.slice(0, stamped.indexOf(":"));
+  return search.made.length > 0 ? search.now : undefined;
 }
 
 /** `fresh`: the directory is not the one of the index, so all below it is new. */
@@ -69,15 +92,16 @@ function writeNew(search: Search, path: string, fresh: boolean): void {
   for (const name of readNames(search.tree + path)) {
     const child = `${path}/${name}`;
     const stat = lstatSync(fsPath(search.tree + child), { bigint: true });
-    search.seen.add(child);
+    // Before anything is copied: what changes meanwhile is found the next time.
+    const stamp = note(search.now, child, stat);
     if (stat.isSocket()) continue;
-    const known = fresh ? undefined : search.index[child];
+    const known = fresh ? undefined : search.before[child];
     if (!stat.isDirectory()) {
-      if (known !== stamp(stat)) writeLeaf(search, child, stat);
+      if (known !== stamp) writeLeaf(search, child, stat);
       continue;
     }
-    if (known !== stamp(stat)) makeDirectory(search, child);
-    const isOther = inodeOf(known) !== String(stat.ino);
+    if (known !== stamp) makeDirectory(search, child);
+    const isOther = inodeOf(known) !== inodeOf(stamp);
     if (known !== undefined && isOther) makeOpaque(search.target + child);
     if (!isOther) search.kept.add(child);
     writeNew(search, child, isOther);
@@ -104,14 +128,11 @@ function makeDirectory(search: Search, path: string): void {
   search.made.push(path);
 }
 
-/**
- * A whiteout for each path of the index that is gone, but not for what lay below it, nor in a new directory that has the
- * inode of an old one: overlayfs lists a whiteout in a directory that it need not merge.
- */
+/** A whiteout for each path of the index that is gone, but not for what lay below it. */
 function writeDeleted(search: Search): void {
-  for (const path of Object.keys(search.index)) {
+  for (const path of Object.keys(search.before)) {
     const parent = parentOf(path);
-    if (search.seen.has(path) || !search.kept.has(parent)) continue;
+    if (path in search.now.index || !search.kept.has(parent)) continue;
     makeDirectory(search, parent);
     makeWhiteout(search.target + path);
   }

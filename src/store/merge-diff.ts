@@ -3,21 +3,9 @@ import { type BigIntStats, lstatSync, mkdirSync, rmSync } from "node:fs";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
 import { statExact } from "../archive/diff-stack.ts";
 import { isOpaque, isWhiteout } from "../archive/whiteouts.ts";
-import { isPortableXattr, OPAQUE_XATTR } from "../archive/xattr-policy.ts";
-import { link, listXattrs, mknod, removeXattr, setXattr } from "../base/libc.ts";
+import { isPortableXattr } from "../archive/xattr-policy.ts";
+import { link, listXattrs, removeXattr } from "../base/libc.ts";
 import { fsPath, readNames } from "../base/path-bytes.ts";
-
-const S_IFCHR = 0o020000;
-
-/** Makes a whiteout (mknod of 0:0 needs no privilege since Linux 5.8). */
-export function makeWhiteout(path: string): void {
-  mknod(path, S_IFCHR, 0);
-}
-
-/** Makes a directory of a snapshot hide the one below it. */
-export function makeOpaque(path: string): void {
-  setXattr(path, OPAQUE_XATTR, Buffer.from("y"));
-}
 
 function removeAny(path: string): void {
   rmSync(fsPath(path), { recursive: true, force: true });
@@ -56,7 +44,7 @@ function removeXattrs(from: string, to: string): void {
 
 function replaceLeaf(from: string, to: string, stat: BigIntStats, linked: Map<bigint, string>): void {
   removeAny(to);
-  if (isWhiteout(stat)) return;
+  if (isWhiteout(stat, from)) return;
   const twin = stat.nlink > 1n ? linked.get(stat.ino) : undefined;
   if (twin !== undefined) link(twin, to);
   else copyNode(from, to);

@@ -75,6 +75,9 @@ export const overlay: Snapshotter = {
     return true;
   },
 
+  // What stands in somebody's place is mounted over it: nothing here is touched.
+  accept: () => {},
+
   view(tree) {
     finishFreeze(tree);
     return [...tree.lowers, upper(tree)];

@@ -32,6 +32,11 @@ export interface Snapshotter {
    * was anything. The tree must not be mounted; the caller adds `target` to the lowers before it is mounted again.
    */
   freeze(tree: WritableTree, target: string): boolean;
+  /**
+   * Has the next freeze take paths of a mounted tree (`/etc/hosts`) for unchanged as they are now: somebody put back
+   * what was there before, of which a directory's times tell all the same.
+   */
+  accept(tree: WritableTree, paths: readonly string[]): void;
   /** Like freeze(), for a tree that stays in use: copies what was written, the tree keeps its own. */
   copyDiff(tree: WritableTree, target: string): boolean;
   /**

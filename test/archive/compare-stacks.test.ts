@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import { compareStacks } from "../../src/archive/compare-stacks.ts";
 import { setXattr } from "../../src/base/libc.ts";
 import { fsPath } from "../../src/base/path-bytes.ts";
-import { makeOpaque, makeWhiteout, mergeDiff } from "../../src/store/merge-diff.ts";
+import { makeOpaque, makeWhiteout } from "../../src/archive/whiteouts.ts";
 
 const work = mkdtempSync("/var/tmp/cooper-compare-");
 afterAll(() => rmSync(work, { recursive: true, force: true }));

@@ -119,8 +119,7 @@ export const cases: SnapshotCase[] = [
   {
     name: "a directory deleted and made again",
     lower: usual,
-    // ext4 gives the new directory the inode of the old one at once, and then the copy driver takes it for that.
-    packsDifferently: "whiteouts of what is missing stand for the opaque directory",
+    // ext4 gives the new directory the inode of the old one at once.
     steps: [
       (r) => {
         remove(`${r}/d`);
