@@ -9,8 +9,8 @@ import { exportImage } from "../build/export-image.ts";
 import { openContextSource } from "../build/open-context.ts";
 import { findIgnoreFile, readDockerfiles } from "../build/read-dockerfile.ts";
 import { normaliseName } from "../oci/reference.ts";
-import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
+import { mountNamespaceFor } from "./container-access.ts";
 import { createManifest } from "./manifests.ts";
 import { selfCommand } from "./namespace.ts";
 import { registrySettings } from "./registry-options.ts";
@@ -20,7 +20,7 @@ import { filesOf } from "./store.ts";
 export async function build(store: Store, options: BuildOptions): Promise<BuildResult> {
   const request = await buildRequest(store, options);
   // All mounts of a build live in a namespace of its own: however it ends, the host keeps none.
-  privateMountNamespace();
+  mountNamespaceFor(store.driver);
   const isolation = options.run?.isolation;
   const { id, digest } = await buildImage(filesOf(store), request, () =>
     selectSandbox({

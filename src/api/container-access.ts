@@ -10,9 +10,10 @@ import {
   treeOf,
   type WorkingContainer,
 } from "../container/working-container.ts";
-import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
+import { privateMountNamespace, tryPrivateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { removeNotedMountPoints } from "../sandbox/mountpoint-notes.ts";
 import { lockFile } from "../store/locks.ts";
+import type { DriverName, StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";
 
 /** Takes the container's lock and reads its state behind it. */
@@ -29,6 +30,12 @@ export async function withLock<T>(
   return await action(findContainer(files, id));
 }
 
+/** A namespace for the mounts to come, which a driver that mounts cannot do without. */
+export function mountNamespaceFor(driver: DriverName): void {
+  if (driver === "overlay") privateMountNamespace();
+  else tryPrivateMountNamespace();
+}
+
 /** Runs `action` on the container's mounted root, and unmounts it again unless its user has it mounted. */
 export async function withRoot<T>(
   store: Store,
@@ -36,7 +43,7 @@ export async function withRoot<T>(
   action: (root: string) => Promise<T>,
 ): Promise<T> {
   requireReach(store.runRoot, container);
-  privateMountNamespace();
+  mountNamespaceFor(container.driver);
   const tree = treeOf(filesOf(store), container);
   const wasMounted = snapshotter(container).isMounted(tree);
   const root = snapshotter(container).mount(tree);
@@ -49,8 +56,13 @@ export async function withRoot<T>(
 
 /** Takes out of a container what a run that was killed could not. */
 export async function tidied(store: Store, container: WorkingContainer): Promise<WorkingContainer> {
-  const notes = mountPointNotes(container);
-  if (existsSync(notes))
-    await withRoot(store, container, async (root) => removeNotedMountPoints(notes, root));
+  if (existsSync(mountPointNotes(container)))
+    await withRoot(store, container, async (root) => tidy(filesOf(store), container, root));
   return container;
+}
+
+/** The same with the container's root mounted. */
+export function tidy(files: StoreFiles, container: WorkingContainer, root: string): void {
+  const restored = removeNotedMountPoints(mountPointNotes(container), root);
+  snapshotter(container).accept(treeOf(files, container), restored);
 }

@@ -3,10 +3,11 @@ import type { RunOptions, Store } from "../api-types.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
 import type { RunSettings } from "../container/run-settings.ts";
-import type { WorkingContainer } from "../container/working-container.ts";
+import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { withRoot } from "./container-access.ts";
 import { selfCommand } from "./namespace.ts";
+import { filesOf } from "./store.ts";
 
 /** Runs a command as Container.run() says; its caller holds the lock. */
 export function runInContainer(
@@ -65,6 +66,7 @@ function runFound(
       ...(onStdout === undefined ? {} : { onStdout }),
       ...(onStderr === undefined ? {} : { onStderr }),
       ...(signal === undefined ? {} : { signal }),
+      onRestored: (paths) => snapshotter(container).accept(treeOf(filesOf(store), container), paths),
     });
   });
 }

@@ -17,7 +17,6 @@ import {
   containerOf,
   createContainer,
   findContainer,
-  mountPointNotes,
   removeContainerFiles,
   saveContainer,
   snapshotter,
@@ -28,11 +27,10 @@ import { obtainImage } from "../image/obtain-image.ts";
 import { applyConfigEdits, newImageConfig } from "../oci/config.ts";
 import type { ConfigEdits } from "../oci/config-edits.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
-import { removeNotedMountPoints } from "../sandbox/mountpoint-notes.ts";
 import { candidateNamesOrNone, readConfig, readManifest } from "../store/images.ts";
 import { allContainers, freeName, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
-import { tidied, withLock } from "./container-access.ts";
+import { tidied, tidy, withLock } from "./container-access.ts";
 import { registrySettings } from "./registry-options.ts";
 import { ownerOf } from "../sandbox/owner.ts";
 import { filesOf } from "./store.ts";
@@ -222,7 +220,7 @@ function handle(store: Store, id: string, name: string): Container {
 function mountTidied(store: Store, container: WorkingContainer): string {
   const files = filesOf(store);
   const path = mountForUser(files, store.runRoot, container);
-  removeNotedMountPoints(mountPointNotes(container), snapshotter(container).path(treeOf(files, container)));
+  tidy(files, container, snapshotter(container).path(treeOf(files, container)));
   return path;
 }
 

@@ -12,5 +12,6 @@ export type { Diagnosis };
  * is; nothing is changed. Takes a tenth of a second or so. Error: `usage` for an unknown storage driver.
  */
 export function doctor(options: StoreOptions = {}): Diagnosis {
-  return diagnose(thisHost({ ...storePaths(options), driver: driverFor(options) }));
+  const paths = storePaths(options);
+  return diagnose(thisHost({ ...paths, driver: driverFor({ ...options, root: paths.root }) }));
 }

@@ -1,11 +1,13 @@
 /** How an ordinary user's process becomes root of a user namespace, and the one in which a container is mounted. */
 import { findKeeper } from "../container/mounting.ts";
 import { CooperError } from "../base/errors.ts";
+import { haveOneId } from "../base/process-ids.ts";
 import {
   enterUserNamespace as enter,
   finishEntering,
   namespaceState,
   unshareAndExecute,
+  userNamespaceObstacle,
 } from "../sandbox/user-namespace.ts";
 import { findContainer } from "../container/working-container.ts";
 import { keepsOwnersInNotes } from "../store/owner-notes.ts";
@@ -14,14 +16,19 @@ import { storePaths } from "./store.ts";
 
 /**
  * Makes this process root in a user namespace of its own when it is not root already, by executing the program again
- * there (this call then never returns); does nothing where the process is privileged. Call it first in a program that
- * an ordinary user runs. With `container`, joins the namespace in which that container is mounted, if it is.
+ * there (this call then never returns); does nothing where the process is privileged. Where user namespaces are refused
+ * the process stays what it is, and everything works but running commands. Call it first in a program that an ordinary
+ * user runs. With `container`, joins the namespace in which that container is mounted, if it is.
  */
 export function enterUserNamespace(
   options: { root?: string; runRoot?: string; container?: string } = {},
 ): void {
   finishEntering();
   if (namespaceState().kind !== "unprivileged") return;
+  if (userNamespaceObstacle() !== undefined) {
+    haveOneId();
+    return;
+  }
   const keeperPid = options.container === undefined ? undefined : keeperOf(options.container, options);
   const [execPath, ...rest] = selfCommand();
   const self = {

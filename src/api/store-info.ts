@@ -5,7 +5,7 @@ import type { Store, StoreInfo } from "../api-types.ts";
 import { loadContainersConf } from "../sandbox/containers-conf.ts";
 import { defaultNetwork } from "../sandbox/network.ts";
 import { listRuntimes } from "../sandbox/select-sandbox.ts";
-import { TIER_SUMMARIES } from "../sandbox/tier.ts";
+import { type Tier, TIER_SUMMARIES } from "../sandbox/tier.ts";
 import { expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
 import { counts } from "../store/records.ts";
 import { filesOf } from "./store.ts";
@@ -17,13 +17,15 @@ export const VERSION: string = packageJson.version;
 /** Facts about the store and the host. */
 export async function storeInfo(store: Store): Promise<StoreInfo> {
   const state = namespaceState();
-  const runtimes = listRuntimes().map(({ isolation, program }) => ({ name: isolation, program }));
+  const { tier, tierSummary } = tierFacts();
+  const runtimes = listRuntimes(tier).map(({ isolation, program }) => ({ name: isolation, program }));
   return {
     root: store.root,
     runRoot: store.runRoot,
     driver: store.driver,
     rootless: state.kind !== "root",
-    ...tierFacts(),
+    tier,
+    tierSummary,
     network: loadContainersConf().network ?? defaultNetwork(),
     isolation: runtimes[0]?.name,
     runtimes,
@@ -37,7 +39,7 @@ export async function storeInfo(store: Store): Promise<StoreInfo> {
   };
 }
 
-function tierFacts(): Pick<StoreInfo, "tier" | "tierSummary"> {
+function tierFacts(): { tier: Tier; tierSummary: string } {
   const { tier, why } = expectedTier();
   return { tier, tierSummary: `${TIER_SUMMARIES[tier]}${why === undefined ? "" : ` (${why})`}` };
 }

@@ -3,7 +3,9 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import type { Store, StoreOptions } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
-import { namespaceState } from "../sandbox/user-namespace.ts";
+import { hasOneId } from "../base/process-ids.ts";
+import { existingParent, fileSystemOf } from "../base/file-system.ts";
+import { expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
 import { agreeOnOwners } from "../store/owner-notes.ts";
 import { type DriverName, openStoreFiles, type StoreFiles } from "../store/store.ts";
 
@@ -36,15 +38,18 @@ function absolute(path: string): string {
 /** Opens a store, making it where there is none. Nothing is read beyond what opening needs. */
 export async function openStore(options: StoreOptions = {}): Promise<Store> {
   const { root, runRoot } = storePaths(options);
-  const driver = driverFor(options);
+  const asked = askedDriver(options);
   const files = openStoreFiles(root);
 
   // Unprivileged processes only look at records.
-  if (namespaceState().kind !== "unprivileged") agreeOnOwners(files);
+  if (namespaceState().kind !== "unprivileged" || hasOneId()) agreeOnOwners(files);
   const store: OpenStore = {
     root,
     runRoot,
-    driver,
+    // Looked up when a tree is to be made: most commands make none.
+    get driver() {
+      return asked ?? ownDriver(root);
+    },
     files,
     [Symbol.asyncDispose]: async () => files[Symbol.dispose](),
   };
@@ -59,14 +64,28 @@ export function leaveStore(store: Store): void {
   filesOf(store).endSession();
 }
 
-/** The driver that was asked for, by an option or the environment. Error: `usage` for a name that means none. */
-export function driverFor(options: Pick<StoreOptions, "driver">): DriverName {
-  return options.driver ?? driverOf(process.env.COOPER_STORAGE_DRIVER ?? process.env.STORAGE_DRIVER);
+/**
+ * The driver that was asked for, by an option or the environment, else the one for this host and the store at `root`.
+ * Error: `usage` for a name that means none.
+ */
+export function driverFor(options: Pick<StoreOptions, "driver"> & { root: string }): DriverName {
+  return askedDriver(options) ?? ownDriver(options.root);
+}
+
+function askedDriver({ driver }: Pick<StoreOptions, "driver">): DriverName | undefined {
+  return driver ?? driverOf(process.env.COOPER_STORAGE_DRIVER || process.env.STORAGE_DRIVER);
+}
+
+/** By what is known without trying: the tier, and that no overlay's changes are kept on an overlay. */
+function ownDriver(root: string): DriverName {
+  const mounts = expectedTier().tier < 3 && fileSystemOf(existingParent(root)) !== "overlay";
+  return mounts ? "overlay" : "copy";
 }
 
 /** The snapshotter behind a driver's name, Buildah's `vfs` included. */
-function driverOf(name: string | undefined): DriverName {
-  if (name === undefined || name === "" || name === "overlay") return "overlay";
+function driverOf(name: string | undefined): DriverName | undefined {
+  if (name === undefined || name === "") return undefined;
+  if (name === "overlay" || name === "overlay2") return "overlay";
   if (name === "copy" || name === "vfs") return "copy";
   throw new CooperError("usage", `There is no storage driver "${name}"`, { hint: "overlay and copy are" });
 }

@@ -453,6 +453,13 @@ export function prctl(option: number, a = 0, b = 0, c = 0, d = 0): number {
   return invoke("prctl", [i32, u64, u64, u64, u64], [option, a, b, c, d]);
 }
 
+/** Takes note of the ends of all children that have ended (waitpid(2), WNOHANG), whoever started them. */
+export function reapChildren(): void {
+  const WNOHANG = 1;
+  const waitpid = bind("waitpid", [i32, i64, i32], i32);
+  while (Number(waitpid(-1, 0n, WNOHANG)) > 0);
+}
+
 /** Loads a classic BPF program as this process's seccomp filter (seccomp(2), SECCOMP_SET_MODE_FILTER). */
 export function loadSeccompFilter(program: Uint8Array): void {
   const PR_SET_SECCOMP = 22;

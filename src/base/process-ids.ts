@@ -12,6 +12,11 @@ export function hasOneId(): boolean {
   return known;
 }
 
+/** For a user who cannot become root anywhere: from now on this process is one that has one id. */
+export function haveOneId(): void {
+  known = true;
+}
+
 /** Whether a uid_map has one id in all. */
 export function isSingle(map: string): boolean {
   const lines = map.split("\n").filter((line) => line.trim() !== "");

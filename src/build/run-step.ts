@@ -43,6 +43,7 @@ export async function executeRun(
     const { exitCode } = await build.sandbox().run(spec, {
       onStdout: (data) => stdout.add(data),
       onStderr: (data) => stderr.add(data),
+      onRestored: (paths) => snapshotter(container).accept(treeOf(store, container), paths),
       signal: build.signal,
     });
     stdout.end();

@@ -38,6 +38,11 @@ export function ownCapabilities(set: "CapEff" | "CapBnd"): bigint {
   return BigInt(`0x${match?.[1] ?? "0"}`);
 }
 
+/** Whether this process may use a capability. */
+export function holds(name: string): boolean {
+  return (ownCapabilities("CapEff") & capabilityMask([name])) !== 0n;
+}
+
 /** What a command gets unless asked otherwise: Docker's fourteen, or `configured`, minus what this host withholds. */
 export function defaultCapabilities(configured: readonly string[] = DOCKER_DEFAULT): string[] {
   return withinHost(configured);

@@ -73,7 +73,12 @@ async function start(
     },
     io,
   );
-  const report = readFileSync(init.report, "utf8");
+  return resultOf(init.report, file, exitCode);
+}
+
+/** What became of a command, by the report of its first process, which was given `file`. */
+export function resultOf(reportFile: string, file: string, exitCode: number): RunResult {
+  const report = readFileSync(reportFile, "utf8");
   if (report === "") {
     // The first process takes its instructions away: if they are there, it never was.
     if (existsSync(file)) throw notStarted(exitCode);

@@ -19,17 +19,21 @@ export interface Launch {
  * killed, with it the first process of the PID namespace, and with that the kernel kills every other. Returns the exit
  * status as a shell has it, after all of them have ended. Errors: `unsupported` without util-linux, `cancelled`.
  */
-export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io: RunIo): Promise<number> {
+export function launch({ argv, env, unshare = [], enter = [] }: Launch, io: RunIo): Promise<number> {
+  return runToEnd([...wrapper(enter), ...unshare, "--", ...argv], env, io, killNamespace);
+}
+
+/** Runs a program; `end` ends it and everything below it, when the caller asks for that. Error: `cancelled`. */
+export async function runToEnd(
+  argv: string[],
+  env: Record<string, string>,
+  io: RunIo,
+  end: (pid: number) => Promise<void>,
+): Promise<number> {
   io.signal?.throwIfAborted();
   const { stdin, stdout, stderr } = stdioOf(io);
-  const child = Bun.spawn([...wrapper(enter), ...unshare, "--", ...argv], {
-    env,
-    cwd: "/",
-    stdin,
-    stdout,
-    stderr,
-  });
-  const onAbort = () => void killNamespace(child.pid);
+  const child = Bun.spawn(argv, { env, cwd: "/", stdin, stdout, stderr });
+  const onAbort = () => void end(child.pid);
   io.signal?.addEventListener("abort", onAbort, { once: true });
   if (io.signal?.aborted) onAbort();
   try {
@@ -37,7 +41,7 @@ export async function launch({ argv, env, unshare = [], enter = [] }: Launch, io
   } finally {
     io.signal?.removeEventListener("abort", onAbort);
     if (child.exitCode === null && child.signalCode === null) {
-      await killNamespace(child.pid);
+      await end(child.pid);
       await child.exited;
     }
   }

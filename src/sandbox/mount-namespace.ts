@@ -4,6 +4,7 @@ import { CLONE, MS, mount, unshare } from "../base/libc.ts";
 import { namespaceState } from "./user-namespace.ts";
 
 let entered = false;
+let allowed: boolean | undefined;
 
 /**
  * Gives this process (its main thread, and the threads and children made from now on) a mount namespace that follows
@@ -23,6 +24,19 @@ export function privateMountNamespace(): void {
   entered = true;
 }
 
+/** The same where it can be had; whether it could. What mounts nothing does without. */
+export function tryPrivateMountNamespace(): boolean {
+  if (allowed === undefined) {
+    try {
+      privateMountNamespace();
+      allowed = true;
+    } catch {
+      allowed = false;
+    }
+  }
+  return allowed;
+}
+
 function makePrivate(): void {
   try {
     unshare(CLONE.NEWNS);
@@ -30,7 +44,7 @@ function makePrivate(): void {
   } catch (error) {
     throw new CooperError("denied", "Cannot make a private mount namespace: this host refuses mounts", {
       cause: error,
-      hint: "In an outer container, give it CAP_SYS_ADMIN and a seccomp profile that allows mount and unshare",
+      hint: "Use --storage-driver copy, which mounts nothing; or give the outer container CAP_SYS_ADMIN and a seccomp profile that allows mount and unshare",
     });
   }
 }

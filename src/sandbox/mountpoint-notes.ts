@@ -4,16 +4,19 @@
  * the next time.
  */
 import { appendFileSync, readFileSync, rmSync } from "node:fs";
-import { resolveInRoot } from "../archive/rooted-path.ts";
+import { dirname, join, relative } from "node:path";
+import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
 import { errnoOf } from "../base/errors.ts";
 import { type MadeMountPoints, removeMountPoints } from "./mountpoints.ts";
+import { restoreOriginal } from "./stand-ins.ts";
 
 type Line =
   | { making: string; kind: "directory" | "file" }
   | { made: string; inode: string }
-  | { parent: string; before: string; after: string };
+  | { parent: string; before: string; after: string }
+  | { moving: string; aside: string };
 
-/** Writes down the progress of prepareMountPoints(). */
+/** Writes down the progress of prepareMountPoints(), and what gave way to stand-ins. */
 export class MountPointNotes {
   readonly #file: string;
   readonly #root: string;
@@ -35,6 +38,11 @@ export class MountPointNotes {
     this.#write({ parent: this.#relative(path), before: String(times.before), after: String(times.after) });
   }
 
+  moving(path: string, aside: string): void {
+    // The directory of a container may be moved as a whole, with what waits beside its root.
+    this.#write({ moving: this.#relative(path), aside: relative(dirname(this.#root), aside) });
+  }
+
   /** There is nothing to be removed any more. */
   close(): void {
     rmSync(this.#file, { force: true });
@@ -49,8 +57,11 @@ export class MountPointNotes {
   }
 }
 
-/** Removes from a root what a killed run made there and left as it was, and then the notes. */
-export function removeNotedMountPoints(file: string, root: string): void {
+/**
+ * Removes from a root what a killed run made there and left as it was, puts back what gave way to it, and removes the
+ * notes. Returns the paths (`/etc/hosts`) of what was put back.
+ */
+export function removeNotedMountPoints(file: string, root: string): string[] {
   const lines = readLines(file);
   const top = resolveInRoot(root, "/");
   const at = (path: string) => (top === "/" ? path : `${top}${path}`) || "/";
@@ -61,11 +72,20 @@ export function removeNotedMountPoints(file: string, root: string): void {
     if ("parent" in line)
       found.parents.set(at(line.parent), { before: BigInt(line.before), after: BigInt(line.after) });
   }
+  const restored: string[] = [];
+  const asides = new Set<string>();
+  for (const line of lines.toReversed()) {
+    if (!("moving" in line)) continue;
+    if (restoreOriginal(at(line.moving), join(dirname(top), line.aside))) restored.push(line.moving);
+    asides.add(dirname(join(dirname(top), line.aside)));
+  }
+  for (const directory of asides) rmSync(directory, { recursive: true, force: true });
   for (const line of lines)
     if ("making" in line)
       found.made.push({ path: at(line.making), kind: line.kind, inode: inodes.get(line.making) });
   removeMountPoints(found);
   rmSync(file, { force: true });
+  return restored.filter((path) => lstatOrNothing(at(path)) !== undefined);
 }
 
 /** Whole lines only: the last one may have been cut off. */

@@ -1,6 +1,7 @@
 /** What every isolation needs before a command starts: files, mount points, limits and the seccomp filter. */
 import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { resolveInRoot } from "../archive/rooted-path.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { loadContainersConf } from "./containers-conf.ts";
 import { MountPointNotes } from "./mountpoint-notes.ts";
@@ -30,6 +31,8 @@ export interface PreparedRun {
   files: { source: string; target: string }[];
   rlimits: Rlimit[];
   seccomp?: SeccompFilter;
+  /** Directories of the root, as `/etc`, in which mount points were made that will be taken away again. */
+  madeIn: Set<string>;
   /** Takes everything away again; call it once the command has ended. */
   close(): void;
 }
@@ -54,7 +57,17 @@ export async function prepareRun(
       notes?.close();
       removeRunDirectory(directory);
     };
-    return { directory, userNamespace, files, rlimits, close, ...(seccomp === undefined ? {} : { seccomp }) };
+    const top = resolveInRoot(rootfs, "/");
+    const madeIn = new Set([...made.parents.keys()].map((path) => path.slice(top.length)));
+    return {
+      directory,
+      userNamespace,
+      files,
+      rlimits,
+      madeIn,
+      close,
+      ...(seccomp === undefined ? {} : { seccomp }),
+    };
   } catch (error) {
     removeRunDirectory(directory);
     throw error;

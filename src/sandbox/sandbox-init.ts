@@ -4,6 +4,7 @@ import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
 import {
   becomeUser,
   capset,
+  chroot,
   execve,
   loadSeccompFilter,
   prctl,
@@ -12,14 +13,18 @@ import {
   setrlimit,
 } from "../base/libc.ts";
 import { hasOneId } from "../base/process-ids.ts";
-import { CAPABILITY_NAMES, capabilityMask } from "./capabilities.ts";
+import { signalNumber } from "../base/process.ts";
+import { CAPABILITY_NAMES, capabilitiesOf, capabilityMask, ownCapabilities } from "./capabilities.ts";
+import { type Supervision, supervise } from "./plain-supervisor.ts";
 import { RLIMIT_NUMBERS, type Rlimit } from "./rlimits.ts";
 import { enterRoot, maskPaths, mountAll, populateDev, type SandboxMount } from "./sandbox-mounts.ts";
 import type { RunSpec } from "./types.ts";
 
-/** What chroot.ts hands over. */
+/** What chroot.ts hands over, and plain-chroot.ts. */
 export interface InitSpec {
   run: RunSpec;
+  /** There are no namespaces of its own: everything is in place, and the root is changed by chroot(2). */
+  plain?: boolean;
   mounts: SandboxMount[];
   rlimits: Rlimit[];
   userNamespace: boolean;
@@ -32,14 +37,20 @@ export interface InitSpec {
 
 /**
  * Body of the hidden command `__sandbox-init FILE`. Must be the first process of new PID, mount, UTS and IPC namespaces
- * with its own /proc. Becomes the command; on failure says why on stderr and in the report, and exits.
+ * with its own /proc, unless it is told that there are none. Becomes the command; on failure says why on stderr and in
+ * the report, and exits. Or supervises such a process (plain-supervisor.ts), and returns its status.
  */
-export function runSandboxInit(specFile: string): never {
-  const init = JSON.parse(readFileSync(specFile, "utf8")) as InitSpec;
+export async function runSandboxInit(specFile: string): Promise<number> {
+  const spec = JSON.parse(readFileSync(specFile, "utf8")) as InitSpec | { supervise: Supervision };
   unlinkSync(specFile);
+  return "supervise" in spec ? supervise(spec.supervise) : runInit(spec);
+}
+
+function runInit(init: InitSpec): never {
   const report = openSync(init.report, "a");
   try {
-    become(init);
+    if (init.plain === true) becomePlain(init);
+    else become(init);
   } catch (error) {
     const status = error instanceof CooperError ? (error.exitCode ?? 125) : 125;
     writeSync(report, JSON.stringify({ status, message: messageOf(error) }));
@@ -67,6 +78,26 @@ function become({ run, mounts, rlimits, userNamespace, networkNamespace, seccomp
   dropPrivileges(run, last, seccompProgram === undefined ? undefined : Buffer.from(seccompProgram, "base64"));
   return execute(run);
 }
+
+/** The same in the namespaces that there are. */
+function becomePlain({ run, rlimits, seccompProgram }: InitSpec): never {
+  const last = Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"));
+  const held = capabilitiesOf(ownCapabilities("CapEff"));
+  hasOneId(); // It reads /proc, and remembers.
+  const capabilities = run.capabilities.filter((name) => held.includes(name));
+  chroot(run.rootfs);
+  process.chdir("/");
+  for (const { name, soft, hard } of rlimits) setrlimit(RLIMIT_NUMBERS[name]!, limit(soft), limit(hard));
+  enterDirectory(run.cwd);
+  process.umask(0o022);
+  const filter = seccompProgram === undefined ? undefined : Buffer.from(seccompProgram, "base64");
+  dropPrivileges({ ...run, capabilities }, last, filter);
+  // Changing the user forgets it.
+  prctl(PR_SET_PDEATHSIG, signalNumber("SIGKILL"));
+  return execute(run);
+}
+
+const PR_SET_PDEATHSIG = 1;
 
 const limit = (value: number): bigint => (value === -1 ? 0xffffffffffffffffn : BigInt(value));
 

@@ -111,8 +111,8 @@ function mountsBelow(target: string): { path: string; options: string[] }[] {
   return [...found].map(([path, options]) => ({ path, options }));
 }
 
-const NODES = ["null", "zero", "full", "random", "urandom", "tty"];
-const NODE_NUMBERS: Record<string, [number, number]> = {
+/** Major and minor numbers of the nodes that every container has. */
+export const DEVICE_NUMBERS: Record<string, [number, number]> = {
   null: [1, 3],
   zero: [1, 5],
   full: [1, 7],
@@ -120,7 +120,8 @@ const NODE_NUMBERS: Record<string, [number, number]> = {
   urandom: [1, 9],
   tty: [5, 0],
 };
-const LINKS: [name: string, target: string][] = [
+/** Links that every container has in /dev. */
+export const DEVICE_LINKS: [name: string, target: string][] = [
   ["fd", "/proc/self/fd"],
   ["stdin", "/proc/self/fd/0"],
   ["stdout", "/proc/self/fd/1"],
@@ -135,11 +136,11 @@ export function populateDev(
   options: { bindNodes: boolean; terminal?: string },
 ): void {
   const dev = resolveInRoot(root, "/dev");
-  for (const name of NODES)
-    makeNode(`/dev/${name}`, `${dev}/${name}`, options.bindNodes ? undefined : NODE_NUMBERS[name]);
+  for (const [name, numbers] of Object.entries(DEVICE_NUMBERS))
+    makeNode(`/dev/${name}`, `${dev}/${name}`, options.bindNodes ? undefined : numbers);
   for (const path of devices) bind(path, resolveInRoot(root, path), MS.BIND);
   if (options.terminal !== undefined) bind(options.terminal, `${dev}/console`, MS.BIND);
-  for (const [name, target] of LINKS)
+  for (const [name, target] of DEVICE_LINKS)
     if (lstatOrNothing(`${dev}/${name}`) === undefined) symlinkSync(target, `${dev}/${name}`);
 }
 

@@ -4,8 +4,12 @@ import { basename } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { findProgram } from "../base/process.ts";
 import { chrootSandbox } from "./chroot.ts";
+import { plainChrootSandbox } from "./plain-chroot.ts";
+import { tryPrivateMountNamespace } from "./mount-namespace.ts";
+import { namespaceState, userNamespaceObstacle } from "./user-namespace.ts";
 import { loadContainersConf } from "./containers-conf.ts";
 import { ociSandbox } from "./oci-runtime.ts";
+import type { Tier } from "./tier.ts";
 import type { Isolation, Sandbox } from "./types.ts";
 
 export interface SandboxOptions {
@@ -21,12 +25,17 @@ export interface SandboxOptions {
 
 type RuntimeName = "crun" | "runc";
 
-/** The sandbox for an isolation. Errors: `usage` for an unknown name, `unsupported` when the runtime is not there. */
+/**
+ * The sandbox for an isolation. Errors: `usage` for an unknown name, `unsupported` when the runtime is not there or this
+ * host refuses what it takes.
+ */
 export function selectSandbox(options: SandboxOptions): Sandbox {
+  requireRoot();
   const { isolation = "default", runtimeDir, selfCommand } = options;
-  const chroot = () => chrootSandbox({ runtimeDir, selfCommand });
+  const chroot = () =>
+    (tryPrivateMountNamespace() ? chrootSandbox : plainChrootSandbox)({ runtimeDir, selfCommand });
   const oci = (found: { name: RuntimeName; program: string }) =>
-    ociSandbox({ isolation: found.name, program: found.program, runtimeDir });
+    requireMounts(found.name) ?? ociSandbox({ isolation: found.name, program: found.program, runtimeDir });
   switch (isolation) {
     case "chroot":
       return chroot();
@@ -38,6 +47,7 @@ export function selectSandbox(options: SandboxOptions): Sandbox {
       return oci(chosenRuntime(options.runtime) ?? missing("neither crun nor runc is installed"));
     case "default":
     case "": {
+      if (!tryPrivateMountNamespace()) return chroot();
       const found = chosenRuntime(options.runtime);
       return found === undefined ? chroot() : oci(found);
     }
@@ -46,6 +56,26 @@ export function selectSandbox(options: SandboxOptions): Sandbox {
         hint: "Isolations are default, oci, rootless, crun, runc and chroot",
       });
   }
+}
+
+/** Where even a user namespace is refused, nobody can become the users of a container. */
+function requireRoot(): void {
+  const state = namespaceState();
+  if (state.kind !== "unprivileged") return;
+  throw new CooperError(
+    "unsupported",
+    `Cannot run commands as user ${state.uid}: ${userNamespaceObstacle() ?? "no user namespace was entered"}`,
+    {
+      hint: "COPY, ADD and everything else works. For RUN, be root of this container, or allow user namespaces (`cooper doctor` says how)",
+    },
+  );
+}
+
+function requireMounts(runtime: string): undefined {
+  if (tryPrivateMountNamespace()) return undefined;
+  throw new CooperError("unsupported", `Cannot run commands with ${runtime}: this host refuses mounts`, {
+    hint: "Use --isolation chroot, which does without",
+  });
 }
 
 /** The runtime that was asked for, by flag or containers.conf, else the first that there is. */
@@ -100,8 +130,10 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** What this host has, best first, for `cooper info`. */
-export function listRuntimes(): { isolation: Isolation; program?: string }[] {
+/** What this host has for runs of a tier, best first, for `cooper info`. */
+export function listRuntimes(tier: Tier): { isolation: Isolation; program?: string }[] {
+  if (tier === 4) return [];
+  if (tier === 3) return [{ isolation: "chroot" }];
   const oci = (["crun", "runc"] as const).flatMap((name) => {
     const found = findRuntime(name);
     return found === undefined ? [] : [{ isolation: name, program: found.program }];

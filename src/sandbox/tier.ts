@@ -2,7 +2,7 @@
 
 /**
  * 0: root who may mount. 1: a user with a range of ids. 2: a user with one id. 3: root of a container that may not
- * mount. 4: neither namespaces nor mounts.
+ * mount. 4: a user without namespaces.
  */
 export type Tier = 0 | 1 | 2 | 3 | 4;
 
@@ -11,6 +11,6 @@ export const TIER_SUMMARIES: Record<Tier, string> = {
   0: "root: everything works",
   1: "rootless with a range of ids (newuidmap): everything works, owners included",
   2: "rootless with one id: commands run, but what they chown stays root's",
-  3: "root of a container that may not mount: no RUN in this version",
-  4: "no namespaces: nothing that runs or mounts works",
+  3: "root of a container that may not mount: commands run by chroot, in copies of the files",
+  4: "a user without namespaces: everything but RUN works",
 };

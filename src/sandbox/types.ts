@@ -13,7 +13,14 @@ export interface RunUser {
 
 export type RunMount =
   /** A file or directory of this mount namespace. `target` is a path in the container. */
-  | { type: "bind"; source: string; target: string; readOnly?: boolean }
+  | {
+      type: "bind";
+      source: string;
+      target: string;
+      readOnly?: boolean;
+      /** The source is nobody else's meanwhile: where nothing can be mounted, it may be moved there and back. */
+      lend?: boolean;
+    }
   | { type: "tmpfs"; target: string /** Bytes. */; size?: number; mode?: number };
 
 /** Plain data: everything that a command's environment is made of. */
@@ -56,6 +63,11 @@ export interface RunIo {
   stdin?: Uint8Array;
   onStdout?: (chunk: Uint8Array) => void;
   onStderr?: (chunk: Uint8Array) => void;
+  /**
+   * Told, where nothing can be mounted, which paths (`/etc/hosts`) were replaced for the time of the run and are now
+   * what they were but for their ctime.
+   */
+  onRestored?: (paths: string[]) => void;
   /** Aborting ends every process of the container. */
   signal?: AbortSignal;
 }

@@ -4,6 +4,7 @@ import { CooperError } from "../base/errors.ts";
 import { execve } from "../base/libc.ts";
 import { findProgram } from "../base/process.ts";
 import { hasOneId } from "../base/process-ids.ts";
+import { holds } from "./capabilities.ts";
 import { hasMapAuto, idRanges, startMapper, waiting } from "./id-mapping.ts";
 import type { Tier } from "./tier.ts";
 
@@ -33,11 +34,15 @@ export function namespaceState(): NamespaceState {
 }
 
 /**
- * How much this process, or the one that enterUserNamespace() makes of it, can do; without any probe, so that a root who
- * may not mount is taken for one who may. `why`: what keeps a user from a range of ids.
+ * How much this process, or the one that enterUserNamespace() makes of it, can do; with a probe only where a seccomp
+ * filter is in force. `why`: what keeps a user from more.
  */
 export function expectedTier(): { tier: Tier; why?: string } {
   const state = namespaceState();
+  if (state.kind === "unprivileged") {
+    const obstacle = userNamespaceObstacle();
+    if (obstacle !== undefined) return { tier: 4, why: obstacle };
+  } else if (!holds("CAP_SYS_ADMIN")) return { tier: 3, why: "it lacks CAP_SYS_ADMIN" };
   if (hasOneId()) return { tier: 2 };
   if (state.kind !== "unprivileged") return { tier: state.kind === "root" ? 0 : 1 };
   const ranges = idRanges(state.uid);
@@ -158,7 +163,27 @@ function requireProgram(name: string, debianPackage: string): string {
   });
 }
 
+/** Why this user cannot have a user namespace; undefined where nothing speaks against it. Asked once. */
+export function userNamespaceObstacle(): string | undefined {
+  if (asked === undefined) {
+    const unshare = findProgram("unshare");
+    asked = { obstacle: unshare === undefined ? "there is no unshare" : kernelObstacle(unshare)?.reason };
+  }
+  return asked.obstacle;
+}
+
+let asked: { obstacle: string | undefined } | undefined;
+
 function requireKernel(unshare: string): void {
+  const found = kernelObstacle(unshare);
+  if (found === undefined) return;
+  throw new CooperError("unsupported", `Cannot make a user namespace: ${found.reason}`, {
+    hint: found.remedy,
+  });
+}
+
+/** Settings are read; only where a filter or AppArmor may be in the way, trying tells. */
+function kernelObstacle(unshare: string): { reason: string; remedy: string } | undefined {
   const setting = (name: string): string | undefined => {
     try {
       return readFileSync(`/proc/sys/${name}`, "latin1").trim();
@@ -166,26 +191,36 @@ function requireKernel(unshare: string): void {
       return undefined;
     }
   };
+  const forbidden = (reason: string, remedy: string) => ({ reason, remedy: `As root: ${remedy}` });
   if (setting("user/max_user_namespaces") === "0")
-    throw forbidden("user.max_user_namespaces is 0", "sysctl user.max_user_namespaces=15000");
+    return forbidden("user.max_user_namespaces is 0", "sysctl user.max_user_namespaces=15000");
   if (setting("kernel/unprivileged_userns_clone") === "0") {
-    throw forbidden("kernel.unprivileged_userns_clone is 0", "sysctl kernel.unprivileged_userns_clone=1");
+    return forbidden("kernel.unprivileged_userns_clone is 0", "sysctl kernel.unprivileged_userns_clone=1");
   }
-  if (setting("kernel/apparmor_restrict_unprivileged_userns") !== "1") return;
-  // AppArmor may still allow it for this program: only trying tells.
+  const isRestricted = setting("kernel/apparmor_restrict_unprivileged_userns") === "1";
+  if (!isRestricted && !isFiltered()) return undefined;
   const trial = Bun.spawnSync([unshare, "--user", "--map-root-user", "--mount", "true"], {
     stdout: "ignore",
     stderr: "ignore",
   });
-  if (trial.exitCode === 0) return;
-  throw forbidden(
+  if (trial.exitCode === 0) return undefined;
+  if (!isRestricted) {
+    return {
+      reason: "the seccomp filter in force refuses it",
+      remedy: "In an outer container, use a seccomp profile that allows unshare and mount",
+    };
+  }
+  return forbidden(
     "AppArmor forbids it",
     "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with `userns,`",
   );
 }
 
-function forbidden(reason: string, remedy: string): CooperError {
-  return new CooperError("unsupported", `Cannot make a user namespace: ${reason}`, {
-    hint: `As root: ${remedy}`,
-  });
+/** Whether a seccomp filter is in force, as in every container. */
+function isFiltered(): boolean {
+  try {
+    return /^Seccomp:\s*2$/m.test(readFileSync("/proc/self/status", "latin1"));
+  } catch {
+    return false;
+  }
 }

@@ -58,6 +58,7 @@ export const copySnapshotter: Snapshotter = {
   },
 
   accept(tree, paths) {
+    if (paths.length === 0) return;
     const accepted = readAccepted(tree);
     for (const path of paths)
       accepted[path] = stampOf(lstatSync(fsPath(treeOf(tree) + path), { bigint: true }));

@@ -15,6 +15,7 @@ import { compareStacks } from "../../src/archive/compare-stacks.ts";
 import { setXattr } from "../../src/base/libc.ts";
 import { fsPath } from "../../src/base/path-bytes.ts";
 import { makeOpaque, makeWhiteout } from "../../src/archive/whiteouts.ts";
+import { mergeDiff } from "../../src/store/merge-diff.ts";
 
 const work = mkdtempSync("/var/tmp/cooper-compare-");
 afterAll(() => rmSync(work, { recursive: true, force: true }));

@@ -1,29 +1,12 @@
 /** Where the store lies: its file system, overlay on it, room. */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { errnoOf, messageOf } from "../../base/errors.ts";
+import { existingParent, fileSystemOf } from "../../base/file-system.ts";
 import { setXattr } from "../../base/libc.ts";
 import { type Check, failure, lastLine, ok, warning } from "./check.ts";
 import type { Host } from "./host.ts";
 
-/** statfs(2)'s f_type. */
-const FILE_SYSTEMS = new Map<number, string>([
-  [0xef53, "ext4"],
-  [0x58465342, "xfs"],
-  [0x9123683e, "btrfs"],
-  [0x2fc12fc1, "zfs"],
-  [0xf2f52010, "f2fs"],
-  [0x01021994, "tmpfs"],
-  [0x794c7630, "overlay"],
-  [0x6969, "nfs"],
-  [0xff534d42, "cifs"],
-  [0xfe534d42, "smb2"],
-  [0x65735546, "fuse"],
-  [0x01021997, "9p"],
-  [0x6a656a63, "virtiofs"],
-  [0x4d44, "vfat"],
-  [0x73717368, "squashfs"],
-]);
 const NETWORKED = new Set(["nfs", "cifs", "smb2", "9p"]);
 const MIB = 1 << 20;
 
@@ -56,18 +39,6 @@ export function checkStorage(host: Host, inside: string[] | undefined): Check[] 
     if (inside !== undefined) host.run([...inside, "rm", "-rf", directory]);
     rmSync(directory, { recursive: true, force: true });
   }
-}
-
-function existingParent(path: string): string {
-  let at = path;
-  while (!existsSync(at)) at = dirname(at);
-  return at;
-}
-
-/** Name of the file system that holds a path, or its number. */
-export function fileSystemOf(path: string): string {
-  const type = statfsSync(path).type >>> 0;
-  return FILE_SYSTEMS.get(type) ?? `0x${type.toString(16)}`;
 }
 
 function checkFileSystem(host: Host, place: string, directory: string): Check {

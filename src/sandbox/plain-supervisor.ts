@@ -1,0 +1,87 @@
+/**
+ * Between Cooper and a command without a PID namespace: the process to which everything that the command leaves behind
+ * falls (PR_SET_CHILD_SUBREAPER), and which ends it all when the command has ended, or Cooper.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { prctl, reapChildren } from "../base/libc.ts";
+import { signalNumber } from "../base/process.ts";
+
+/** Plain data, handed over in a file. */
+export interface Supervision {
+  /** PID of the Cooper that started it. */
+  parent: number;
+  argv: string[];
+}
+
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_CHILD_SUBREAPER = 36;
+
+/** Runs the command to its end and returns its status, when no process of it is left. */
+export async function supervise({ parent, argv }: Supervision): Promise<number> {
+  let ended = false;
+  const endAll = () => {
+    ended = true;
+    killDescendants();
+  };
+  process.on("SIGTERM", endAll);
+  // From the terminal: the command's business.
+  for (const signal of ["SIGINT", "SIGQUIT", "SIGHUP"] as const) process.on(signal, () => {});
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  prctl(PR_SET_PDEATHSIG, signalNumber("SIGTERM"));
+  if (process.ppid !== parent) return 128 + signalNumber("SIGTERM");
+  const child = Bun.spawn(argv, { stdio: ["inherit", "inherit", "inherit"], cwd: "/" });
+  // A signal that came between: the child was not there yet.
+  if (ended) killDescendants();
+  await child.exited;
+  killDescendants();
+  reapChildren();
+  return child.exitCode ?? 128 + signalNumber(String(child.signalCode));
+}
+
+/** Kills until there is nobody left: what forks meanwhile is found the next time round. */
+function killDescendants(): void {
+  for (;;) {
+    const left = descendants();
+    if (left.length === 0) return;
+    for (const pid of left) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended by itself.
+      }
+    }
+    Bun.sleepSync(1);
+  }
+}
+
+/** Processes below this one that have not ended (proc_pid_stat(5)). */
+function descendants(): number[] {
+  const children = new Map<number, { pid: number; ended: boolean }[]>();
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const process = parentAndState(pid);
+    if (process === undefined) continue;
+    const siblings = children.get(process.parent) ?? [];
+    children.set(process.parent, [...siblings, { pid, ended: process.ended }]);
+  }
+  const found: number[] = [];
+  const visit = (pid: number) => {
+    for (const child of children.get(pid) ?? []) {
+      if (!child.ended) found.push(child.pid);
+      visit(child.pid);
+    }
+  };
+  visit(process.pid);
+  return found;
+}
+
+function parentAndState(pid: number): { parent: number; ended: boolean } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const [state = "", parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { parent: Number(parent), ended: state === "Z" || state === "X" };
+  } catch {
+    return undefined;
+  }
+}
