@@ -9,6 +9,7 @@ import { MNT, MS, mount, umount } from "../base/libc.ts";
 import { encodeName, fsPath } from "../base/path-bytes.ts";
 import { fileOwnership, giveAway } from "../base/process-ids.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
+import { tryPrivateMountNamespace } from "../sandbox/mount-namespace.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import { type FileLock, lockFile, tryLock } from "../store/locks.ts";
 import { overlay } from "../store/overlay.ts";
@@ -84,12 +85,18 @@ async function bindMount(build: Build, wanted: Of<"bind">, undo: (() => void)[])
     type: "bind",
     source: isDirectory ? writableCopy(build, source, undo) : writableFile(build, source),
     target,
+    lend: true,
   };
 }
 
-/** What the command writes into a bind mount is thrown away: it writes into an overlay. */
+/** What the command writes into a bind mount is thrown away: it writes into an overlay, or into a copy. */
 function writableCopy(build: Build, source: string, undo: (() => void)[]): string {
   const directory = build.store.session.path("bind");
+  if (!tryPrivateMountNamespace()) {
+    copyTree(source, directory, { ownership: "verbatim" });
+    undo.push(() => rmSync(directory, { recursive: true, force: true }));
+    return directory;
+  }
   const lower = join(directory, "lower/diff");
   mkdirSync(lower, { recursive: true, mode: 0o755 });
   mount(source, lower, undefined, MS.BIND | MS.REC);
@@ -111,7 +118,7 @@ async function cacheMount(build: Build, wanted: Of<"cache">, undo: (() => void)[
   undo.push(() => lock[Symbol.dispose]());
   const directory = join(parent, name);
   if (!existsSync(directory)) await fillCache(build, wanted, directory);
-  return { type: "bind", source: directory, target: wanted.target, readOnly: wanted.readOnly };
+  return { type: "bind", source: directory, target: wanted.target, readOnly: wanted.readOnly, lend: true };
 }
 
 /** As in BuildKit, a cache that begins with files is another one than the cache of the same id that begins empty. */
@@ -179,6 +186,13 @@ function secretMount(
   }
   if (wanted.env !== undefined) prepared.env.push(`${wanted.env}=${value.toString("utf8")}`);
   if (wanted.env !== undefined && wanted.target === undefined) return;
+  if (!tryPrivateMountNamespace()) {
+    throw new CooperError(
+      "unsupported",
+      `Cannot give the command a file with the secret "${wanted.id}": this host refuses mounts, and without a tmpfs it would be written to the disk`,
+      { hint: `Give it as a variable: RUN --mount=type=secret,id=${wanted.id},env=NAME` },
+    );
+  }
   const directory = build.store.session.path("secret");
   mkdirSync(directory, { mode: 0o700 });
   mount("tmpfs", directory, "tmpfs", MS.NOSUID | MS.NODEV, "size=1m,mode=700");

@@ -50,6 +50,16 @@ export function mountStage(store: StoreFiles, request: BuildRequest, stage: Stag
   return snapshotter(container).mount(treeOf(store, container));
 }
 
+/** Deletes the working container's tree, which is a copy of everything where nothing can be mounted. */
+export function releaseStage(store: StoreFiles, stage: StageState): void {
+  if (stage.container === undefined) return;
+  const tree = treeOf(store, stage.container);
+  const driver = snapshotter(stage.container);
+  driver.unmount(tree);
+  driver.remove(tree);
+  stage.container = undefined;
+}
+
 /** Freezes what the current step wrote; null when it wrote nothing. */
 export function freezeStage(store: StoreFiles, stage: StageState): string | null {
   if (stage.container === undefined) return null;

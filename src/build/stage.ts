@@ -5,10 +5,10 @@ import { CooperError, locateError } from "../base/errors.ts";
 import { hashSources } from "../archive/hash-tree.ts";
 import { placeFiles } from "../container/place-files.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/types.ts";
-import type { StagePlan, Step } from "../plan/types.ts";
+import type { Origin, StagePlan, Step } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
 import { continuedStage, scratchStage } from "./stage-base.ts";
-import { freezeStage, mountStage, type StageState } from "./stage-state.ts";
+import { freezeStage, mountStage, releaseStage, type StageState } from "./stage-state.ts";
 import { ignoreOf, type OpenDirectory, openOrigin } from "./origins.ts";
 import { resultOf, type SteppedStage } from "./step-result.ts";
 
@@ -31,9 +31,21 @@ export async function buildStage(build: Build, index: number): Promise<StageStat
       throw locateError(error, step.location);
     });
   }
+  if (!isReadFrom(build, index)) releaseStage(build.store, state);
   state.planned = resolved.state;
   state.image = imageOf(state.image, resolved.state);
   return state;
+}
+
+/** Whether COPY --from or a mount of any stage looks into a stage; one FROM it has a tree of its own. */
+function isReadFrom(build: Build, index: number): boolean {
+  const names = (origin: Origin | undefined) => origin?.kind === "stage" && origin.stage === index;
+  return [...build.resolved.values()].some(({ steps }) =>
+    steps.some(({ op }) => {
+      if (op.kind === "copy") return names(op.from);
+      return op.kind === "run" && op.mounts.some((mount) => "from" in mount && names(mount.from));
+    }),
+  );
 }
 
 /** A stage FROM a directory given with --build-context: its files on nothing, as one layer. */

@@ -95,7 +95,10 @@ function saveIndex(tree: WritableTree, lowers: number, { index, newest }: TreeSt
 
 function readIndex(tree: WritableTree): TreeIndex {
   const index = JSON.parse(readFileSync(indexOf(tree, tree.lowers.length), "utf8")) as TreeIndex;
-  return Object.assign(index, readAccepted(tree));
+  const accepted = Object.entries(readAccepted(tree));
+  // What was not there before is new, however it looks.
+  for (const [path, stamp] of accepted) if (path in index) index[path] = stamp;
+  return index;
 }
 
 function readAccepted(tree: WritableTree): TreeIndex {

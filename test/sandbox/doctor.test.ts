@@ -234,9 +234,21 @@ const FAULTS: Fault[] = [
         run: failing("--mount", "unshare failed: Operation not permitted"),
       }),
     id: "namespaces",
-    status: "error",
+    status: "warning",
     finding: /may not make a mount namespace/,
     remedy: /CAP_SYS_ADMIN/,
+    tier: 3,
+  },
+  {
+    name: "root of a container that may neither mount nor change the root directory",
+    host: () => {
+      file("bare/self/status", "CapEff:\t0000000000000000\n");
+      return healthy({ state: { kind: "root" } }, { proc: join(scratch, "bare") });
+    },
+    id: "namespaces",
+    status: "error",
+    finding: /lacks CAP_SYS_CHROOT/,
+    remedy: /CAP_SYS_CHROOT/,
     tier: 3,
   },
   {

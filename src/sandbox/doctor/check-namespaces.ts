@@ -1,6 +1,7 @@
 /** Whether the kernel lets this process make the namespaces that a build needs, and which tier that gives. */
 import { readFileSync } from "node:fs";
 import { isSingle } from "../../base/process-ids.ts";
+import { capabilityMask } from "../capabilities.ts";
 import type { Tier } from "../tier.ts";
 import { type Check, failure, install, lastLine, ok, warning } from "./check.ts";
 import type { Host } from "./host.ts";
@@ -13,10 +14,12 @@ export interface Namespaces {
   inside: string[] | undefined;
 }
 
-const NO_BUILD = "nothing can be mounted: neither RUN nor containers work";
+const NO_BUILD = "RUN does not work, nor mount; COPY, ADD, config, commit, pull and push do (tier 4)";
 
 /** Tries, from the strongest way to the weakest. */
 export function checkNamespaces(host: Host): Namespaces {
+  if (host.state.kind === "root" && !mayHave(host, "CAP_SYS_ADMIN"))
+    return unmounting(host, "it lacks CAP_SYS_ADMIN");
   const unshare = host.find("unshare");
   if (unshare === undefined) {
     const remedy = install(host, "util-linux");
@@ -64,14 +67,31 @@ function privileged(host: Host, unshare: string, programs: Check[]): Namespaces 
     const checks = [...programs, ok("namespaces", "root may make mount namespaces")];
     return { tier, inside, checks: [...checks, ...checkProc(host, inside)] };
   }
-  const finding = `Root may not make a mount namespace here: ${lastLine(stderr)}`;
+  return unmounting(host, lastLine(stderr));
+}
+
+/** Root of a container that may not mount: chroot(2) takes one capability, and no program. */
+function unmounting(host: Host, why: string): Namespaces {
+  const finding = `Root may not make a mount namespace here: ${why}`;
   const remedy =
-    "give the outer container CAP_SYS_ADMIN and a seccomp profile that allows mount and unshare, or run Cooper in it as an ordinary user";
-  return {
-    tier: 3,
-    inside: undefined,
-    checks: [...programs, failure("namespaces", finding, NO_BUILD, remedy)],
-  };
+    "for more, give the outer container CAP_SYS_ADMIN and a seccomp profile that allows mount and unshare";
+  const consequence =
+    "commands run by chroot, without /proc and without isolation from the outer container, in a copy of all files for each stage (tier 3)";
+  const check = mayHave(host, "CAP_SYS_CHROOT")
+    ? warning("namespaces", finding, consequence, remedy)
+    : failure(
+        "namespaces",
+        `${finding}, nor change the root directory: it lacks CAP_SYS_CHROOT`,
+        "RUN does not work; everything else does",
+        "give the outer container CAP_SYS_CHROOT, which is among the defaults of Docker and Podman",
+      );
+  return { tier: 3, inside: undefined, checks: [check] };
+}
+
+/** By /proc/self/status; where that does not tell, trying will. */
+function mayHave(host: Host, capability: string): boolean {
+  const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(read(`${host.paths.proc}/self/status`));
+  return match === null || (BigInt(`0x${match[1]}`) & capabilityMask([capability])) !== 0n;
 }
 
 function privilegedTier(host: Host): Tier {
