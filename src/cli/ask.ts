@@ -1,6 +1,6 @@
 /** Questions to a person at a terminal, and secrets from standard input. */
 import { readFileSync } from "node:fs";
-import { isatty } from "node:tty";
+import { isTerminal } from "../base/libc.ts";
 import { CooperError } from "../base/errors.ts";
 import { runProcess } from "../base/process.ts";
 import { writeErr } from "./output.ts";
@@ -10,7 +10,7 @@ export async function ask(
   question: string,
   settings: { secret: boolean; hint: string; signal: AbortSignal },
 ): Promise<string> {
-  if (!isatty(0)) {
+  if (!isTerminal(0)) {
     throw new CooperError("usage", "Standard input is not a terminal, so that nobody can be asked", {
       hint: settings.hint,
     });

@@ -1,4 +1,4 @@
-import { isatty } from "node:tty";
+import { isTerminal } from "../../base/libc.ts";
 import { CooperError } from "../../base/errors.ts";
 import type { LoadOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
@@ -31,7 +31,7 @@ export const command = defineCommand({
   namespace: onStore,
   async run({ flags, signal, globals, api, store }) {
     const file = flags.input ?? "-";
-    if (file === "-" && isatty(0))
+    if (file === "-" && isTerminal(0))
       throw new CooperError("usage", "An archive is not read from a terminal", {
         hint: "name a file with -i",
       });

@@ -1,4 +1,4 @@
-import { isatty } from "node:tty";
+import { isTerminal } from "../../base/libc.ts";
 import { CooperError } from "../../base/errors.ts";
 import type { SaveOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
@@ -36,7 +36,7 @@ export const command = defineCommand({
   namespace: onStore,
   async run({ args, flags, signal, globals, api, store }) {
     const file = flags.output ?? "-";
-    if (file === "-" && isatty(1)) {
+    if (file === "-" && isTerminal(1)) {
       throw new CooperError("usage", "An archive is not written to a terminal", {
         hint: "name a file with -o, or redirect the output",
       });
