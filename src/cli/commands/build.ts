@@ -224,6 +224,8 @@ export const command = defineCommand({
       result = await buildWithLog(context, options, progress);
     } catch (error) {
       progress.end();
+      // Where it was interrupted says nothing.
+      if (context.signal.aborted && progress.mode !== "rawjson") throw context.signal.reason;
       if (progress.mode === "rawjson") {
         writeErr((await import("../raw-json.ts")).errorJson(error));
         return exitStatusOf(error);

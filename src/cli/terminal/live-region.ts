@@ -31,13 +31,13 @@ export class LiveRegion {
 
   /** Writes finished lines above, and the region below them, which must fit on the screen. */
   draw(finished: readonly string[], lines: readonly string[]): void {
-    const region = lines.join(`${REST_OF_LINE}\r\n`);
+    // Erased before it is written: behind a text that reaches the last column, that column would be erased.
+    const erase = (index: number) => (index === lines.length - 1 ? REST_OF_SCREEN : REST_OF_LINE);
+    const region = lines.map((line, index) => erase(index) + line).join("\r\n");
     if (this.#open && finished.length === 0 && region === this.#shown) return;
-    const above = finished.map((line) => `${line}${REST_OF_LINE}\r\n`).join("");
+    const above = finished.map((line) => `${REST_OF_LINE}${line}\r\n`).join("");
     const up = lines.length > 1 ? `\x1b[${lines.length - 1}A` : "";
-    this.#write(
-      `${BEGIN}${this.#open ? "" : HIDE_CURSOR}${NO_WRAP}\r${above}${region}${REST_OF_SCREEN}${up}\r${WRAP}${END}`,
-    );
+    this.#write(`${BEGIN}${this.#open ? "" : HIDE_CURSOR}${NO_WRAP}\r${above}${region}${up}\r${WRAP}${END}`);
     this.#shown = region;
     this.#open = true;
   }
