@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Store } from "../api-types.ts";
+import { CooperError } from "../base/errors.ts";
 import { requireReach } from "../container/mounting.ts";
 import {
   findContainer,
@@ -10,7 +11,12 @@ import {
   treeOf,
   type WorkingContainer,
 } from "../container/working-container.ts";
+<<<<<<< HEAD
 import { privateMountNamespace, tryPrivateMountNamespace } from "../sandbox/mount-namespace.ts";
+=======
+import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
+import { processesInside } from "../sandbox/processes-inside.ts";
+>>>>>>> 51a21f4 (Tests for public advisories by their names; no file work beside a process in a mounted container)
 import { removeNotedMountPoints } from "../sandbox/mountpoint-notes.ts";
 import { lockFile } from "../store/locks.ts";
 import type { DriverName, StoreFiles } from "../store/store.ts";
@@ -47,11 +53,28 @@ export async function withRoot<T>(
   const tree = treeOf(filesOf(store), container);
   const wasMounted = snapshotter(container).isMounted(tree);
   const root = snapshotter(container).mount(tree);
+  if (wasMounted || container.shown) requireNobodyInside(container, root);
   try {
     return await action(root);
   } finally {
     if (!wasMounted) snapshotter(container).unmount(tree);
   }
+}
+
+/**
+ * Paths in the root are looked up name by name: a process that runs in it could put a link in the way between two names.
+ * Commands of one container wait for each other; what its user starts in a mounted one does not.
+ */
+function requireNobodyInside(container: WorkingContainer, root: string): void {
+  const [inside] = processesInside(root);
+  if (inside === undefined) return;
+  throw new CooperError(
+    "in-use",
+    `Container ${container.name ?? container.id} is in use: process ${inside} runs in it`,
+    {
+      hint: "wait for it, or end it: files are not changed while a process could lead the change elsewhere",
+    },
+  );
 }
 
 /** Takes out of a container what a run that was killed could not. */
