@@ -11,12 +11,8 @@ import {
   treeOf,
   type WorkingContainer,
 } from "../container/working-container.ts";
-<<<<<<< HEAD
 import { privateMountNamespace, tryPrivateMountNamespace } from "../sandbox/mount-namespace.ts";
-=======
-import { privateMountNamespace } from "../sandbox/mount-namespace.ts";
 import { processesInside } from "../sandbox/processes-inside.ts";
->>>>>>> 51a21f4 (Tests for public advisories by their names; no file work beside a process in a mounted container)
 import { removeNotedMountPoints } from "../sandbox/mountpoint-notes.ts";
 import { lockFile } from "../store/locks.ts";
 import type { DriverName, StoreFiles } from "../store/store.ts";
@@ -53,7 +49,7 @@ export async function withRoot<T>(
   const tree = treeOf(filesOf(store), container);
   const wasMounted = snapshotter(container).isMounted(tree);
   const root = snapshotter(container).mount(tree);
-  if (wasMounted || container.shown) requireNobodyInside(container, root);
+  if (wasMounted || container.shown || container.driver === "copy") requireNobodyInside(container, root);
   try {
     return await action(root);
   } finally {

@@ -1,5 +1,6 @@
 /** Processes that have a container's tree as their root, and so could change it under the hands of whoever works on it. */
 import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 
 /**
  * Ids of processes whose root is the mounted tree at `root` or lies in it (proc_pid_root(5)). An overlay has a device
@@ -8,17 +9,18 @@ import { readdirSync, readlinkSync, statSync } from "node:fs";
  */
 export function processesInside(root: string): number[] {
   const device = statSync(root).dev;
-  const own = statSync("/").dev;
+  // Of a tree that is no mount, only the path tells.
+  const around = statSync(dirname(root)).dev;
   return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && isInside(`/proc/${name}/root`, root, device, own))
+    .filter((name) => /^\d+$/.test(name) && isInside(`/proc/${name}/root`, root, device, around))
     .map(Number);
 }
 
-function isInside(link: string, root: string, device: number, own: number): boolean {
+function isInside(link: string, root: string, device: number, around: number): boolean {
   try {
     const target = readlinkSync(link);
     if (target === root || target.startsWith(`${root}/`)) return true;
-    return target !== "/" ? false : device !== own && statSync(link).dev === device;
+    return target === "/" && device !== around && statSync(link).dev === device;
   } catch {
     return false; // It has ended, or is somebody else's.
   }

@@ -68,7 +68,7 @@ const ADVISORIES: Advisory[] = [
     entries: [{ path: "caf\u00e9", type: "directory" }, link("cafe\u0301", "C"), file("cafe\u0301/alive")],
   },
   {
-    id: "CVE-2019-11328",
+    id: "CVE-2024-12718",
     what: "a directory's mode set through a link",
     entries: [link("d", "C"), { path: "d", type: "directory", mode: 0o777 }],
   },
