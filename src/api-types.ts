@@ -54,7 +54,19 @@ export interface RunOptions extends RunSettings {
   stdin?: Uint8Array;
   onStdout?: (chunk: Uint8Array) => void;
   onStderr?: (chunk: Uint8Array) => void;
+  /**
+   * Does not run what was run before, by this or in a Dockerfile, on the same files with the same variables, user, mounts
+   * and settings, but takes what it gave. The command gets no input, and the host name of builds unless it is given one;
+   * the container may not be mounted. Failing commands are not remembered.
+   */
+  cache?: boolean;
   signal?: AbortSignal;
+}
+
+export interface RunResult {
+  exitCode: number;
+  /** The command was not run: what it gave was in the cache. */
+  cached: boolean;
 }
 
 export interface CopyOptions extends RegistryOptions {

@@ -1,5 +1,5 @@
 /** Running a command in a working container. */
-import type { RunOptions, Store } from "../api-types.ts";
+import type { RunOptions, RunResult, Store } from "../api-types.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
 import type { RunSettings } from "../container/run-settings.ts";
@@ -9,21 +9,29 @@ import { withRoot } from "./container-access.ts";
 import { selfCommand } from "./namespace.ts";
 import { filesOf } from "./store.ts";
 
+/** What a run is asked for beside the cache. */
+type Plain = Omit<RunOptions, "cache">;
+
 /** Runs a command as Container.run() says; its caller holds the lock. */
-export function runInContainer(
+export async function runInContainer(
   store: Store,
   container: WorkingContainer,
   argv: string[],
-  options: RunOptions,
-): Promise<{ exitCode: number }> {
-  return runFound(store, container, () => ({ argv, mounts: [] }), options);
+  { cache, ...options }: RunOptions,
+): Promise<RunResult> {
+  const execute = (more: Plain) =>
+    runFound(store, container, () => ({ argv, mounts: [] }), { ...options, ...more });
+  if (cache !== true) return { ...(await execute({})), cached: false };
+  const { cachedRun } = await import("./cached-run.ts");
+  const { settings } = splitOptions(options);
+  return await cachedRun(store, container, { argv, options, settings }, (hostname) => execute({ hostname }));
 }
 
 /** Runs a shell as Container.shell() says; its caller holds the lock. */
 export function shellInContainer(
   store: Store,
   container: WorkingContainer,
-  options: RunOptions,
+  options: Plain,
 ): Promise<{ exitCode: number }> {
   return runFound(store, container, findShell, options);
 }
@@ -32,22 +40,11 @@ function runFound(
   store: Store,
   container: WorkingContainer,
   find: (root: string) => Shell,
-  options: RunOptions,
+  options: Plain,
 ): Promise<{ exitCode: number }> {
-  const {
-    env,
-    user,
-    workingDir,
-    hostname,
-    mounts,
-    terminal,
-    inherit,
-    stdin,
-    onStdout,
-    onStderr,
-    signal,
-    ...settings
-  } = options;
+  const { own, settings } = splitOptions(options);
+  const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal } =
+    own;
   return withRoot(store, container, async (root) => {
     const command = find(root);
     const spec = runSpec(container, root, {
@@ -69,6 +66,25 @@ function runFound(
       onRestored: (paths) => snapshotter(container).accept(treeOf(filesOf(store), container), paths),
     });
   });
+}
+
+/** What is of this run alone, and what containers keep, too. */
+function splitOptions(options: Plain): { own: Plain; settings: RunSettings } {
+  const {
+    env,
+    user,
+    workingDir,
+    hostname,
+    mounts,
+    terminal,
+    inherit,
+    stdin,
+    onStdout,
+    onStderr,
+    signal,
+    ...settings
+  } = options;
+  return { own: options, settings };
 }
 
 function sandboxOf(store: Store, container: WorkingContainer, settings: RunSettings) {

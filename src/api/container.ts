@@ -7,6 +7,7 @@ import type {
   CopyOptions,
   FromOptions,
   RunOptions,
+  RunResult,
   Store,
 } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
@@ -44,12 +45,12 @@ export interface Container extends AsyncDisposable {
   /** False when it was not mounted. */
   umount(): Promise<boolean>;
   /** Runs a command in it. A non-zero status is a result, not an error. */
-  run(argv: string[], options?: RunOptions): Promise<{ exitCode: number }>;
+  run(argv: string[], options?: RunOptions): Promise<RunResult>;
   /**
    * Runs a shell for people: the container's own, or the host's static busybox where it has none. Throws `unsupported`
    * where there is neither.
    */
-  shell(options?: RunOptions): Promise<{ exitCode: number }>;
+  shell(options?: Omit<RunOptions, "cache">): Promise<{ exitCode: number }>;
   /** Copies files, directories or URLs into it. Returns the digest of what was copied. */
   copy(sources: string[], destination: string | undefined, options?: CopyOptions): Promise<string>;
   /** Like copy(), and unpacks local archives. */

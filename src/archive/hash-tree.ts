@@ -6,6 +6,7 @@
  */
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Digest, Digester, digestOf } from "../base/digest.ts";
+import { listXattrs } from "../base/libc.ts";
 import { encodeName, fsPath, readLink } from "../base/path-bytes.ts";
 import { wrapError } from "../base/errors.ts";
 import { PatternList } from "../dockerfile/pattern-list.ts";
@@ -15,6 +16,7 @@ import type { SourceRequest } from "./copy-tree.ts";
 import { matchSources, notFound, type SourceMatch } from "./match-sources.ts";
 import { type SourceView, viewOf } from "./source-view.ts";
 import { type WalkedEntry, walkSource } from "./walk-sources.ts";
+import { isOpaque } from "./whiteouts.ts";
 
 /** What identifies a file's content without reading it. */
 export interface StatKey {
@@ -38,7 +40,9 @@ export interface StatCache {
 }
 
 /** The copy's options that decide what it keeps of a source. */
-export type HashOptions = Pick<MetadataOptions, "owner" | "chmod" | "capabilities"> & {
+export type HashOptions = Pick<MetadataOptions, "owner" | "chmod" | "capabilities" | "ownership"> & {
+  /** Whether it counts that a directory hides what lies below it: the files are a snapshot. */
+  opaque?: boolean;
   /** Whether the directory that is a source counts too, as where it is mounted and not copied. */
   itself?: boolean;
 };
@@ -154,6 +158,8 @@ function describe(entry: WalkedEntry, options: HashOptions): string[] {
   const { mode, uid, gid, xattrs } = metadataOf(entry, options);
   const fields = [(entry.stat.isSymbolicLink() ? 0 : mode).toString(8)];
   fields.push(options.owner === undefined ? `${uid}:${gid}` : "");
+  if (options.opaque === true && entry.stat.isDirectory() && isOpaque(entry.source, listXattrs(entry.source)))
+    fields.push("opaque");
   for (const [name, value] of xattrs.sort(([a], [b]) => (a < b ? -1 : 1)))
     fields.push(name, value.toString("hex"));
   return fields;

@@ -15,7 +15,7 @@ import { containerOf, type StageState } from "./stage-state.ts";
 const TAIL_LINES = 20;
 
 /** BuildKit's: one that differs from build to build would make their results differ. */
-const HOSTNAME = "buildkitsandbox";
+export const HOSTNAME = "buildkitsandbox";
 
 /** Runs it. Throws `run-failed` with the command's exit status and the end of its output. */
 export async function executeRun(

@@ -1,9 +1,9 @@
 /** What a stage stands on: nothing, an image, or another stage. */
-import { digestOf } from "../base/digest.ts";
 import { containerBase, scratchBase } from "../container/container-base.ts";
 import { obtainImage } from "../image/obtain-image.ts";
 import { envMap, newImageConfig } from "../oci/config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
+import { imageKey, scratchKey } from "../plan/cache-key.ts";
 import { imageState, scratchState } from "../plan/resolve.ts";
 import type { StageState as PlannedState } from "../plan/types.ts";
 import { readConfig } from "../store/images.ts";
@@ -15,7 +15,7 @@ import type { StageState } from "./stage-state.ts";
 export function scratchStage(request: BuildRequest, platform: string | undefined): StageState {
   const wanted = platform ?? request.platform;
   const image = newImageConfig(wanted === undefined ? hostPlatform() : parsePlatform(wanted));
-  const key = digestOf(`scratch ${image.os}/${image.architecture}/${image.variant ?? ""}`);
+  const key = scratchKey(image);
   const planned = withEnv(scratchState(), request.env);
   return {
     base: scratchBase,
@@ -44,10 +44,7 @@ export async function imageStage(
   });
   const config = readConfig(store, image);
   const base = containerBase(store, image);
-  // The files decide, not the manifest: the same image in another format or compression is the same base.
-  const key = digestOf(
-    JSON.stringify(["image", config.os, config.architecture, config.variant, config.rootfs.diff_ids]),
-  );
+  const key = imageKey(config);
   const planned = withEnv(imageState(config.config, config.author), request.env);
   return { base, frozen: [], plan: [], image: config, annotations: {}, planned, key, container: undefined };
 }

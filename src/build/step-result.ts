@@ -1,15 +1,15 @@
 /** What a step gives: from another stage of this build, from the cache, or by executing it. */
-import { type Digest, digestOf } from "../base/digest.ts";
+import type { Digest } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
 import { mkdirInContainer } from "../container/mkdir.ts";
-import { stepKey } from "../plan/cache-key.ts";
+import { keyAfter, stepKey } from "../plan/cache-key.ts";
 import type { Step } from "../plan/types.ts";
 import { addCached, findCached } from "../store/records.ts";
 import { deleteUnused, holdSnapshots } from "../store/store.ts";
 import type { Build } from "./build-image.ts";
 import { executeCopy } from "./copy-step.ts";
 import { executeRun } from "./run-step.ts";
-import { freezeStage, mountStage, type StageState } from "./stage-state.ts";
+import { freezeStage, mountStage, releaseStage, type StageState } from "./stage-state.ts";
 import { stepInputs } from "./step-inputs.ts";
 
 export interface StepResult {
@@ -36,9 +36,7 @@ export async function resultOf(stage: SteppedStage, step: Step, label: StepLabel
   const other = build.steps.get(key);
   const shared = other === undefined ? undefined : await resultOfOther(stage, other);
   const result = shared ?? (await forOthersToo(build, key, ownResult(stage, step, label, { key, exactKey })));
-  // What was made counts, not how: after a step that was run anew nothing of what stood on it is still true, and where
-  // others would have made the same it still is.
-  state.key = result.snapshot === null ? key : digestOf(`${state.key} ${result.snapshot}`);
+  state.key = keyAfter(state.key, key, result.snapshot);
   return result;
 }
 
@@ -50,7 +48,7 @@ async function resultOfOther(
   const { snapshot, cached } = await other;
   // What is to be run anew is not taken from the cache by way of others either.
   if (cached && !stage.useCache) return undefined;
-  adopt(stage.state, snapshot);
+  adopt(stage.build, stage.state, snapshot);
   return { snapshot, cached: true };
 }
 
@@ -75,7 +73,7 @@ async function ownResult(
   const exact = known === undefined ? await exactKey?.() : undefined;
   const found = known === undefined && useCache && exact !== undefined ? cachedSnapshot(build, exact) : known;
   if (found !== undefined) {
-    adopt(state, found);
+    adopt(build, state, found);
     if (exact !== undefined) remember(build, [key], found);
     return { snapshot: found, cached: true };
   }
@@ -87,10 +85,10 @@ async function ownResult(
 }
 
 /** Goes on from a snapshot that the stage's own container, if it has one, did not make. */
-function adopt(state: StageState, snapshot: string | null): void {
+function adopt({ store }: Build, state: StageState, snapshot: string | null): void {
   if (snapshot === null) return;
   state.frozen.push(snapshot);
-  state.container = undefined;
+  releaseStage(store, state);
 }
 
 function cachedSnapshot({ store }: Build, key: Digest): string | null | undefined {

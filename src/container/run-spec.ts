@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { ContainerConfig } from "../oci/types.ts";
+import { DEFAULT_PATH } from "../plan/env-list.ts";
 import { defaultCapabilities, editCapabilities } from "../sandbox/capabilities.ts";
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
 import { parseRlimit } from "../sandbox/rlimits.ts";
@@ -11,7 +12,6 @@ import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
 import { lookupUser } from "./user.ts";
 import { mountPointNotes, type WorkingContainer } from "./working-container.ts";
 
-const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEFAULT_SHM_SIZE = 64 << 20;
 
 /** What one command is asked to be, beside the container's own settings. */

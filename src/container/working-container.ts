@@ -64,6 +64,8 @@ export interface WorkingContainer {
   run: RunSettings;
   /** The process with which it goes. */
   owner?: Owner;
+  /** The key of the build cache that its files had with so many snapshots (files-key.ts). */
+  known?: { key: Digest; snapshots: number };
   /** Its user has the path of a tree that needs no mount (scratch): whatever is written there is still being written. */
   shown: boolean;
 }
@@ -219,6 +221,21 @@ function freezeNamed(store: StoreFiles, container: WorkingContainer): string | u
     })
     .immediate();
   return undefined;
+}
+
+/**
+ * Puts a snapshot on top of a container in which nothing was written since it was last frozen, and which is not mounted.
+ * The caller holds the snapshot.
+ */
+export function adoptSnapshot(store: StoreFiles, container: WorkingContainer, id: string): void {
+  snapshotter(container).adopt(treeOf(store, container), snapshotPath(store, id));
+  container.frozen.push(id);
+  store.db
+    .transaction(() => {
+      addUses(store.db, `container:${container.id}`, [id]);
+      saveContainer(store, container);
+    })
+    .immediate();
 }
 
 /** A snapshot of what was written, for a container that stays in use: nothing is moved away under it. */

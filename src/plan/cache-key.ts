@@ -1,5 +1,6 @@
 /** Keys of the build cache: what a step's files depend on, and nothing else. */
 import { type Digest, digestOf } from "../base/digest.ts";
+import type { ImageConfig } from "../oci/types.ts";
 import type { CopyOp, CopySource, MountOp, Op, Origin, RunOp, Step } from "./types.ts";
 
 /** To be raised when what a key means changes, or what executing an op gives. */
@@ -18,6 +19,25 @@ export function stepKey(parent: Digest, step: Pick<Step, "op">, inputs: readonly
   const op = keyPart(step.op);
   if (op === undefined) return parent;
   return digestOf(["cooper step", VERSION, parent, canonical(op), ...inputs].join("\n"));
+}
+
+/** Key of a base image's files. They decide, not the manifest: in another format or compression it is the same base. */
+export function imageKey({ os, architecture, variant, rootfs }: ImageConfig): Digest {
+  return digestOf(JSON.stringify(["image", os, architecture, variant, rootfs.diff_ids]));
+}
+
+/** Key of no files, for a platform. */
+export function scratchKey({ os, architecture, variant }: ImageConfig): Digest {
+  return digestOf(`scratch ${os}/${architecture}/${variant ?? ""}`);
+}
+
+/**
+ * Key of the files after a step that was executed or found. What was made counts (`identity`), not how: after a step that
+ * was run anew nothing of what stood on it is still true, and where others would have made the same it still is. A step
+ * that changed no file (null) counts by its own key: it may have left something in a cache mount.
+ */
+export function keyAfter(parent: Digest, step: Digest, identity: string | null): Digest {
+  return identity === null ? step : digestOf(`${parent} ${identity}`);
 }
 
 /** What of an op can change the files; undefined when nothing can. */

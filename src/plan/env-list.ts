@@ -1,5 +1,8 @@
 /** The variables that a step sees: ENV and ARG in one list, in the order of their last assignment, as BuildKit keeps them. */
 
+/** Of an image that says nothing, on Linux. */
+export const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 export class EnvList {
   #values = new Map<string, string>();
 

@@ -4,7 +4,7 @@ import type { Instruction, WorkdirInstruction } from "../dockerfile/instruction.
 import { parseTrigger } from "../dockerfile/parse.ts";
 import type { ContainerConfig } from "../oci/types.ts";
 import { absolutePath, nextWorkingDir } from "./container-path.ts";
-import { EnvList } from "./env-list.ts";
+import { DEFAULT_PATH, EnvList } from "./env-list.ts";
 import { nameTable } from "./origins.ts";
 import { proxyEnvironment } from "./proxy-env.ts";
 import {
@@ -33,8 +33,6 @@ export interface ResolveOptions {
   /** Of the stage's platform; Windows images get no default PATH. */
   os?: string;
 }
-
-const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What an image hands to the stage that is built on it. */
 export function imageState(config: ContainerConfig = {}, author?: string): StageState {

@@ -43,6 +43,14 @@ export const copySnapshotter: Snapshotter = {
     return true;
   },
 
+  // Killed in between, the tree has some of it as if it had been written there.
+  adopt(tree, snapshot) {
+    if (!isFilled(tree)) return;
+    mergeDiff(snapshot, treeOf(tree));
+    forgetIndex(tree, tree.lowers.length + 1);
+    saveIndex(tree, tree.lowers.length + 1, indexTree(treeOf(tree)));
+  },
+
   // Complete before it has its name, and the next index before that: a kill leaves the old state or the new one.
   copyDiff(tree, target) {
     if (!isFilled(tree)) return false;

@@ -67,6 +67,9 @@ export const overlay: Snapshotter = {
     return true;
   },
 
+  // The next mount shows it.
+  adopt: finishFreeze,
+
   copyDiff(tree, target) {
     finishFreeze(tree);
     if (readdirSync(upper(tree)).length === 0) return false;

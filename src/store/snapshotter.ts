@@ -37,6 +37,11 @@ export interface Snapshotter {
    * what was there before, of which a directory's times tell all the same.
    */
   accept(tree: WritableTree, paths: readonly string[]): void;
+  /**
+   * Has the tree show a snapshot on top, which the caller then adds to the lowers. The tree must not be mounted, and
+   * nothing have been written since the last freeze.
+   */
+  adopt(tree: WritableTree, snapshot: string): void;
   /** Like freeze(), for a tree that stays in use: copies what was written, the tree keeps its own. */
   copyDiff(tree: WritableTree, target: string): boolean;
   /**

@@ -18,6 +18,7 @@ import type { BuildOptions } from "../../src/index.ts";
 import { people, rootOnly } from "../support/as-users.ts";
 import { busyboxBase } from "../support/bases.ts";
 import { openSite, type Site } from "../support/cooper.ts";
+import { type LineWorker, startLineWorker } from "../support/line-worker.ts";
 
 setDefaultTimeout(120_000);
 // Keys have nothing to do with who builds; only root can change owners of files.
@@ -31,8 +32,7 @@ interface Built {
 }
 
 let site: Site;
-let worker: Bun.Subprocess<"pipe", "pipe", "inherit">;
-let lines: AsyncIterator<string>;
+let worker: LineWorker;
 let server: ReturnType<typeof Bun.serve>;
 /** What the server answers. */
 const served = { body: "one", name: "" };
@@ -45,14 +45,7 @@ beforeAll(async () => {
      c=$(cooper from localhost/busybox); cooper config --label a=b $c; cooper commit -q $c localhost/labelled
      cooper run $c -- touch /etc/new; cooper commit -q --rm $c localhost/other`,
   );
-  const script = join(import.meta.dir, "build-worker.ts");
-  worker = Bun.spawn([process.execPath, script, site.root, site.runRoot], {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "inherit",
-    env: { ...process.env, SOURCE_DATE_EPOCH: "" },
-  });
-  lines = linesOf(worker.stdout);
+  worker = startLineWorker(join(import.meta.dir, "build-worker.ts"), [site.root, site.runRoot]);
   server = Bun.serve({
     port: 0,
     fetch: () =>
@@ -63,25 +56,12 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server.stop(true);
-  worker.stdin.end();
-  await worker.exited;
+  await worker[Symbol.asyncDispose]();
   await site[Symbol.asyncDispose]();
 });
 
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const chunk of stream.pipeThrough(new TextDecoderStream() as never)) {
-    const parts = (rest + String(chunk)).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-  }
-}
-
 async function build(options: BuildOptions): Promise<Built> {
-  worker.stdin.write(`${JSON.stringify(options)}\n`);
-  await worker.stdin.flush();
-  const { value } = (await lines.next()) as { value: string };
-  const result = JSON.parse(value) as Built & { error?: string };
+  const result = (await worker.ask(options)) as Built & { error?: string };
   if (result.error !== undefined) throw new Error(result.error);
   return result;
 }

@@ -4,6 +4,7 @@ import { CooperError } from "../../base/errors.ts";
 import type { RunOptions } from "../../index.ts";
 import { defineCommand, onContainer } from "../command.ts";
 import { HISTORY_FLAG } from "../history-flag.ts";
+import { writeErr, writeOut } from "../output.ts";
 import { HOST_FLAGS, RUN_FLAGS, runSettings, UNSUPPORTED_RUN_FLAGS } from "../run-flags.ts";
 
 /** buildah-run(1) */
@@ -15,6 +16,10 @@ export const command = defineCommand({
   flags: {
     ...RUN_FLAGS,
     ...HISTORY_FLAG,
+    cache: {
+      type: "bool",
+      help: "take what the command gave before on the same files, by this or in a Dockerfile; it gets no input",
+    },
     contextdir: {
       type: "string",
       placeholder: "dir",
@@ -51,6 +56,7 @@ export const command = defineCommand({
     "cooper run work -- apt-get update",
     "cooper run --user nobody --env LANG=C work id",
     "cooper run -t work /bin/bash",
+    "cooper run --cache work -- make -C /src install",
   ],
   stopsAtFirstArgument: true,
   namespace: onContainer,
@@ -59,7 +65,7 @@ export const command = defineCommand({
     const argv = words[0] === "--" ? words.slice(1) : words;
     if (argv.length === 0)
       throw new CooperError("usage", "A command must be given", { hint: `cooper run ${name} -- COMMAND` });
-    const options: RunOptions = { ...runSettings(flags), inherit: true, signal };
+    const options: RunOptions = { ...runSettings(flags), ...outputOf(flags.cache), signal };
     const env = flags.env.flatMap(environmentEntry);
     if (env.length > 0) options.env = env;
     if (flags.hostname !== undefined) options.hostname = flags.hostname;
@@ -69,7 +75,8 @@ export const command = defineCommand({
     if (flags.workingdir !== undefined) options.workingDir = flags.workingdir;
     const { openContainer } = await api();
     const container = await openContainer(await store(), name);
-    const { exitCode } = await container.run(argv, options);
+    const { exitCode, cached } = await container.run(argv, options);
+    if (cached) writeErr("--> Using cache\n");
     if (exitCode !== 0) {
       throw new CooperError("run-failed", `The command in ${name} ended with exit status ${exitCode}`, {
         exitCode,
@@ -79,6 +86,12 @@ export const command = defineCommand({
     return 0;
   },
 });
+
+/** A command that may be found in the cache has no input, and so no streams of this process's own. */
+function outputOf(cache: boolean): RunOptions {
+  if (!cache) return { inherit: true };
+  return { cache, onStdout: writeOut, onStderr: writeErr };
+}
 
 /** The same mount with its source made absolute, where that is relative and there is a directory for it. */
 function mountIn(contextDir: string | undefined, text: string): string {

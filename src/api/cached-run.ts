@@ -1,0 +1,123 @@
+/** `run` with a cache: a command that was run on the same files is not run again, be it here or in a Dockerfile. */
+import { realpathSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import type { RunOptions, RunResult, Store } from "../api-types.ts";
+import { hashSources } from "../archive/hash-tree.ts";
+import { type Digest, digestOf } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
+import { HOSTNAME } from "../build/run-step.ts";
+import { settingsInput } from "../build/step-inputs.ts";
+import { filesKey, noteStep } from "../container/files-key.ts";
+import { isMountedForUser, requireReach } from "../container/mounting.ts";
+import { parseMount } from "../container/run-spec.ts";
+import { mergeRunSettings, type RunSettings } from "../container/run-settings.ts";
+import { adoptSnapshot, freezeContainer, type WorkingContainer } from "../container/working-container.ts";
+import { stepKey } from "../plan/cache-key.ts";
+import { absolutePath } from "../plan/container-path.ts";
+import { DEFAULT_PATH, EnvList } from "../plan/env-list.ts";
+import type { MountOp, RunOp } from "../plan/types.ts";
+import type { RunMount } from "../sandbox/types.ts";
+import { addCached, findCached } from "../store/records.ts";
+import { deleteUnused, holdSnapshots } from "../store/store.ts";
+import { filesOf } from "./store.ts";
+
+/**
+ * Runs a command by `execute`, which is told the host name, unless the cache knows what it gives. Only what succeeds is
+ * remembered. Throws `usage` for what makes a run differ from time to time, `in-use` for a mounted container.
+ */
+export async function cachedRun(
+  store: Store,
+  container: WorkingContainer,
+  { argv, options, settings }: { argv: string[]; options: RunOptions; settings: RunSettings },
+  execute: (hostname: string) => Promise<{ exitCode: number }>,
+): Promise<RunResult> {
+  requireKnown(store, container, options);
+  const files = filesOf(store);
+  const mounts = (options.mounts ?? []).map(parseMount);
+  const op = opOf(container, argv, options, mounts);
+  const inputs = [
+    ...mounts.flatMap(mountInput),
+    ...textInput(settingsInput(mergeRunSettings(container.run, settings))),
+    ...textInput(options.hostname === undefined ? undefined : `hostname ${options.hostname}`),
+  ];
+  const parent = filesKey(files, container);
+  const key = stepKey(parent, { op }, inputs);
+  const found = findCached(files.db, key);
+  if (found !== undefined && (found === null || holdSnapshots(files, [found]))) {
+    if (found !== null) adoptSnapshot(files, container, found);
+    noteStep(files, container, { parent, key, identity: found });
+    return { exitCode: 0, cached: true };
+  }
+  const { exitCode } = await execute(options.hostname ?? HOSTNAME);
+  if (exitCode !== 0) return { exitCode, cached: false };
+  const snapshot = freezeContainer(files, container) ?? null;
+  noteStep(files, container, { parent, key, identity: snapshot });
+  const replaced = files.db.transaction(() => addCached(files.db, key, snapshot)).immediate();
+  deleteUnused(files, replaced);
+  return { exitCode, cached: false };
+}
+
+/** Throws when the command's result may depend on what no key can tell of. */
+function requireKnown(store: Store, container: WorkingContainer, options: RunOptions): void {
+  requireReach(store.runRoot, container);
+  if (isMountedForUser(filesOf(store), container)) {
+    throw new CooperError(
+      "in-use",
+      `Cannot run with the cache in ${container.name ?? container.id}: it is mounted, and may be written to meanwhile`,
+      { hint: `unmount it first: cooper umount ${container.name ?? container.id}` },
+    );
+  }
+  const { terminal, inherit, stdin } = options;
+  if (terminal === true || inherit === true || stdin !== undefined)
+    throw new CooperError("usage", "A run with the cache takes no input: no terminal, and nothing on stdin");
+}
+
+const textInput = (text: string | undefined): Digest[] => (text === undefined ? [] : [digestOf(text)]);
+
+/** The command as a Dockerfile's RUN, so that both have one key. */
+function opOf(container: WorkingContainer, argv: string[], options: RunOptions, mounts: RunMount[]): RunOp {
+  const config = container.image.config ?? {};
+  const env = new EnvList(config.Env);
+  if (!env.has("PATH")) env.setEntry(DEFAULT_PATH);
+  for (const entry of options.env ?? []) env.setEntry(entry);
+  return {
+    kind: "run",
+    argv,
+    env: env.entries(),
+    args: [],
+    proxyEnv: [],
+    user: options.user ?? config.User ?? "",
+    cwd: workingDirectory(config.WorkingDir, options.workingDir),
+    mounts: mounts.map(mountOp),
+    network: "default",
+    security: "sandbox",
+    script: undefined,
+  };
+}
+
+function workingDirectory(base = "/", asked = ""): string {
+  return asked.startsWith("/") ? absolutePath(asked) : absolutePath(base, asked);
+}
+
+function mountOp(mount: RunMount): MountOp {
+  const { target } = mount;
+  if (mount.type === "tmpfs") return { type: "tmpfs", target, size: mount.size };
+  if (mount.readOnly !== true) {
+    throw new CooperError(
+      "usage",
+      `A run with the cache may not write to the host: the mount on ${target} is to be read-only`,
+      { hint: "add ro to --mount" },
+    );
+  }
+  // Its content is an input.
+  return { type: "bind", target, source: "", from: { kind: "context", name: undefined }, readOnly: true };
+}
+
+/** What a mounted file or directory holds. */
+function mountInput(mount: RunMount): Digest[] {
+  if (mount.type === "tmpfs") return [];
+  const path = realpathSync(mount.source);
+  const [sourceRoot, source] = statSync(path).isDirectory() ? [path, "."] : [dirname(path), basename(path)];
+  const request = { sourceRoot, sources: [source], wildcards: false, parents: false };
+  return [hashSources(request, { itself: true })];
+}
