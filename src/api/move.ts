@@ -59,7 +59,7 @@ export async function push(
     filesOf(store),
     image,
     destination,
-    sendRequest(destination, options, "gzip"),
+    sendRequest(options, keepsPlainLayers(parseTransport(destination)) ? "keep" : "gzip"),
   );
   return { digest: root.digest };
 }
@@ -73,14 +73,14 @@ export async function copy(
   destination: string,
   options: ImageCopyOptions = {},
 ): Promise<PushResult> {
-  const { root } = await copyAny(source, destination, copyRequest(destination, options));
+  const { root } = await copyAny(source, destination, copyRequest(options));
   return { digest: root.digest };
 }
 
 /** The options of a copy as it takes them. */
-export function copyRequest(destination: string, options: ImageCopyOptions): CopyRequest {
+export function copyRequest(options: ImageCopyOptions): CopyRequest {
   return {
-    ...sendRequest(destination, options, "keep"),
+    ...sendRequest(options, "keep"),
     store: options.store === undefined ? undefined : filesOf(options.store),
     platforms: options.platforms,
     referrers: options.referrers,
@@ -118,14 +118,9 @@ export async function loadImages(
   return loaded.map(({ image, names }) => ({ ...imageInfo(files, image), loadedNames: names }));
 }
 
-function sendRequest(
-  destination: string,
-  options: PushOptions,
-  usual: LayerCompression | "keep",
-): SendRequest {
-  const plain = keepsPlainLayers(parseTransport(destination));
+function sendRequest(options: PushOptions, usual: LayerCompression | "keep"): SendRequest {
   return {
-    compression: options.compression ?? (plain ? "keep" : usual),
+    compression: options.compression ?? usual,
     compressionLevel: options.compressionLevel,
     format: options.format ?? "keep",
     platform: options.platform,

@@ -10,7 +10,7 @@ import { copyRequest } from "./move.ts";
 export async function sync(source: string, destination: string, options: SyncOptions): Promise<void> {
   const { from, to, scoped, appendSuffix, keepGoing, dryRun, onImage } = options;
   await syncImages(source, destination, {
-    ...copyRequest(`${to}:`, options),
+    ...copyRequest(options),
     from,
     to,
     scoped: scoped ?? false,

@@ -71,7 +71,7 @@ export function openContainersStorageTarget(text: string, signal?: AbortSignal):
   const inner = openDirTarget(directory);
   return {
     name,
-    demands: { single: true },
+    demands: { single: true, allLayers: true },
     exists: (descriptor, role) => inner.exists(descriptor, role),
     push: (content, expected, role) => inner.push(content, expected, role),
     pushManifest: (descriptor, bytes) => inner.pushManifest(descriptor, bytes),

@@ -35,9 +35,9 @@ export function requireAllowed(reference: TransportReference, given?: string): v
     const where = scope === undefined ? "by default" : `for ${reference.transport}:${scope}`;
     const why =
       type === "reject"
-        ? `${path} rejects it ${where}`
-        : `${path} demands "${type}" ${where}, which Cooper cannot verify`;
-    throw new CooperError("denied", `${formatTransport(reference)} is not let in: ${why}`, {
+        ? `the policy ${path} rejects it ${where}`
+        : `the policy ${path} demands "${type}" ${where}, which Cooper cannot verify`;
+    throw new CooperError("denied", `Cannot read ${formatTransport(reference)}: ${why}`, {
       hint: "change the policy, or take the image from a place that it trusts",
     });
   }

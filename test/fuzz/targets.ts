@@ -223,7 +223,7 @@ export const TARGETS: Record<string, () => Target> = {
     ],
     run: async (input) => {
       const asked = { doing: "Cannot read", registry: "r", repository: "a", action: "pull from" as const };
-      const login = { tried: undefined, redact: (value: string) => value };
+      const login = { tried: undefined, hadToken: false, redact: (value: string) => value };
       const header = utf8(input);
       parseChallenges(header);
       nextPage(header);

@@ -6,15 +6,14 @@ import * as v from "valibot";
 import { CooperError } from "../../base/errors.ts";
 import { parseChallenges } from "./challenge.ts";
 import type { Credentials } from "./credentials.ts";
-import { readLimited } from "./failures.ts";
 
-/** Sends a request to a token server, with retries; redirects lose its credentials. */
+/** Asks a token server; undefined for an unreasonably long answer. Redirects lose the credentials. */
 export type TokenFetch = (request: {
   method: "GET" | "POST";
   url: URL;
   headers: Record<string, string>;
   body?: string;
-}) => Promise<Response>;
+}) => Promise<Uint8Array | undefined>;
 
 interface Token {
   header: string;
@@ -22,7 +21,6 @@ interface Token {
   expires: number;
 }
 
-const MAX_ANSWER = 1 << 20;
 /** Seconds that a token holds when the server does not say (token specification, "Token Response Fields"). */
 const DEFAULT_LIFE = 60;
 /** Milliseconds before its end at which a token is not used any more. */
@@ -151,10 +149,10 @@ export class Authenticator {
       throw new CooperError("internal", "A token was asked for before its server was known");
     const { realm, service } = this.#mode;
     const credentials = await this.#credentialsOnce();
-    const response = await (credentials?.identityToken === undefined
+    const answer = await (credentials?.identityToken === undefined
       ? this.#tokenFetch(tokenRequest(realm, service, scopes, credentials))
       : this.#tokenFetch(refreshRequest(realm, service, scopes, credentials.identityToken)));
-    return this.#readToken(await readLimited(response, MAX_ANSWER), realm);
+    return this.#readToken(answer, realm);
   }
 
   #readToken(bytes: Uint8Array | undefined, realm: URL): Token {

@@ -60,7 +60,9 @@ export function pushEndpoint(conf: RegistriesConf, name: string): Endpoint {
 
 function refuseBlocked(entry: RegistryEntry, name: string): void {
   if (!entry.blocked) return;
-  throw new CooperError("denied", `${name} is blocked: registries.conf forbids ${entry.prefix}`);
+  throw new CooperError("denied", `docker://${name} is blocked: registries.conf forbids ${entry.prefix}`, {
+    hint: `take another registry, or remove "blocked = true" from the entry of ${entry.prefix}`,
+  });
 }
 
 /** The entry with the longest prefix that matches a name. */

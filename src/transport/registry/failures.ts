@@ -9,6 +9,8 @@ export interface Asked {
   repository: string;
   /** The verb for what an account must be allowed to do. */
   action: "pull from" | "push to" | "delete from";
+  /** Who answers, when it is not the registry: its token server. */
+  answerer?: string;
 }
 
 const MAX_ERROR_BODY = 64 * 1024;
@@ -59,18 +61,42 @@ function connectionWords(name: string | undefined, code: string): string {
   return `the connection failed${code === "" ? "" : ` (${code})`}`;
 }
 
+/** What is known of the login with which a request was refused. */
+export interface LoginState {
+  /** Where its credentials came from, if there were any. */
+  tried: string | undefined;
+  /** There was a token, fresh from the token server. */
+  hadToken: boolean;
+  redact: (text: string) => string;
+}
+
+/** For answers that say nothing but their number (RFC 9110, 15). */
+const WORDS = new Map([
+  [401, "unauthorized"],
+  [403, "forbidden"],
+  [404, "not found"],
+  [405, "method not allowed"],
+  [413, "content too large"],
+  [429, "too many requests"],
+  [500, "internal server error"],
+  [502, "bad gateway"],
+  [503, "service unavailable"],
+  [504, "gateway timeout"],
+]);
+
 /** A failure that the registry answered; reads the answer's body. */
 export async function statusFailure(
   asked: Asked,
   response: Response,
-  login: { tried: string | undefined; redact: (text: string) => string },
+  login: LoginState,
 ): Promise<CooperError> {
   const said = login.redact(await errorText(response));
   const { status } = response;
-  const { code, hint } = meaningOf(asked, status, said, login.tried);
+  const { code, hint } = meaningOf(asked, status, said, login);
+  const words = said || WORDS.get(status);
   const error = new CooperError(
     code,
-    `${asked.doing}: the registry answered ${status}${said === "" ? "" : ` (${said})`}`,
+    `${asked.doing}: ${asked.answerer ?? "the registry"} answered ${status}${words === undefined ? "" : ` (${words})`}`,
     hint === undefined ? {} : { hint },
   );
   if (!PASSING_STATUS.has(status)) return error;
@@ -81,11 +107,16 @@ function meaningOf(
   { registry, repository, action }: Asked,
   status: number,
   said: string,
-  tried: string | undefined,
+  { tried, hadToken }: LoginState,
 ): { code: ErrorCode; hint?: string } {
   switch (true) {
     case status === 401 && repository === "":
       return { code: "denied", hint: "the user name or the password is not the right one" };
+    case status === 401 && hadToken:
+      return {
+        code: "denied",
+        hint: `the registry refuses the token that its token server gave a moment ago: it has expired already, or it is not for ${repository}; compare this host's clock, or tell who runs the registry`,
+      };
     case status === 401 && tried === undefined:
       return {
         code: "denied",
@@ -94,7 +125,7 @@ function meaningOf(
     case status === 401:
       return {
         code: "denied",
-        hint: `the credentials from ${tried} were not accepted for ${repository}; log in again, or it does not exist there`,
+        hint: `the credentials from ${tried} were not accepted for ${repository}: ${tried === "--creds" ? "give other ones" : `log in again with cooper login ${registry}`}, or it does not exist there`,
       };
     case status === 403:
       return {

@@ -1,11 +1,10 @@
 /** The tags of a repository (OCI distribution spec v1.1, "Listing Tags"). */
 import * as v from "valibot";
 import { CooperError } from "../../base/errors.ts";
-import { normaliseDockerName } from "../../oci/reference.ts";
+import { formatReference, normaliseDockerName, parseReference } from "../../oci/reference.ts";
 import { pullEndpoints } from "./endpoints.ts";
-import { readLimited } from "./failures.ts";
 import { loadRegistriesConf } from "./registries-conf.ts";
-import { Session } from "./session.ts";
+import { type Call, Session } from "./session.ts";
 import type { RegistrySettings } from "./settings.ts";
 
 const PAGE = 1000;
@@ -19,7 +18,9 @@ export async function listTags(
   settings: RegistrySettings = {},
   page = PAGE,
 ): Promise<string[]> {
-  const endpoint = pullEndpoints(loadRegistriesConf(), normaliseDockerName(name)).at(-1)!;
+  const { registry, repository } = parseReference(normaliseDockerName(name));
+  const full = formatReference({ registry: registry!, repository });
+  const endpoint = pullEndpoints(loadRegistriesConf(), full).at(-1)!;
   const session = new Session(endpoint, settings, "pull");
   const doing = "Cannot list the tags";
   const tags: string[] = [];
@@ -27,8 +28,9 @@ export async function listTags(
   for (let pages = 0; next !== undefined; pages++) {
     if (pages === MAX_PAGES)
       throw new CooperError("invalid", `${session.describe(doing)}: there are more than ${MAX_PAGES} pages`);
-    const response: Response = await session.send({ method: "GET", to: next, doing, accept: [200] });
-    tags.push(...parseTags(await readLimited(response, MAX_ANSWER), session.describe(doing)));
+    const call: Call = { method: "GET", to: next, doing, accept: [200] };
+    const { response, bytes } = await session.read(call, MAX_ANSWER);
+    tags.push(...parseTags(bytes, session.describe(doing)));
     const link = nextPage(response.headers.get("link") ?? "");
     next = link === undefined ? undefined : await session.resolve(link, doing);
   }

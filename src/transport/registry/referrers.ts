@@ -8,9 +8,9 @@ import { MEDIA } from "../../oci/media-types.ts";
 import { MAX_DOCUMENT_BYTES, parseIndex } from "../../oci/schema.ts";
 import type { Descriptor, ImageIndex } from "../../oci/types.ts";
 import { EMPTY_INDEX, referrersTag } from "../layout-index.ts";
-import { readLimited } from "./failures.ts";
+import { nextPage } from "./list-tags.ts";
 import { readManifest } from "./registry-source.ts";
-import { discard, type Session } from "./session.ts";
+import { type Call, discard, type Session } from "./session.ts";
 
 const MAX_PAGES = 100;
 
@@ -31,17 +31,14 @@ async function fromApi(session: Session, subject: Digest): Promise<Descriptor[] 
       throw new CooperError("invalid", `${session.describe(doing)}: there are more than ${MAX_PAGES} pages`);
     const headers = { Accept: MEDIA.ociIndex };
     const accept = pages === 0 ? [200, ...ABSENT] : [200];
-    const response: Response = await session.send({ method: "GET", to: next, doing, accept, headers });
+    const call: Call = { method: "GET", to: next, doing, accept, headers };
+    const { response, bytes } = await session.read(call, MAX_DOCUMENT_BYTES);
     const isIndex = response.headers.get("content-type")?.startsWith(MEDIA.ociIndex) ?? false;
     // A page for people, of a server that answers everything, is no list.
-    if (response.status !== 200 || (pages === 0 && !isIndex)) {
-      await discard(response);
-      return undefined;
-    }
-    const bytes = await readLimited(response, MAX_DOCUMENT_BYTES);
+    if (response.status !== 200 || (pages === 0 && !isIndex)) return undefined;
     found.push(...parseIndex(bytes ?? new Uint8Array(), session.describe(doing)).manifests);
-    const link = /^\s*<([^>]+)>\s*;.*\brel="?next"?/i.exec(response.headers.get("link") ?? "");
-    next = link === null ? undefined : await session.resolve(link[1]!, doing);
+    const link = nextPage(response.headers.get("link") ?? "");
+    next = link === undefined ? undefined : await session.resolve(link, doing);
   }
   return found;
 }

@@ -8,10 +8,8 @@ import type { Descriptor } from "../../oci/types.ts";
 import type { Source } from "../types.ts";
 import { downloadBlob } from "./download.ts";
 import { type Endpoint, pullEndpoints } from "./endpoints.ts";
-import { readLimited } from "./failures.ts";
 import { loadRegistriesConf } from "./registries-conf.ts";
-import { withRetries } from "./retry.ts";
-import { discard, Session } from "./session.ts";
+import { type Call, discard, Session } from "./session.ts";
 import type { RegistrySettings } from "./settings.ts";
 
 /** Manifests that Cooper reads; a registry that converts gives one of these. */
@@ -96,21 +94,14 @@ export async function readManifest(
   reference: string,
 ): Promise<{ descriptor: Descriptor; bytes: Uint8Array }> {
   const doing = `Cannot read manifest ${reference}`;
-  const { response, bytes } = await withRetries(session.settings, async () => {
-    const response = await session.send({
-      method: "GET",
-      to: `manifests/${reference}`,
-      doing,
-      accept: [200],
-      headers: { Accept: ACCEPT },
-      once: true,
-    });
-    try {
-      return { response, bytes: await readLimited(response, MAX_DOCUMENT_BYTES) };
-    } catch (error) {
-      throw session.failure(doing, error);
-    }
-  });
+  const call: Call = {
+    method: "GET",
+    to: `manifests/${reference}`,
+    doing,
+    accept: [200],
+    headers: { Accept: ACCEPT },
+  };
+  const { response, bytes } = await session.read(call, MAX_DOCUMENT_BYTES);
   if (bytes === undefined)
     throw new CooperError(
       "invalid",
@@ -141,12 +132,12 @@ async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, un
   yield bytes;
 }
 
-/** Whether the registry has a blob. */
+/** Whether the registry has a blob, so that it need not be sent. */
 export async function hasBlob(session: Session, digest: string): Promise<boolean> {
   const response = await session.send({
     method: "HEAD",
     to: `blobs/${digest}`,
-    doing: `Cannot look for blob ${digest}`,
+    doing: `Cannot send blob ${digest}`,
     accept: [200, 404],
   });
   await discard(response);

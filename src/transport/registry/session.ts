@@ -5,7 +5,7 @@ import { repositoryScope } from "./challenge.ts";
 import { type Credentials, findCredentials, parseCreds } from "./credentials.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { anySignal, exchange, type HttpRequest } from "./exchange.ts";
-import { type Asked, connectionFailure, statusFailure } from "./failures.ts";
+import { type Asked, connectionFailure, type LoginState, readLimited, statusFailure } from "./failures.ts";
 import { withRetries } from "./retry.ts";
 import type { RegistrySettings } from "./settings.ts";
 import { type TlsSettings, tlsSettings } from "./tls-settings.ts";
@@ -30,6 +30,8 @@ export interface Call {
 const HUB = "docker.io";
 const HUB_HOST = "registry-1.docker.io";
 const MAX_REDIRECTS = 5;
+/** Bytes of a token server's answer. */
+const MAX_TOKEN = 1 << 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Milliseconds in which a registry that may be without TLS must have said so. */
 const PROBE_TIME = 10_000;
@@ -69,6 +71,28 @@ export class Session {
     if (call.once) return await this.#sendOnce(call);
     const signal = anySignal(this.settings.signal, call.signal);
     return await withRetries({ ...this.settings, signal }, () => this.#sendOnce(call));
+  }
+
+  /**
+   * Sends a request and reads its answer, of which the body is `bytes`: undefined when it is longer than `limit`. An answer
+   * that breaks off is asked for again.
+   */
+  async read(call: Call, limit: number): Promise<{ response: Response; bytes: Uint8Array | undefined }> {
+    return await withRetries(this.settings, async () => {
+      const response = await this.#sendOnce(call);
+      return { response, bytes: await this.#readBody(response, limit, this.#asked(call.doing)) };
+    });
+  }
+
+  async #readBody(response: Response, limit: number, asked: Asked): Promise<Uint8Array | undefined> {
+    try {
+      return await readLimited(response, limit);
+    } catch (error) {
+      const { signal } = this.settings;
+      if (signal?.aborted)
+        throw new CooperError("cancelled", `${asked.doing}: cancelled`, { cause: signal.reason });
+      throw connectionFailure(asked, error, true);
+    }
   }
 
   /** An address from a Location or Link header. Throws `invalid`. */
@@ -132,10 +156,7 @@ export class Session {
         await discard(response);
         continue;
       }
-      throw await statusFailure(asked, response, {
-        tried: this.#login.origin,
-        redact: (text) => this.#login.redact(text),
-      });
+      throw await statusFailure(asked, response, this.#loginState(authorization));
     }
   }
 
@@ -251,17 +272,31 @@ export class Session {
     url: URL;
     headers: Record<string, string>;
     body?: string;
-  }): Promise<Response> {
-    const asked = this.#asked(this.endpoint.repository === "" ? "Cannot log in" : "Cannot log in for access");
+  }): Promise<Uint8Array | undefined> {
+    const own = this.#asked("Cannot log in");
+    const { registry, repository } = own;
+    const asked: Asked = {
+      ...own,
+      answerer: `its token server ${url.host}`,
+      ...(repository === ""
+        ? {}
+        : { doing: `Cannot log in to ${own.action} docker://${registry}/${repository}` }),
+    };
     // The token server is another party: it does not see the certificate that this client has for the registry.
     const { cert: _cert, key: _key, ...bare } = this.#tls;
     const tls = url.host === this.#host ? this.#tls : bare;
     const response = await this.#follow({ method, url, headers, body, tls }, asked, undefined);
-    if (response.status === 200) return response;
-    throw await statusFailure(asked, response, {
+    if (response.status === 200) return await this.#readBody(response, MAX_TOKEN, asked);
+    throw await statusFailure(asked, response, this.#loginState(undefined));
+  }
+
+  /** `used`: the header of the request that was refused. */
+  #loginState(used: string | undefined): LoginState {
+    return {
       tried: this.#login.origin,
+      hadToken: used?.startsWith("Bearer ") ?? false,
       redact: (text) => this.#login.redact(text),
-    });
+    };
   }
 }
 
