@@ -393,6 +393,8 @@ export interface PruneOptions {
   labels?: string[];
   /** Keep the build cache. */
   keepCache?: boolean;
+  /** Shrink the build cache to this many bytes instead of emptying it: what was used longest ago goes first. */
+  keepCacheBytes?: number;
 }
 
 export interface PruneResult {

@@ -25,6 +25,7 @@ export async function pruneImages(store: Store, options: PruneOptions = {}): Pro
     images: images.filter(({ isList }) => !isList).map(({ id }) => id),
     lists: images.filter(({ isList }) => isList).map(({ id }) => id),
     named: options.all ?? false,
+    keepCacheBytes: options.keepCacheBytes,
     cacheBefore: keepsCache ? undefined : (options.until ?? Number.MAX_SAFE_INTEGER),
   });
   return {

@@ -2,7 +2,7 @@ import { CooperError } from "../../base/errors.ts";
 import type { PruneOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { writeErr, writeOut } from "../output.ts";
-import { formatSize, parseMoment } from "../units.ts";
+import { formatSize, parseBytes, parseMoment } from "../units.ts";
 
 /** buildah-prune(1), with podman's --filter */
 export const command = defineCommand({
@@ -18,15 +18,22 @@ export const command = defineCommand({
     },
     force: { type: "bool", short: "f", help: "also containers that come from these images" },
     json: { type: "bool", help: "print JSON" },
+    "keep-storage": {
+      type: "string",
+      placeholder: "size",
+      help: "shrink the build cache to this size, as 10g, instead of emptying it: what was used longest ago goes first",
+    },
     quiet: { type: "bool", short: "q", help: "names and IDs only, no summary" },
   },
   details: [
-    "Names and IDs of what was removed are printed, and on the standard error how much room it made. What running builds use stays. With a label the build cache stays.",
+    "Names and IDs of what was removed are printed, and on the standard error how much room it made. What running builds use stays. With a label the build cache stays. What images use is no part of the cache.",
   ],
-  examples: ["cooper prune", "cooper prune --all --filter until=168h"],
+  examples: ["cooper prune", "cooper prune --all --filter until=168h", "cooper prune --keep-storage 10g"],
   namespace: onStore,
   async run({ flags, api, store }) {
     const options: PruneOptions = { all: flags.all, force: flags.force, ...filtersOf(flags.filter) };
+    const keep = flags["keep-storage"];
+    if (keep !== undefined) options.keepCacheBytes = parseBytes(keep, "--keep-storage");
     const { pruneImages } = await api();
     const result = await pruneImages(await store(), options);
     if (flags.json) {
