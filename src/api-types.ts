@@ -133,6 +133,12 @@ export interface BuildOptions extends RegistryOptions {
   noCache?: boolean;
   /** Stages whose steps are run anew. */
   noCacheFilter?: string[];
+  /** Caches of other machines that are asked for steps that this store does not know. */
+  cacheFrom?: CachePlaceOptions[];
+  /** Where the results of steps are exported to. */
+  cacheTo?: CacheExportOptions[];
+  /** Seconds: results of steps that were run longer ago are not used; 0 is noCache. */
+  cacheTtl?: number;
   format?: ImageFormat;
   platform?: string;
   pull?: PullPolicy;
@@ -175,6 +181,28 @@ export interface BuildOptions extends RegistryOptions {
   onEvent?: EventSink;
   signal?: AbortSignal;
 }
+
+/** A build cache that several machines share. */
+export type CachePlaceOptions = {
+  /** Cache mounts (RUN --mount=type=cache) too. Default false. */
+  mounts?: boolean;
+} & (
+  | {
+      type: "registry";
+      /** `registry/repository[:tag]`; with a tag, entries are tagged `tag-KEY`. */
+      ref: string;
+    }
+  | { type: "local"; path: string }
+);
+
+export type CacheExportOptions = CachePlaceOptions & {
+  /** `max` (the default): the steps of all stages; `min`: of the target and the stages that it is FROM. */
+  mode?: "min" | "max";
+  /** Of layers. Default zstd. */
+  compression?: "gzip" | "zstd";
+  /** Failures are warnings. Default false. */
+  ignoreErrors?: boolean;
+};
 
 export interface BuildOutput {
   /** `local`: the files, in a directory; `tar`: the same as an archive; `oci`, `docker`: the image. */

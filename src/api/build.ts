@@ -1,6 +1,7 @@
 /** `build`: finds the Dockerfile and decides the defaults; the build floor does the rest. */
 import { cpus } from "node:os";
-import type { BuildOptions, BuildResult, CheckWarning, Store } from "../api-types.ts";
+import { resolve } from "node:path";
+import type { BuildOptions, BuildResult, CachePlaceOptions, CheckWarning, Store } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
 import { buildImage, checkImage } from "../build/build-image.ts";
@@ -8,9 +9,10 @@ import type { BuildRequest } from "../build/build-request.ts";
 import { exportImage } from "../build/export-image.ts";
 import { openContextSource } from "../build/open-context.ts";
 import { findIgnoreFile, readDockerfiles } from "../build/read-dockerfile.ts";
-import { normaliseName } from "../oci/reference.ts";
+import { normaliseName, parseReference } from "../oci/reference.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { mountNamespaceFor } from "./container-access.ts";
+import type { CacheLocation } from "../transport/cache-place.ts";
 import { createManifest } from "./manifests.ts";
 import { selfCommand } from "./namespace.ts";
 import { registrySettings } from "./registry-options.ts";
@@ -55,8 +57,20 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     buildContexts: options.buildContexts ?? {},
     layers: options.layers ?? false,
     squash: options.squash ?? false,
-    noCache: options.noCache ?? false,
+    noCache: (options.noCache ?? false) || options.cacheTtl === 0,
     noCacheFilter: options.noCacheFilter ?? [],
+    cacheFrom: (options.cacheFrom ?? []).map((source) => ({
+      location: cacheLocation(source),
+      mounts: source.mounts ?? false,
+    })),
+    cacheTo: (options.cacheTo ?? []).map((target) => ({
+      location: cacheLocation(target),
+      mounts: target.mounts ?? false,
+      mode: target.mode ?? "max",
+      compression: target.compression ?? "zstd",
+      ignoreErrors: target.ignoreErrors ?? false,
+    })),
+    cacheNotBefore: options.cacheTtl === undefined ? 0 : Date.now() - options.cacheTtl * 1000,
     format: options.format ?? "oci",
     platform: options.platform,
     pull: options.pull ?? "missing",
@@ -82,6 +96,27 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     signal,
   };
 }
+
+/** A repository by its full name; a tag is short enough for keys behind it. Throws `usage`. */
+function cacheLocation(place: CachePlaceOptions): CacheLocation {
+  if (place.type === "local") return { type: "local", path: resolve(place.path) };
+  const { ref } = place;
+  const reference = parseReference(ref);
+  const bad = (why: string, hint: string) =>
+    new CooperError("usage", `Cannot use ${ref} as a cache: ${why}`, { hint });
+  if (reference.registry === undefined)
+    throw bad(
+      "it names no registry",
+      "write it as registry/repository, docker.io/user/repository for Docker Hub",
+    );
+  if (reference.digest !== undefined) throw bad("it has a digest", "name a repository");
+  if ((reference.tag?.length ?? 0) > LONGEST_PREFIX)
+    throw bad(`its tag has more than ${LONGEST_PREFIX} characters`, "give it a shorter one");
+  return { type: "registry", reference: ref };
+}
+
+/** A tag has 128 characters, a key 64 and a dash. */
+const LONGEST_PREFIX = 63;
 
 async function openPlaces(
   store: Store,

@@ -43,16 +43,18 @@ export async function cachedRun(
   const parent = filesKey(files, container);
   const key = stepKey(parent, { op }, inputs);
   const found = findCached(files.db, key);
-  if (found !== undefined && (found === null || holdSnapshots(files, [found]))) {
-    if (found !== null) adoptSnapshot(files, container, found);
-    noteStep(files, container, { parent, key, identity: found });
+  if (found !== undefined && (found.snapshot === null || holdSnapshots(files, [found.snapshot]))) {
+    const { snapshot, result } = found;
+    if (snapshot !== null) adoptSnapshot(files, container, snapshot);
+    noteStep(files, container, { parent, key, identity: result ?? snapshot });
     return { exitCode: 0, cached: true };
   }
   const { exitCode } = await execute(options.hostname ?? HOSTNAME);
   if (exitCode !== 0) return { exitCode, cached: false };
   const snapshot = freezeContainer(files, container) ?? null;
   noteStep(files, container, { parent, key, identity: snapshot });
-  const replaced = files.db.transaction(() => addCached(files.db, key, snapshot)).immediate();
+  const step = { snapshot, result: null, created: Date.now() };
+  const replaced = files.db.transaction(() => addCached(files.db, key, step)).immediate();
   deleteUnused(files, replaced);
   return { exitCode, cached: false };
 }

@@ -15,7 +15,8 @@ export interface StepLabel {
 
 export type BuildEvent =
   | { type: "step-start"; step: StepLabel }
-  | { type: "step-done"; step: StepLabel; cached: boolean; milliseconds: number }
+  /** `from` is the remote cache that had it. */
+  | { type: "step-done"; step: StepLabel; cached: boolean; from?: string; milliseconds: number }
   /** `cancelled`: it did not fail itself, but was ended because something else did, or by the user. */
   | { type: "step-failed"; step: StepLabel; cancelled: boolean; milliseconds: number }
   | { type: "output"; step?: StepLabel; stream: "stdout" | "stderr"; data: Uint8Array }
@@ -33,6 +34,8 @@ export type BuildEvent =
     }
   /** A shell in the state before a failed step has the terminal (`open`), or gave it back. */
   | { type: "debug-shell"; step: StepLabel; open: boolean }
+  /** What was exported to a remote cache: how many entries there are of this build, how many of them were written. */
+  | { type: "cache-exported"; place: string; entries: number; written: number; bytes: number }
   /** `rule` is the name of a build check. */
   | { type: "warning"; message: string; rule?: string; location?: Location };
 

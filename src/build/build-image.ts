@@ -1,6 +1,6 @@
 /** Executes a Dockerfile: plans it, runs the stages that the target needs, commits the target's layers. */
 import pLimit, { type LimitFunction } from "p-limit";
-import { CooperError } from "../base/errors.ts";
+import { CooperError, messageOf } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
 import { commitImage, type LayerPlan } from "../container/commit.ts";
 import type { Dockerfile, Warning } from "../dockerfile/instruction.ts";
@@ -8,7 +8,7 @@ import { parseDockerfile } from "../dockerfile/parse.ts";
 import { applyConfigEdits } from "../oci/config.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { planBuild, withTriggers } from "../plan/graph.ts";
-import type { BuildPlan, CopySource, ResolvedStage, StagePlan } from "../plan/types.ts";
+import type { BuildPlan, CopySource, Origin, ResolvedStage, StagePlan } from "../plan/types.ts";
 import type { Sandbox } from "../sandbox/types.ts";
 import { fileDigestCache } from "../store/file-digests.ts";
 import type { StoreFiles } from "../store/store.ts";
@@ -16,7 +16,9 @@ import type { StatCache } from "../archive/hash-tree.ts";
 import type { Download } from "../container/download.ts";
 import type { GitCheckout } from "./fetch-git.ts";
 import type { BuildRequest } from "./build-request.ts";
+import { materialise } from "./materialise.ts";
 import type { OpenOrigin } from "./origins.ts";
+import type { RemoteCache } from "./remote-cache.ts";
 import { reportWarnings, resolveStages } from "./resolve-stages.ts";
 import { refuseLeaks } from "./secrets.ts";
 import { buildStage, openBase } from "./stage.ts";
@@ -27,6 +29,8 @@ import type { StepResult } from "./step-result.ts";
 export interface Build {
   store: StoreFiles;
   request: BuildRequest;
+  /** Undefined without --cache-from and --cache-to. */
+  remote: RemoteCache | undefined;
   plan: BuildPlan;
   /** Aborts when the caller does, or when a stage failed. */
   signal: AbortSignal;
@@ -68,10 +72,71 @@ export async function buildImage(
 ): Promise<BuiltImage> {
   const build = await planned(store, request, sandbox);
   reportWarnings(build, build.warnings);
-  const target = await runStages(build);
-  warnUnusedArgs(build);
-  request.signal.throwIfAborted();
-  return commitTarget(build, target);
+  try {
+    const target = await finishedTarget(build);
+    warnUnusedArgs(build);
+    request.signal.throwIfAborted();
+    const image = commitTarget(build, target);
+    if (build.remote !== undefined) await exportSteps(build, build.remote);
+    return image;
+  } catch (error) {
+    if (build.remote !== undefined && isFailedStep(error)) await exportOfFailure(build, build.remote);
+    throw error;
+  }
+}
+
+/**
+ * The target's result, its files at hand. When an entry of a remote cache turns out to be broken, all is done once more
+ * without that entry: what was run is in the store's own cache.
+ */
+async function finishedTarget(build: Build): Promise<StageState> {
+  for (;;) {
+    const rejected = build.remote?.rejected.size;
+    try {
+      const target = await runStages(build);
+      await materialise(build, target);
+      return target;
+    } catch (error) {
+      if (build.remote?.rejected.size === rejected || build.request.signal.aborted) throw error;
+      startAgain(build);
+    }
+  }
+}
+
+/** Forgets what the stages gave; images, contexts and what the store's cache has stay. */
+function startAgain(build: Build): void {
+  for (const key of [...build.origins.keys()])
+    if ((JSON.parse(key) as Origin).kind === "stage") build.origins.delete(key);
+  build.steps.clear();
+  build.downloads.clear();
+  build.checkouts.clear();
+  if (build.remote !== undefined) build.remote.steps = [];
+  prepareRun(build);
+}
+
+/** What a run of the stages has of its own. */
+function prepareRun(build: Build): void {
+  const failed = new AbortController();
+  build.signal = AbortSignal.any([build.request.signal, failed.signal]);
+  build.fail = (error) => failed.abort(error);
+  build.stage = stageRunner(build, pLimit(Math.max(1, build.request.jobs)));
+}
+
+async function exportSteps(build: Build, remote: RemoteCache): Promise<void> {
+  if (build.request.cacheTo.length === 0) return;
+  const { exportCache } = await import("./export-cache.ts");
+  await exportCache(build, remote);
+}
+
+const isFailedStep = (error: unknown) => error instanceof CooperError && error.code === "run-failed";
+
+/** What went well before a step failed is worth keeping, too; the failure is what is told. */
+async function exportOfFailure(build: Build, remote: RemoteCache): Promise<void> {
+  try {
+    await exportSteps(build, remote);
+  } catch (error) {
+    build.request.onEvent({ type: "warning", message: messageOf(error) });
+  }
 }
 
 /** Everything that is said of the Dockerfile without running it. Throws what building it would before its first step. */
@@ -84,21 +149,22 @@ export async function checkImage(store: StoreFiles, request: BuildRequest): Prom
 
 /** A build about to run: planned, its bases at hand, all that it will do resolved. */
 async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => Sandbox): Promise<Build> {
-  const failed = new AbortController();
+  const { cacheFrom, cacheTo } = request;
   const build: Build = {
     store,
     request,
+    remote: cacheFrom.length + cacheTo.length === 0 ? undefined : await openRemote(request),
     plan: planBuild(withCheckArg(parseDockerfiles(request.dockerfiles), request), {
       buildArgs: request.buildArgs,
       contexts: Object.keys(request.buildContexts),
       target: request.target,
       platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
     }),
-    signal: AbortSignal.any([request.signal, failed.signal]),
-    fail: (error) => failed.abort(error),
+    signal: request.signal,
+    fail: () => {},
     resolved: new Map(),
     warnings: [],
-    stage: stageRunner(() => build, pLimit(Math.max(1, request.jobs)), failed),
+    stage: () => Promise.reject(new CooperError("internal", "No stage runs yet")),
     origins: new Map(),
     steps: new Map(),
     sandbox: once(sandbox),
@@ -109,11 +175,17 @@ async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => 
     secrets: new Map(),
     boundCopies: new Map(),
   };
+  prepareRun(build);
   await planTriggers(build);
   const { stages, warnings } = await resolveStages(build);
   build.resolved = stages;
   build.warnings = warnings;
   return build;
+}
+
+async function openRemote(request: BuildRequest): Promise<RemoteCache> {
+  const { openRemoteCache } = await import("./remote-cache.ts");
+  return await openRemoteCache(request);
 }
 
 /** BuildKit's build arg for the checks goes before the file's directive. */
@@ -163,15 +235,15 @@ function once<T>(make: () => T): () => T {
 }
 
 /** Runs a stage at most once, after the stages that it is known to need, when a job is free. */
-function stageRunner(build: () => Build, limit: LimitFunction, failed: AbortController): Build["stage"] {
+function stageRunner(build: Build, limit: LimitFunction): Build["stage"] {
   const running = new Map<number, Promise<StageState>>();
   const start = async (index: number): Promise<StageState> => {
-    const { needs } = build().plan.stages[index]!;
-    await Promise.all(needs.map((need) => build().stage(need)));
+    const { needs } = build.plan.stages[index]!;
+    await Promise.all(needs.map((need) => build.stage(need)));
     try {
-      return await limit(() => buildStage(build(), index));
+      return await limit(() => buildStage(build, index));
     } catch (error) {
-      failed.abort(error);
+      build.fail(error);
       throw error;
     }
   };

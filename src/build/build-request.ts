@@ -1,4 +1,5 @@
 /** What a build is asked for, with every default decided. */
+import type { CacheSource, CacheTarget } from "./remote-cache.ts";
 import type { DockerfileText } from "./read-dockerfile.ts";
 import type { EventSink } from "../base/events.ts";
 import type { RunSettings } from "../container/run-settings.ts";
@@ -40,6 +41,10 @@ export interface BuildRequest {
   noCache: boolean;
   /** Stages that are run anew, by name, or by number where they have none. */
   noCacheFilter: string[];
+  cacheFrom: CacheSource[];
+  cacheTo: CacheTarget[];
+  /** Results of steps that were run before are not used: milliseconds since 1970. */
+  cacheNotBefore: number;
   format: ImageFormat;
   platform: string | undefined;
   pull: PullPolicy;

@@ -9,6 +9,8 @@ import { parseIndex } from "../oci/schema.ts";
 import type { Origin } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
 import { openContextSource } from "./open-context.ts";
+import { materialise } from "./materialise.ts";
+import type { PortableKey } from "./portable-key.ts";
 import { imageStage, scratchStage } from "./stage-base.ts";
 import { mountStage, type StageState } from "./stage-state.ts";
 
@@ -113,11 +115,21 @@ export function ignoreOf({ ignoreFile }: OpenDirectory): IgnoreMatcher | undefin
 /** The origin's files as a directory of this mount namespace. */
 export async function originRoot(build: Build, origin: Origin): Promise<string> {
   const open = await openOrigin(build, origin);
-  return open.kind === "directory" ? open.path : mountStage(build.store, build.request, open.stage);
+  if (open.kind === "directory") return open.path;
+  await materialise(build, open.stage);
+  return mountStage(build.store, build.request, open.stage);
+}
+
+/** What identifies all the files of an origin, in keys of this store and in those that all machines compute alike. */
+export interface OriginKey {
+  local: Digest;
+  portable: PortableKey;
 }
 
 /** What identifies the content of an origin for the cache; undefined for a directory, whose files are hashed. */
-export async function originKey(build: Build, origin: Origin): Promise<Digest | undefined> {
+export async function originKey(build: Build, origin: Origin): Promise<OriginKey | undefined> {
   const open = await openOrigin(build, origin);
-  return open.kind === "directory" ? undefined : digestOf(`origin ${open.stage.key}`);
+  if (open.kind === "directory") return undefined;
+  const { key, portable } = open.stage;
+  return { local: digestOf(`origin ${key}`), portable: async () => digestOf(`origin ${await portable()}`) };
 }

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync, writeFi
 import { basename, join } from "node:path";
 import { copyTree } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
-import { digestHex, digestOf } from "../base/digest.ts";
+import { type Digest, digestHex, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { MNT, MS, mount, umount } from "../base/libc.ts";
 import { encodeName, fsPath } from "../base/path-bytes.ts";
@@ -15,7 +15,8 @@ import { type FileLock, lockFile, tryLock } from "../store/locks.ts";
 import { overlay } from "../store/overlay.ts";
 import type { Build } from "./build-image.ts";
 import { boundFiles, writableFile } from "./bound-files.ts";
-import { originKey, originRoot } from "./origins.ts";
+import { type OriginKey, originKey, originRoot } from "./origins.ts";
+import type { MountRecord } from "./remote-cache.ts";
 import { secretValue } from "./secrets.ts";
 import { sshMount } from "./ssh-agent.ts";
 
@@ -113,21 +114,40 @@ function writableCopy(build: Build, source: string, undo: (() => void)[]): strin
 async function cacheMount(build: Build, wanted: Of<"cache">, undo: (() => void)[]): Promise<RunMount> {
   const parent = join(build.store.root, "cache-mounts");
   mkdirSync(parent, { recursive: true, mode: 0o700 });
-  const id = digestHex(digestOf(await cacheName(build, wanted))).slice(0, 32);
+  const id = digestHex(digestOf(await cacheName(build, wanted, (key) => key.local))).slice(0, 32);
   const { name, lock } = await takeCache(build, wanted, parent, id);
   undo.push(() => lock[Symbol.dispose]());
   const directory = join(parent, name);
-  if (!existsSync(directory)) await fillCache(build, wanted, directory);
+  const remote = name === id ? await remoteMount(build, wanted, name) : undefined;
+  if (!existsSync(directory)) await fillCache(build, wanted, directory, remote);
   return { type: "bind", source: directory, target: wanted.target, readOnly: wanted.readOnly, lend: true };
 }
 
+/** Notes that a step uses a mount that remote caches may have, and are to get. */
+async function remoteMount(
+  build: Build,
+  wanted: Of<"cache">,
+  name: string,
+): Promise<MountRecord | undefined> {
+  if (build.remote === undefined) return undefined;
+  const { mountKey } = await import("./remote-mounts.ts");
+  const key = mountKey(await cacheName(build, wanted, (key) => key.portable()));
+  const record = { key, name, id: wanted.id };
+  build.remote.mounts.set(name, record);
+  return record;
+}
+
 /** As in BuildKit, a cache that begins with files is another one than the cache of the same id that begins empty. */
-async function cacheName(build: Build, wanted: Of<"cache">): Promise<string> {
+async function cacheName(
+  build: Build,
+  wanted: Of<"cache">,
+  choose: (key: OriginKey) => Digest | Promise<Digest>,
+): Promise<string> {
   const namespace = build.request.buildArgs.BUILDKIT_CACHE_MOUNT_NS ?? "";
   const id = namespace === "" ? wanted.id : `${namespace}/${wanted.id}`;
   if (wanted.from !== undefined) {
     const key = await originKey(build, wanted.from);
-    return JSON.stringify([id, key ?? wanted.from, wanted.source]);
+    return JSON.stringify([id, key === undefined ? wanted.from : await choose(key), wanted.source]);
   }
   const { uid, gid, mode } = wanted;
   if (uid === 0 && gid === 0 && mode === 0o755) return id;
@@ -153,22 +173,40 @@ async function takeCache(build: Build, wanted: Of<"cache">, parent: string, id: 
 }
 
 /** Filled beside and renamed: several commands may begin to share a cache at once, and any may be killed. */
-async function fillCache(build: Build, wanted: Of<"cache">, directory: string): Promise<void> {
+async function fillCache(
+  build: Build,
+  wanted: Of<"cache">,
+  directory: string,
+  remote: MountRecord | undefined,
+): Promise<void> {
   const filling = build.store.session.path("cache");
-  if (wanted.from !== undefined) {
+  const restored = remote === undefined ? undefined : await restore(build, remote, filling);
+  if (restored === undefined && wanted.from !== undefined) {
     const root = await originRoot(build, wanted.from);
     copyTree(resolveInRoot(root, wanted.source), filling, { ownership: fileOwnership() });
   } else {
-    mkdirSync(filling, { mode: wanted.mode });
+    if (restored === undefined) mkdirSync(filling, { mode: wanted.mode });
     chmodSync(filling, wanted.mode);
     giveAway(filling, wanted);
   }
   try {
     renameSync(filling, directory);
+    restored?.keep();
   } catch (error) {
     if (!existsSync(directory)) throw error;
     rmSync(filling, { recursive: true, force: true });
   }
+}
+
+/** Fills a cache from a remote one; keep() remembers what it was filled with. */
+async function restore(
+  build: Build,
+  record: MountRecord,
+  filling: string,
+): Promise<{ keep(): void } | undefined> {
+  const { keepBaseline, restoreMount } = await import("./remote-mounts.ts");
+  const baseline = await restoreMount(build, build.remote!, record.key, filling);
+  return baseline === undefined ? undefined : { keep: () => keepBaseline(build, record.name, baseline) };
 }
 
 function secretMount(

@@ -51,8 +51,17 @@ export function refuseLeaks(build: Build, target: StageState): void {
     if (found !== undefined) throw leak(found, where);
   }
   for (const snapshot of new Set(target.plan.flatMap((layer) => layer.stack))) {
-    searchDirectory(needles, snapshotPath(build.store, snapshot), "");
+    const found = findInDirectory(needles, snapshotPath(build.store, snapshot), "");
+    if (found !== undefined) throw leak(found.needle, found.path);
   }
+}
+
+/** Where below a host directory a secret is that a step of this build used: the path in the image, and the secret's id. */
+export function leakIn(build: Build, directory: string): { path: string; id: string } | undefined {
+  const needles = new Needles(build.secrets);
+  if (needles.isEmpty) return undefined;
+  const found = findInDirectory(needles, directory, "");
+  return found === undefined ? undefined : { path: found.path, id: found.needle.id };
 }
 
 function findInValue(needles: Needles, value: unknown): Needle | undefined {
@@ -65,18 +74,25 @@ function findInValue(needles: Needles, value: unknown): Needle | undefined {
   return undefined;
 }
 
-function searchDirectory(needles: Needles, directory: string, shown: string): void {
+interface FoundNeedle {
+  needle: Needle;
+  path: string;
+}
+
+function findInDirectory(needles: Needles, directory: string, shown: string): FoundNeedle | undefined {
   for (const name of readNames(directory)) {
     const path = `${directory}/${name}`;
     const inImage = `${shown}/${name}`;
     const stat = statHost(path);
     if (stat === undefined) continue;
-    let found = needles.in(encodeName(name));
-    if (stat.isDirectory()) searchDirectory(needles, path, inImage);
-    else if (stat.isSymbolicLink()) found ??= needles.in(encodeName(readLink(path)));
-    else if (stat.isFile()) found ??= findInFile(needles, path);
-    if (found !== undefined) throw leak(found, inImage);
+    let needle = needles.in(encodeName(name));
+    if (stat.isSymbolicLink()) needle ??= needles.in(encodeName(readLink(path)));
+    else if (stat.isFile()) needle ??= findInFile(needles, path);
+    if (needle !== undefined) return { needle, path: inImage };
+    const below = stat.isDirectory() ? findInDirectory(needles, path, inImage) : undefined;
+    if (below !== undefined) return below;
   }
+  return undefined;
 }
 
 const CHUNK = 1 << 20;

@@ -3,6 +3,7 @@ import { containerBase, scratchBase } from "../container/container-base.ts";
 import { obtainImage } from "../image/obtain-image.ts";
 import { envMap, newImageConfig } from "../oci/config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
+import type { ImageConfig } from "../oci/types.ts";
 import { imageKey, scratchKey } from "../plan/cache-key.ts";
 import { imageState, scratchState } from "../plan/resolve.ts";
 import type { StageState as PlannedState } from "../plan/types.ts";
@@ -19,34 +20,66 @@ export function scratchStage(request: BuildRequest, platform: string | undefined
   const planned = withEnv(scratchState(), request.env);
   return {
     base: scratchBase,
+    obtainBase: undefined,
     frozen: [],
     plan: [],
     image,
     annotations: {},
     planned,
     key,
+    portable: async () => key,
     container: undefined,
   };
 }
 
-/** A stage FROM an image, pulled if the policy says so. */
+/**
+ * A stage FROM an image, pulled if the policy says so. Where a remote cache may know all that is built on it, its layers
+ * wait until something needs them.
+ */
 export async function imageStage(
   store: StoreFiles,
   request: BuildRequest,
   reference: string,
   platform: string | undefined,
 ): Promise<StageState> {
-  const image = await obtainImage(store, reference, request.pull, {
+  const wanted = {
     platform: platform ?? request.platform,
     registry: request.registry,
     onEvent: request.onEvent,
     signal: request.signal,
-  });
-  const config = readConfig(store, image);
-  const base = containerBase(store, image);
+  };
+  const { config, ...files } =
+    request.cacheFrom.length > 0 && !request.noCache
+      ? await foundImage(store, reference, request.pull, wanted)
+      : await pulledImage(store, reference, request.pull, wanted);
   const key = imageKey(config);
   const planned = withEnv(imageState(config.config, config.author), request.env);
-  return { base, frozen: [], plan: [], image: config, annotations: {}, planned, key, container: undefined };
+  return {
+    ...files,
+    frozen: [],
+    plan: [],
+    image: config,
+    annotations: {},
+    planned,
+    key,
+    portable: async () => key,
+    container: undefined,
+  };
+}
+
+type BaseFiles = Pick<StageState, "base" | "obtainBase"> & { config: ImageConfig };
+
+async function pulledImage(...wanted: Parameters<typeof obtainImage>): Promise<BaseFiles> {
+  const image = await obtainImage(...wanted);
+  const [store] = wanted;
+  return { config: readConfig(store, image), base: containerBase(store, image), obtainBase: undefined };
+}
+
+async function foundImage(...wanted: Parameters<typeof obtainImage>): Promise<BaseFiles> {
+  const { lookUpImage } = await import("../image/look-up-image.ts");
+  const [store, text, policy, request = {}] = wanted;
+  const { config, obtain } = await lookUpImage(store, text, policy, request);
+  return { config, base: scratchBase, obtainBase: obtain };
 }
 
 function withEnv(state: PlannedState, env: string[]): PlannedState {

@@ -11,11 +11,16 @@ import {
 import type { ContainerBase } from "../container/working-container.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { StageState as PlannedState } from "../plan/types.ts";
+import type { ImageRecord } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { BuildRequest } from "./build-request.ts";
+import type { PortableKey } from "./portable-key.ts";
 
 export interface StageState {
+  /** Without its layers as long as there is `obtainBase`. */
   base: ContainerBase;
+  /** Pulls the base, of which only the config was read so far. */
+  obtainBase: (() => Promise<ImageRecord>) | undefined;
   /** Snapshots on top of the base, those of the stage that this one is FROM included. */
   frozen: string[];
   /** Layers of the image that this stage would make, above the base's. */
@@ -26,11 +31,13 @@ export interface StageState {
   planned: PlannedState;
   /** Cache key of everything so far. */
   key: Digest;
+  /** The same for all machines. */
+  portable: PortableKey;
   /** Made when the first step really runs, or when another stage reads from this one. */
   container: WorkingContainer | undefined;
 }
 
-/** The stage's working container, with the state so far. */
+/** The stage's working container, with the state so far, which is at hand: materialise(). */
 export function containerOf(store: StoreFiles, request: BuildRequest, stage: StageState): WorkingContainer {
   stage.container ??= createBuildContainer(store, {
     driver: request.driver,

@@ -62,7 +62,9 @@ async function directoryStage(build: Build, plan: StagePlan, open: OpenDirectory
     ignore: files.ignore,
   };
   const content = hashSources(source, { owner: { uid: 0, gid: 0 }, capabilities: false }, build.fileDigests);
-  state.key = digestOf(`${state.key} directory ${content}`);
+  const key = digestOf(`${state.key} directory ${content}`);
+  state.key = key;
+  state.portable = async () => key;
   await placeFiles(files, {
     root: mountStage(store, request, state),
     destination: "/",
@@ -93,7 +95,6 @@ function isFiltered(build: Build, plan: StagePlan): boolean {
 
 /** A stage and where it stands. */
 interface StageRun extends SteppedStage {
-  plan: StagePlan;
   total: number;
 }
 
@@ -131,7 +132,7 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
   const started = performance.now();
   build.request.onEvent({ type: "step-start", step: label });
   const milliseconds = () => performance.now() - started;
-  const { snapshot, cached } = await resultOf(run, step, label).catch((error) => {
+  const { snapshot, cached, hit } = await resultOf(run, step, label).catch((error) => {
     const cancelled = error instanceof CooperError && error.code === "cancelled";
     build.request.onEvent({ type: "step-failed", step: label, cancelled, milliseconds: milliseconds() });
     throw error;
@@ -143,6 +144,7 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
     type: "step-done",
     step: label,
     cached,
+    ...(hit === undefined ? {} : { from: hit.place.name }),
     milliseconds: milliseconds(),
   });
 }

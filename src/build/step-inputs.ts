@@ -14,18 +14,26 @@ import { fetchGit } from "./fetch-git.ts";
 import { ignoreOf, openOrigin, originKey, originRoot } from "./origins.ts";
 import { noteSecret } from "./secrets.ts";
 
+/** Digests of inputs, for keys of this store and, where they are asked for, for those that all machines compute alike. */
+export interface Inputs {
+  digests: Digest[];
+  portable(): Promise<Digest[]>;
+}
+
 export interface StepInputs {
   /** Found without reading more than files of contexts: a stage or an image counts as a whole. */
-  quick: Digest[];
+  quick: Inputs;
   /**
    * The same, where of stages and images only those files count that the step reads. Undefined where it reads none of
    * them. Mounts what it reads: to be asked when `quick` is not known.
    */
-  exact: (() => Promise<Digest[]>) | undefined;
+  exact: (() => Promise<Inputs>) | undefined;
 }
 
 interface Input {
   quick: Digest;
+  /** `quick` for all machines, where that is something else. */
+  portable?: () => Promise<Digest>;
   exact?: () => Promise<Digest>;
 }
 
@@ -36,13 +44,20 @@ export async function stepInputs(build: Build, op: Op): Promise<StepInputs> {
   const inputs =
     op.kind === "copy" ? await copyInputs(build, op) : op.kind === "run" ? await runInputs(build, op) : [];
   const exact = async () => {
-    const digests: Digest[] = [];
-    for (const one of inputs) digests.push(one.exact === undefined ? one.quick : await one.exact());
-    return digests;
+    const read: Input[] = [];
+    for (const one of inputs) read.push(one.exact === undefined ? one : { quick: await one.exact() });
+    return digestsOf(read);
   };
   return {
-    quick: inputs.map((one) => one.quick),
+    quick: digestsOf(inputs),
     exact: inputs.some((one) => one.exact !== undefined) ? exact : undefined,
+  };
+}
+
+function digestsOf(inputs: Input[]): Inputs {
+  return {
+    digests: inputs.map((one) => one.quick),
+    portable: () => Promise.all(inputs.map((one) => one.portable?.() ?? one.quick)),
   };
 }
 
@@ -83,7 +98,12 @@ async function filesInput(build: Build, op: CopyOp, patterns: string[]): Promise
   if (key === undefined)
     return { quick: hashSources(await request(), { ...CONTEXT, ...chmod }, build.fileDigests) };
   // Without the stat cache: the numbers of a mount's device and inodes are another mount's later.
-  return { quick: digestOf(key), exact: async () => hashSources(await request(), { ...owner, ...chmod }) };
+  const portable = async () => digestOf(await key.portable());
+  return {
+    quick: digestOf(key.local),
+    portable,
+    exact: async () => hashSources(await request(), { ...owner, ...chmod }),
+  };
 }
 
 async function runInputs(build: Build, op: RunOp): Promise<Input[]> {
@@ -134,7 +154,8 @@ async function mountInput(build: Build, from: Origin, source: string): Promise<I
   };
   const key = await originKey(build, from);
   if (key === undefined) return { quick: await content(CONTEXT, build.fileDigests) };
-  return isWhole ? { quick: key } : { quick: key, exact: () => content({}) };
+  const { local: quick, portable } = key;
+  return isWhole ? { quick, portable } : { quick, portable, exact: () => content({}) };
 }
 
 /**

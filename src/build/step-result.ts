@@ -3,40 +3,73 @@ import type { Digest } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
 import { mkdirInContainer } from "../container/mkdir.ts";
 import { keyAfter, stepKey } from "../plan/cache-key.ts";
-import type { Step } from "../plan/types.ts";
+import type { StagePlan, Step } from "../plan/types.ts";
 import { addCached, findCached } from "../store/records.ts";
 import { deleteUnused, holdSnapshots } from "../store/store.ts";
 import type { Build } from "./build-image.ts";
 import { executeCopy } from "./copy-step.ts";
+import { materialise } from "./materialise.ts";
+import { measureFrozen, portableAfter, type PortableKey, portableStep } from "./portable-key.ts";
+import type { RemoteCache, RemoteHit } from "./remote-cache.ts";
 import { executeRun } from "./run-step.ts";
 import { freezeStage, mountStage, releaseStage, type StageState } from "./stage-state.ts";
-import { stepInputs } from "./step-inputs.ts";
+import { type Inputs, stepInputs } from "./step-inputs.ts";
 
 export interface StepResult {
-  /** Null when the step changed no file. */
+  /** Null when the step changed no file; of one in a remote cache what stands for it until materialise(). */
   snapshot: string | null;
+  /** Of a result that came from a remote cache, now or earlier: what identifies it in keys of this store. */
+  diffId: Digest | null;
+  /** When it was run: milliseconds since 1970. */
+  created: number;
   cached: boolean;
+  /** Where this build found it. */
+  hit?: RemoteHit;
 }
 
 /** A stage whose steps are being run. */
 export interface SteppedStage {
   build: Build;
+  plan: StagePlan;
   state: StageState;
   /** False from the first miss on: what follows a new snapshot is new. */
   useCache: boolean;
 }
 
+/** A step's key in this store, and in remote caches. */
+interface Keys {
+  local: Digest;
+  portable: PortableKey;
+}
+
+function keysOf({ key, portable }: StageState, step: Step, inputs: Inputs): Keys {
+  return { local: stepKey(key, step, inputs.digests), portable: portableStep(portable, step, inputs) };
+}
+
 /** Runs a step, or finds what it gives, and brings the stage's state to what it is afterwards. */
-export async function resultOf(stage: SteppedStage, step: Step, label: StepLabel): Promise<StepResult> {
+export async function resultOf(
+  stage: SteppedStage,
+  step: Step,
+  label: StepLabel,
+): Promise<Pick<StepResult, "snapshot" | "cached" | "hit">> {
   if (step.op.kind === "config") return { snapshot: null, cached: false };
   const { build, state } = stage;
-  const { quick, exact } = await stepInputs(build, step.op);
-  const key = stepKey(state.key, step, quick);
-  const exactKey = exact && (async () => stepKey(state.key, step, await exact()));
-  const other = build.steps.get(key);
+  const inputs = await stepInputs(build, step.op);
+  const quick = keysOf(state, step, inputs.quick);
+  const exact = once(async () => inputs.exact && keysOf(state, step, await inputs.exact()));
+  const other = build.steps.get(quick.local);
   const shared = other === undefined ? undefined : await resultOfOther(stage, other);
-  const result = shared ?? (await forOthersToo(build, key, ownResult(stage, step, label, { key, exactKey })));
-  state.key = keyAfter(state.key, key, result.snapshot);
+  const result =
+    shared ?? (await forOthersToo(build, quick.local, ownResult(stage, step, label, { quick, exact })));
+  state.key = keyAfter(state.key, quick.local, result.diffId ?? result.snapshot);
+  if (build.remote !== undefined)
+    noteResult(
+      stage,
+      build.remote,
+      step,
+      [quick, exact.known].filter((keys) => keys !== undefined),
+      result,
+    );
   return result;
 }
 
@@ -45,11 +78,11 @@ async function resultOfOther(
   stage: SteppedStage,
   other: Promise<StepResult>,
 ): Promise<StepResult | undefined> {
-  const { snapshot, cached } = await other;
+  const result = await other;
   // What is to be run anew is not taken from the cache by way of others either.
-  if (cached && !stage.useCache) return undefined;
-  adopt(stage.build, stage.state, snapshot);
-  return { snapshot, cached: true };
+  if (result.cached && !stage.useCache) return undefined;
+  adopt(stage.build, stage.state, result.snapshot);
+  return { ...result, cached: true };
 }
 
 function forOthersToo(build: Build, key: Digest, result: Promise<StepResult>): Promise<StepResult> {
@@ -57,31 +90,43 @@ function forOthersToo(build: Build, key: Digest, result: Promise<StepResult>): P
   return result;
 }
 
-interface Keys {
-  key: Digest;
-  exactKey: (() => Promise<Digest>) | undefined;
-}
-
 async function ownResult(
   stage: SteppedStage,
   step: Step,
   label: StepLabel,
-  { key, exactKey }: Keys,
+  keys: { quick: Keys; exact: Once<Keys | undefined> },
 ): Promise<StepResult> {
   const { build, state, useCache } = stage;
-  const known = useCache ? cachedSnapshot(build, key) : undefined;
-  const exact = known === undefined ? await exactKey?.() : undefined;
-  const found = known === undefined && useCache && exact !== undefined ? cachedSnapshot(build, exact) : known;
+  const { quick } = keys;
+  const known = useCache ? await knownResult(build, quick, []) : undefined;
+  const exact = known === undefined ? await keys.exact() : undefined;
+  const found = known ?? (useCache && exact ? await knownResult(build, exact, [quick.local]) : undefined);
   if (found !== undefined) {
-    adopt(build, state, found);
-    if (exact !== undefined) remember(build, [key], found);
-    return { snapshot: found, cached: true };
+    adopt(build, state, found.snapshot);
+    return found;
   }
   stage.useCache = false;
+  await materialise(build, state);
   await execute(build, state, step, label);
-  const snapshot = freezeStage(build.store, state);
-  remember(build, exact === undefined ? [key] : [key, exact], snapshot);
-  return { snapshot, cached: false };
+  const result = { snapshot: freezeStage(build.store, state), diffId: null, created: Date.now() };
+  remember(build, exact === undefined ? [quick.local] : [quick.local, exact.local], result);
+  return { ...result, cached: false };
+}
+
+/** What this store, or else a remote cache, knows under a key; it is remembered under the others, too. */
+async function knownResult(
+  build: Build,
+  { local, portable }: Keys,
+  others: Digest[],
+): Promise<StepResult | undefined> {
+  const found = cachedResult(build, local);
+  if (found !== undefined) {
+    if (others.length > 0) remember(build, others, found);
+    return found;
+  }
+  if (build.remote === undefined) return undefined;
+  const { findRemoteStep } = await import("./remote-layers.ts");
+  return await findRemoteStep(build, build.remote, [local, ...others], portable);
 }
 
 /** Goes on from a snapshot that the stage's own container, if it has one, did not make. */
@@ -91,17 +136,70 @@ function adopt({ store }: Build, state: StageState, snapshot: string | null): vo
   releaseStage(store, state);
 }
 
-function cachedSnapshot({ store }: Build, key: Digest): string | null | undefined {
-  const found = findCached(store.db, key);
-  if (found === undefined || found === null) return found;
-  return holdSnapshots(store, [found]) ? found : undefined;
+function cachedResult({ store, request }: Build, key: Digest): StepResult | undefined {
+  const found = findCached(store.db, key, request.cacheNotBefore);
+  if (found === undefined) return undefined;
+  const { snapshot, result, created } = found;
+  if (snapshot !== null && !holdSnapshots(store, [snapshot])) return undefined;
+  return { snapshot, diffId: result, created, cached: true };
 }
 
-function remember({ store }: Build, keys: Digest[], snapshot: string | null): void {
+function remember({ store }: Build, keys: Digest[], result: Omit<StepResult, "cached">): void {
+  const { snapshot, diffId, created } = result;
+  const step = { snapshot, result: diffId, created };
   const replaced = store.db
-    .transaction(() => keys.flatMap((key) => addCached(store.db, key, snapshot)))
+    .transaction(() => keys.flatMap((key) => addCached(store.db, key, step)))
     .immediate();
   deleteUnused(store, replaced);
+}
+
+/** Goes on with the key that all machines compute alike, and notes what there is to export. */
+function noteResult(
+  { build, plan, state }: SteppedStage,
+  remote: RemoteCache,
+  { text }: Step,
+  keys: Keys[],
+  { snapshot, created, cached, hit }: StepResult,
+): void {
+  const before = state.portable;
+  const step = keys[0]!.portable;
+  const depth = snapshot === null ? undefined : state.frozen.length - 1;
+  if (depth === undefined) state.portable = step;
+  else {
+    const measure = async () => hit?.entry.layers[0] ?? (await measureFrozen(build, state, depth));
+    state.portable = portableAfter(before, step, measure);
+  }
+  remote.steps.push({
+    stage: plan.index,
+    text,
+    keys: keys.map(({ portable }) => portable),
+    state,
+    depth,
+    isNew: !cached,
+    created,
+    hit,
+  });
+}
+
+/** A computation that is done at its first call; `known` is what it gave, if it was called. */
+interface Once<T> {
+  (): Promise<T>;
+  known: T | undefined;
+}
+
+function once<T>(compute: () => Promise<T>): Once<T> {
+  let computed: Promise<T> | undefined;
+  const call: Once<T> = Object.assign(
+    () => {
+      computed ??= compute().then((value) => {
+        call.known = value;
+        return value;
+      });
+      return computed;
+    },
+    { known: undefined },
+  );
+  return call;
 }
 
 async function execute(build: Build, state: StageState, { op }: Step, label: StepLabel): Promise<void> {

@@ -1,6 +1,7 @@
 /** A build as plain lines: Buildah's `STEP n/m: …`, the commands' output, `COMMIT name`. */
 import type { BuildEvent, StepLabel } from "../index.ts";
 import { blobLine, type Progress, warningLine } from "./progress.ts";
+import { formatSize } from "./units.ts";
 
 /**
  * Renders to `write`. While one step runs, its output passes through as it comes; while several do, it is cut into
@@ -67,7 +68,9 @@ function lineOf(
     case "debug-shell":
       return undefined;
     case "step-done":
-      return event.cached ? `${prefixOf(event.step)}--> Using cache` : undefined;
+      return event.cached ? `${prefixOf(event.step)}--> Using cache${fromPlace(event.from)}` : undefined;
+    case "cache-exported":
+      return `--> Cache exported to ${event.place}: ${event.written} of ${event.entries} entries written, ${formatSize(event.bytes)} sent`;
     case "commit-start":
       return event.name === undefined ? "COMMIT" : `COMMIT ${event.name}`;
     case "commit-done":
@@ -78,6 +81,8 @@ function lineOf(
       return options.warnings ? warningLine(event).trimEnd() : undefined;
   }
 }
+
+const fromPlace = (place: string | undefined) => (place === undefined ? "" : ` from ${place}`);
 
 function keyOf(step: StepLabel): string {
   return `${step.stage}\0${step.index}`;

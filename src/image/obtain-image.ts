@@ -35,40 +35,52 @@ export async function obtainImage(
   request: PullRequest = {},
 ): Promise<ImageRecord> {
   const reference = parseTransport(text);
-  if (reference.transport === "docker") return await obtainName(store, reference.name, policy, request);
-  if (reference.transport !== "name") return await (await moving()).pullImage(store, text, request);
-  return await obtainName(store, text, policy, request);
+  if (reference.transport !== "docker" && reference.transport !== "name")
+    return await (await moving()).pullImage(store, text, request);
+  const name = reference.transport === "docker" ? reference.name : text;
+  return await obtainName(store, name, policy, request, {
+    here: (image) => image,
+    pull: async (candidates) => (await moving()).pullFirst(store, name, candidates, request),
+  });
 }
 
-async function obtainName(
+/** What obtainName() makes of an image of the store, and of full names in registries. */
+interface Ways<T> {
+  here(image: ImageRecord): T;
+  pull(candidates: string[]): Promise<T>;
+}
+
+/** Decides by the policy where an image comes from. */
+export async function obtainName<T>(
   store: StoreFiles,
   text: string,
   policy: PullPolicy,
   request: PullRequest,
-): Promise<ImageRecord> {
+  { here, pull }: Ways<T>,
+): Promise<T> {
   const there =
     findSuitable(store, [text], request.platform) ??
     (await findInstance(store, text, wantedPlatform(request)));
-  if (there !== undefined && policy === "missing") return there;
+  if (there !== undefined && policy === "missing") return here(there);
   if (policy === "never") {
     const any =
       findImageByText(store, text) ?? there ?? findSuitable(store, await candidatesOf(text), undefined);
     if (any === undefined)
       throw new CooperError("not-found", `${text}: no such image in the store, and pulling is off`);
     warnOfPlatform(store, text, any, request);
-    return any;
+    return here(any);
   }
   const candidates = await candidatesOf(text);
   const known = there ?? findSuitable(store, candidates, request.platform);
-  if (known !== undefined && (policy === "missing" || candidates.length === 0)) return known;
-  if (candidates.length === 0) return await requireHere(store, text, request);
+  if (known !== undefined && (policy === "missing" || candidates.length === 0)) return here(known);
+  if (candidates.length === 0) return here(await requireHere(store, text, request));
   try {
-    return await (await moving()).pullFirst(store, text, candidates, request);
+    return await pull(candidates);
   } catch (error) {
     if (policy !== "newer" || known === undefined || isCancelled(error)) throw error;
     const message = error instanceof Error ? error.message : String(error);
     request.onEvent?.({ type: "warning", message: `${message}; the image in the store is used` });
-    return known;
+    return here(known);
   }
 }
 

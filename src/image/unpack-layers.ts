@@ -103,6 +103,31 @@ async function obtainLayer(store: StoreFiles, descriptor: Descriptor, diffId: Di
   return layer;
 }
 
+/**
+ * The snapshot of a layer that lies elsewhere and of which no blob is kept: one that is there already, or `content`
+ * unpacked. Throws `integrity` when it is not that tar.
+ */
+export async function fetchLayer(
+  store: StoreFiles,
+  blob: Descriptor,
+  diffId: Digest,
+  content: () => Promise<AsyncIterable<Uint8Array>>,
+): Promise<string> {
+  const known = findSnapshot(store, diffId);
+  if (known !== undefined) return known;
+  const { stack, size } = await unpack(store, await content(), blob, diffId);
+  addLayer(store.db, stack, { diffId, size }, UNPACKED);
+  return stack[0]!;
+}
+
+/** The snapshot that a layer was unpacked to, held for this session. */
+export function findSnapshot(store: StoreFiles, diffId: Digest): string | undefined {
+  const known = findUnpacked(store.db, diffId);
+  return known !== undefined && known.stack.length === 1 && holdSnapshots(store, known.stack)
+    ? known.stack[0]
+    : undefined;
+}
+
 function isUnpacked(store: StoreFiles, diffId: Digest): boolean {
   const known = findUnpacked(store.db, diffId);
   return known !== undefined && holdSnapshots(store, known.stack);

@@ -8,7 +8,14 @@
 import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fsPath } from "../base/path-bytes.ts";
-import { indexTree, stampOf, type TreeIndex, type TreeState, writeChanges } from "./find-changes.ts";
+import {
+  indexTree,
+  passNewest,
+  stampOf,
+  type TreeIndex,
+  type TreeState,
+  writeChanges,
+} from "./find-changes.ts";
 import { mergeDiff } from "./merge-diff.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
 import { makeRoot } from "./tree-root.ts";
@@ -91,14 +98,9 @@ function fill(tree: WritableTree): void {
   renameSync(filling, treeOf(tree));
 }
 
-/** A kernel's tick at 100 Hz, twice: what ctime may lie behind the clock (without multigrain timestamps, Linux 6.13). */
-const CLOCK_STEP = 20;
-
-/** Waits until whatever is written from now on gets another ctime than what the index has seen. */
-function saveIndex(tree: WritableTree, lowers: number, { index, newest }: TreeState): void {
-  writeFileSync(indexOf(tree, lowers), JSON.stringify(index));
-  const age = Date.now() - Number(newest / 1_000_000n);
-  if (age < CLOCK_STEP) Bun.sleepSync(Math.min(CLOCK_STEP, CLOCK_STEP - age));
+function saveIndex(tree: WritableTree, lowers: number, state: TreeState): void {
+  writeFileSync(indexOf(tree, lowers), JSON.stringify(state.index));
+  passNewest(state);
 }
 
 function readIndex(tree: WritableTree): TreeIndex {

@@ -15,7 +15,8 @@ export type { Database } from "bun:sqlite";
  * image_layers  the stack behind each layer of an image: two images may reach one diff_id by different stacks
  * layer_blobs   compressed blobs in blobs/ and the diff_id that they hold
  * creation_times  when an image was made, by its digest without times: a build that gives the same gives the same id
- * cache         the snapshot that a build step gave, by key; NULL when it changed no file
+ * cache         the snapshot that a build step gave, by key; NULL when it changed no file. `result` is the diff_id of one that came
+ *               from a remote cache, NULL where the snapshot's id tells it from others; `created` when the step was run
  * indexes       lists of images; `id` is random, since it stays while the list changes; `manifest` is the digest of the index.
  *               Names may point at them as at images
  * instance_layers  for layers of an index's images that were never a blob: the stack behind each. All layers of an
@@ -61,8 +62,14 @@ CREATE TABLE recoded_layers (diff_id TEXT NOT NULL, compression TEXT NOT NULL, l
 /** JSON; NULL for images that an older version stored. */
 const IMAGE_LABELS = "ALTER TABLE images ADD COLUMN labels TEXT";
 
+/** Steps that an older version kept count as older than any limit. */
+const STEP_FACTS = `
+ALTER TABLE cache ADD COLUMN result TEXT;
+ALTER TABLE cache ADD COLUMN created INTEGER NOT NULL DEFAULT 0;
+`;
+
 /** What each version adds to the one before it, the first to an empty database. */
-export const UPGRADES: readonly string[] = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS, IMAGE_LABELS];
+export const UPGRADES: readonly string[] = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS, IMAGE_LABELS, STEP_FACTS];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */
 const BUSY_TIMEOUT = 30_000;

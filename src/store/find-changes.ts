@@ -53,6 +53,15 @@ function note(state: TreeState, path: string, stat: BigIntStats): string {
   return stamp;
 }
 
+/** A kernel's tick at 100 Hz, twice: what ctime may lie behind the clock (without multigrain timestamps, Linux 6.13). */
+const CLOCK_STEP = 20;
+
+/** Waits until whatever is written from now on gets another ctime than what a search has seen. Milliseconds, if at all. */
+export function passNewest({ newest }: TreeState): void {
+  const age = Date.now() - Number(newest / 1_000_000n);
+  if (age < CLOCK_STEP) Bun.sleepSync(Math.min(CLOCK_STEP, CLOCK_STEP - age));
+}
+
 /** State of one search for changes. */
 interface Search {
   tree: string;

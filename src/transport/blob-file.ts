@@ -4,6 +4,7 @@ import {
   fdatasyncSync,
   fsyncSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -84,6 +85,19 @@ export function replaceFile(path: string, bytes: Uint8Array | string): void {
     closeSync(fd);
   }
   syncDirectory(dirname(path));
+}
+
+const STALE_MILLISECONDS = 24 * 3600 * 1000;
+
+/** Removes temporary files that a killed process left in a directory long ago. */
+export function removeStaleFiles(directory: string): void {
+  const limit = Date.now() - STALE_MILLISECONDS;
+  for (const entry of readdirSync(directory)) {
+    if (!entry.startsWith(".cooper-")) continue;
+    const path = join(directory, entry);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat !== undefined && stat.mtimeMs < limit) rmSync(path, { force: true });
+  }
 }
 
 /** Makes renames in a directory durable, where its file system can. */

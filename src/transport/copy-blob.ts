@@ -103,8 +103,9 @@ async function recodeLayer(
   return blob;
 }
 
-async function* withProgress(
-  settings: CopySettings,
+/** Passes content on and tells how much of the blob has come. */
+export async function* withProgress(
+  settings: Pick<CopySettings, "onEvent" | "action">,
   blob: Descriptor,
   content: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {

@@ -16,14 +16,20 @@ import { flock, LOCK } from "../base/libc.ts";
 import { MAX_DOCUMENT_BYTES, parseIndex, parseLayoutFile } from "../oci/schema.ts";
 import { formatTransport, type ImageSelector } from "../oci/transport-reference.ts";
 import type { Descriptor, ImageIndex } from "../oci/types.ts";
-import { fileError, openBlobFile, replaceFile, sizeOf, syncDirectory, writeBlobFile } from "./blob-file.ts";
+import {
+  fileError,
+  openBlobFile,
+  removeStaleFiles,
+  replaceFile,
+  sizeOf,
+  syncDirectory,
+  writeBlobFile,
+} from "./blob-file.ts";
 import { EMPTY_INDEX, LAYOUT_FILE, putImage, selectImage } from "./layout-index.ts";
 import { putReferrers, referrersIn } from "./layout-referrers.ts";
 import { requireReferences } from "./references-of.ts";
 import type { BlobRef, Source, Target } from "./types.ts";
 import { verifyBytes } from "./verified-stream.ts";
-
-const STALE_MILLISECONDS = 24 * 3600 * 1000;
 
 function blobPath(directory: string, digest: Digest): string {
   return join(directory, "blobs/sha256", digestHex(digest));
@@ -175,7 +181,7 @@ class OciLayoutTarget implements Target {
         replaceFile(join(this.#directory, "oci-layout"), LAYOUT_FILE);
       }
       replaceFile(indexPath, JSON.stringify(this.#withReferrers(putImage(index, root, this.#reference))));
-      removeStale(this.#directory);
+      removeStaleFiles(this.#directory);
     } finally {
       closeSync(lock);
     }
@@ -223,16 +229,5 @@ function removeEmpty(directory: string, first: string): void {
     for (const path of made) rmdirSync(path);
   } catch {
     // Somebody else put something there.
-  }
-}
-
-/** Temporary files that a killed process left behind. */
-function removeStale(directory: string): void {
-  const limit = Date.now() - STALE_MILLISECONDS;
-  for (const entry of readdirSync(directory)) {
-    if (!entry.startsWith(".cooper-")) continue;
-    const path = join(directory, entry);
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat !== undefined && stat.mtimeMs < limit) rmSync(path, { force: true });
   }
 }

@@ -5,6 +5,7 @@ import { type BuildProgress, logFileName, openBuildProgress } from "../build-pro
 import { exitStatusOf } from "../exit-status.ts";
 import { imageVariables, parseOutput, parseSsh, writeMetadata } from "../build-output.ts";
 import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../build-options.ts";
+import { parseCacheFrom, parseCacheTo, parseCacheTtl } from "../cache-flags.ts";
 import { type CommandContext, defineCommand, type FlagTable, onStore } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
 import {
@@ -53,6 +54,21 @@ const FLAGS = {
     type: "list",
     placeholder: "name=place",
     help: "another context, for FROM and COPY --from",
+  },
+  "cache-from": {
+    type: "list",
+    placeholder: "place",
+    help: "look up steps there that this store does not know: registry/repository, type=registry,ref=…, type=local,src=…",
+  },
+  "cache-to": {
+    type: "list",
+    placeholder: "place",
+    help: "export the steps' results there: registry/repository, type=registry,ref=…, type=local,dest=…",
+  },
+  "cache-ttl": {
+    type: "string",
+    placeholder: "duration",
+    help: "do not use results that are older (24h, 30m); 0 runs every step anew",
   },
   check: { type: "bool", help: "judge the Dockerfile without building: 1 when there are warnings" },
   compress: { type: "bool", help: "no effect, as in Buildah: of old Docker" },
@@ -179,9 +195,6 @@ export const command = defineCommand({
     ...UNSUPPORTED_RUN_FLAGS,
     ...UNSUPPORTED_HOST_FLAGS,
     "all-platforms",
-    "cache-from",
-    "cache-to",
-    "cache-ttl",
     "cpp-flag",
     "cw",
     "decryption-key",
@@ -206,6 +219,7 @@ export const command = defineCommand({
     "cooper build -t localhost/app .",
     "cooper bud --layers --build-arg VERSION=2 -f Dockerfile.dev .",
     "id=$(cooper bud -q .)",
+    "cooper bud --cache-from reg.example.com/cache --cache-to reg.example.com/cache .",
   ],
   namespace: onStore,
   async run(context) {
@@ -331,6 +345,9 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
 
 function addLists(options: BuildOptions, flags: CommandContext<typeof FLAGS>["flags"]): void {
   if (flags.allow.length > 0) options.allow = flags.allow;
+  if (flags["cache-from"].length > 0) options.cacheFrom = flags["cache-from"].map(parseCacheFrom);
+  if (flags["cache-to"].length > 0) options.cacheTo = flags["cache-to"].map(parseCacheTo);
+  if (flags["cache-ttl"] !== undefined) options.cacheTtl = parseCacheTtl(flags["cache-ttl"]);
   if (flags["no-cache-filter"].length > 0) options.noCacheFilter = flags["no-cache-filter"];
   if (flags.env.length > 0) options.env = imageVariables(flags.env);
   if (flags.unsetenv.length > 0) options.unsetEnv = flags.unsetenv;

@@ -66,6 +66,8 @@ export function accept(view: BuildView, event: BuildEvent, now: number): Line[] 
       return commitDone(view, event, now);
     case "blob":
       return blob(view, event, now);
+    case "cache-exported":
+      return [cacheExported(event)];
     case "warning":
       return [warning(event)];
     case "debug-shell":
@@ -82,7 +84,18 @@ function stepDone(view: BuildView, event: Extract<BuildEvent, { type: "step-done
   view.done++;
   if (event.cached) view.cached++;
   const mark: Span = { text: "✓", style: "green" };
-  return [stepLine(mark, event.cached ? "cached" : seconds(event.milliseconds), event.step, "cyan")];
+  const how = event.from === undefined ? "cached" : "remote";
+  return [stepLine(mark, event.cached ? how : seconds(event.milliseconds), event.step, "cyan")];
+}
+
+function cacheExported(event: Extract<BuildEvent, { type: "cache-exported" }>): Line {
+  const { place, written, entries, bytes } = event;
+  return [
+    { text: "✓", style: "green" },
+    { text: `          `, style: "dim" },
+    { text: "cache", style: "cyan" },
+    { text: ` ${harmless(place)}: ${written} of ${entries} entries written, ${formatSize(bytes)} sent` },
+  ];
 }
 
 /** Leaves the end of what the step wrote: once, be it before its debug shell or after. */

@@ -89,23 +89,8 @@ class RegistryTarget implements Target {
   async #send(digest: Digest, tag?: string): Promise<void> {
     const manifest = this.#pending.get(digest);
     if (manifest === undefined) return;
-    const doing = `Cannot write manifest ${tag ?? digest}`;
-    const response = await this.#session.send({
-      method: "PUT",
-      to: `manifests/${tag ?? digest}`,
-      doing,
-      accept: [200, 201, 202],
-      headers: { "Content-Type": manifest.descriptor.mediaType },
-      body: manifest.bytes,
-    });
-    await discard(response);
-    const stored = response.headers.get("docker-content-digest");
-    if (stored?.startsWith("sha256:") && stored !== digest) {
-      throw new CooperError(
-        "integrity",
-        `${this.#session.describe(doing)}: it was stored as ${stored}, not as ${digest}`,
-      );
-    }
+    const { descriptor, bytes } = manifest;
+    const response = await putManifest(this.#session, tag ?? digest, descriptor, bytes);
     this.#pending.delete(digest);
     // A registry with the API for referrers says so in its answer.
     if (response.headers.get("oci-subject") === null) await this.#noteSubject(manifest);
@@ -118,4 +103,34 @@ class RegistryTarget implements Target {
     const { noteReferrer } = await import("./referrers.ts");
     await noteReferrer(this.#session, subject.digest, describeReferrer({ descriptor, root }));
   }
+}
+
+/**
+ * Sends a manifest under a tag or its digest; gives the answer, which was read. Throws `integrity` when the registry keeps
+ * something else.
+ */
+export async function putManifest(
+  session: Session,
+  reference: string,
+  { mediaType, digest }: Descriptor,
+  bytes: Uint8Array,
+): Promise<Response> {
+  const doing = `Cannot write manifest ${reference}`;
+  const response = await session.send({
+    method: "PUT",
+    to: `manifests/${reference}`,
+    doing,
+    accept: [200, 201, 202],
+    headers: { "Content-Type": mediaType },
+    body: bytes,
+  });
+  await discard(response);
+  const stored = response.headers.get("docker-content-digest");
+  if (stored?.startsWith("sha256:") && stored !== digest) {
+    throw new CooperError(
+      "integrity",
+      `${session.describe(doing)}: it was stored as ${stored}, not as ${digest}`,
+    );
+  }
+  return response;
 }
