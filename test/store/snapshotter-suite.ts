@@ -81,6 +81,10 @@ function runCase(
   }
   const tree: WritableTree = { directory: join(directory, "tree"), lowers };
   driver.prepare(tree);
+  const follower: WritableTree = { directory: join(directory, "follower"), lowers };
+  driver.prepare(follower);
+  driver.mount(follower);
+  driver.unmount(follower);
   for (const [number, step] of test.steps.entries()) {
     const root = driver.mount(tree);
     demand("mount() and path() agree", driver.path(tree) === root && driver.mount(tree) === root);
@@ -111,8 +115,15 @@ function runCase(
     same("a frozen tree looks as before", look(again), before);
     driver.unmount(tree);
     demand("a second freeze finds nothing", !driver.freeze(tree, join(directory, "layers/none/diff")));
+    driver.adopt(follower, target);
+    follower.lowers = tree.lowers;
+    // The root directory is in no layer.
+    same("a tree shows what it adopts", look(driver.mount(follower)).slice(1), before.slice(1));
+    driver.unmount(follower);
+    demand("adopting writes nothing", !driver.freeze(follower, join(directory, "layers/none/diff")));
     for (const reader of ["overlay", "copy"] as const) shows(reader, tree.lowers, directory, before);
   }
+  driver.remove(follower);
   driver.remove(tree);
   demand("remove() deletes", !readNames(directory).includes("tree"));
   return result;
