@@ -1,5 +1,4 @@
 /** Compresses one block of a stream by itself, on whatever thread: equal blocks give equal bytes. */
-import { constants, zstdCompressSync } from "node:zlib";
 
 /** What to make of a block. */
 export interface BlockFormat {
@@ -22,11 +21,8 @@ export function compressBlock(block: Uint8Array<ArrayBuffer>, format: BlockForma
   return format.name === "gzip" ? gzipBlock(block, format.level) : zstdBlock(block, format.level);
 }
 
-function zstdBlock(block: Uint8Array, level: number): Uint8Array<ArrayBuffer> {
-  const params = { [constants.ZSTD_c_compressionLevel]: level };
-  // Room for content that does not compress: the result is made in one piece.
-  const chunkSize = block.length + (block.length >> 7) + 1024;
-  return new Uint8Array(zstdCompressSync(block, { params, chunkSize }));
+function zstdBlock(block: Uint8Array<ArrayBuffer>, level: number): Uint8Array<ArrayBuffer> {
+  return Bun.zstdCompressSync(block, { level }) as Buffer<ArrayBuffer>; // memory of its own
 }
 
 const PIECE = 128 << 10;
@@ -59,7 +55,7 @@ const counts = new Uint16Array(256);
  * Whether compressing would save less than one byte in a hundred. Bytes that are distributed evenly give a sum of
  * squares of about SAMPLE²/256 + SAMPLE, text and programs several times that; zstd then looks for repetitions.
  */
-function isDense(piece: Uint8Array): boolean {
+function isDense(piece: Uint8Array<ArrayBuffer>): boolean {
   if (piece.length < SAMPLE) return false;
   counts.fill(0);
   const step = Math.floor(piece.length / SAMPLE);
@@ -67,6 +63,5 @@ function isDense(piece: Uint8Array): boolean {
   let squares = 0;
   for (let i = 0; i < 256; i++) squares += counts[i]! * counts[i]!;
   if (squares > 1.25 * ((SAMPLE * SAMPLE) / 256 + SAMPLE)) return false;
-  const params = { [constants.ZSTD_c_compressionLevel]: 1 };
-  return zstdCompressSync(piece, { params, chunkSize: PIECE + 1024 }).length > 0.99 * piece.length;
+  return zstdBlock(piece, 1).length > 0.99 * piece.length;
 }
