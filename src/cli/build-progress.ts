@@ -2,7 +2,14 @@
 import { closeSync, openSync } from "node:fs";
 import { CooperError, wrapError } from "../base/errors.ts";
 import { writeAll, writeErr } from "./output.ts";
-import { openTerminal, parseProgress, type Progress, type ProgressMode, settledMode } from "./progress.ts";
+import {
+  openTerminal,
+  parseProgress,
+  type Progress,
+  type ProgressMode,
+  settledMode,
+  wishedProgress,
+} from "./progress.ts";
 import { plainRenderer } from "./render-build.ts";
 
 export interface BuildProgressOptions {
@@ -21,7 +28,8 @@ export interface BuildProgress extends Progress {
 /** With a log file the output goes there and, unless another kind of progress was asked for, nowhere else, as in Buildah. */
 export async function openBuildProgress(options: BuildProgressOptions): Promise<BuildProgress> {
   const { progress, quiet, logFile, warnings } = options;
-  const asked = parseProgress(progress ?? "auto");
+  const asked =
+    progress === undefined ? wishedProgress(process.env.COOPER_PROGRESS) : parseProgress(progress);
   const silent = logFile !== undefined && (progress === undefined || asked === "plain" || asked === "auto");
   const mode = quiet || silent ? "quiet" : settledMode(asked);
   const shown = await open(mode, warnings);

@@ -22,6 +22,12 @@ export function parseProgress(text: string): ProgressMode {
   });
 }
 
+/** As COOPER_PROGRESS has it: a wish for all commands, which those without a terminal cannot meet. */
+export function wishedProgress(text: string | undefined): ProgressMode {
+  const mode = parseProgress(text || "auto");
+  return mode === "tty" && !isTerminal(2) ? "auto" : mode;
+}
+
 /** What `auto` means here. CI services have terminals too, but nobody who looks at them. */
 export function settledMode(mode: ProgressMode): Exclude<ProgressMode, "auto"> {
   if (mode === "auto") return canDraw() && !isCi() ? "tty" : "plain";
@@ -61,8 +67,7 @@ export async function openTerminal(options: { warnings: boolean }): Promise<Prog
 
 /** Progress of `from`, `pull`, `push`, `commit` and the like; with `quiet` warnings alone, without `warnings` not even these. */
 export async function openProgress(options: { quiet: boolean; warnings: boolean }): Promise<Progress> {
-  const asked = parseProgress(process.env.COOPER_PROGRESS || "auto");
-  const mode = options.quiet ? "quiet" : settledMode(asked);
+  const mode = options.quiet ? "quiet" : settledMode(wishedProgress(process.env.COOPER_PROGRESS));
   if (mode === "tty") return openTerminal(options);
   if (mode === "rawjson") return (await import("./raw-json.ts")).rawJson(options);
   return blobLines({ ...options, quiet: mode === "quiet" });

@@ -143,6 +143,16 @@ test("what is no kind of progress is refused, and a view without a terminal", as
     'Unknown kind of progress "fancy"',
   );
   expect((await site.cooper("bud", "--progress=tty", context)).stderr).toContain("needs a terminal");
+  // A wish for every command, as against a flag.
+  for (const [wish, says] of [
+    ["tty", "STEP 1/3"],
+    ["rawjson", '"step-start"'],
+  ] as const) {
+    const env = { COOPER_PROGRESS: wish };
+    const { exitCode, stderr } = await site.run(["cooper", "bud", context], { env });
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(says);
+  }
 });
 
 test("logs are kept of failures only, not more than twenty, and prune removes them", async () => {

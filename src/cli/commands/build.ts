@@ -140,8 +140,7 @@ const FLAGS = {
   progress: {
     type: "string",
     placeholder: "auto|plain|tty|quiet|rawjson",
-    help: "how progress is shown: auto is a live view on a terminal and plain lines elsewhere; rawjson is an event a line",
-    env: ["COOPER_PROGRESS"],
+    help: "how progress is shown: auto is a live view on a terminal and plain lines elsewhere; rawjson is an event a line; default: COOPER_PROGRESS, else auto",
   },
   "rewrite-timestamp": {
     type: "bool",
