@@ -6,6 +6,7 @@ type Load = () => Promise<{ command: Command }>;
 /** In the order of the help. The bundler follows these literal imports. */
 const MODULES = {
   add: () => import("./commands/add.ts"),
+  api: () => import("./commands/api.ts"),
   build: () => import("./commands/build.ts"),
   check: () => import("./commands/check.ts"),
   commit: () => import("./commands/commit.ts"),
@@ -29,6 +30,7 @@ const MODULES = {
   load: () => import("./commands/load.ts"),
   login: () => import("./commands/login.ts"),
   logout: () => import("./commands/logout.ts"),
+  man: () => import("./commands/man.ts"),
   manifest: () => import("./commands/manifest.ts"),
   mount: () => import("./commands/mount.ts"),
   prune: () => import("./commands/prune.ts"),

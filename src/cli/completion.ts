@@ -1,5 +1,6 @@
 /** Completion scripts for shells, made from the tables that parsing and help use. */
 import type { Command, Flag, FlagTable } from "./command.ts";
+import { shownFlags } from "./flag-syntax.ts";
 
 /** A command by the words that name it: `manifest add`. */
 export interface CompletedCommand {
@@ -32,13 +33,9 @@ function describe(command: Command, members: string[]): CompletedCommand {
 
 const takesValue = ({ type, bare }: Flag) => type !== "bool" && bare === undefined;
 
-function shown(flags: FlagTable): [string, Flag][] {
-  return Object.entries(flags).filter(([, flag]) => !flag.hidden);
-}
-
 /** `--name -n …`, all that a flag may be written as. */
 function spellings(flags: FlagTable, which: (flag: Flag) => boolean = () => true): string[] {
-  return shown(flags)
+  return shownFlags(flags)
     .filter(([, flag]) => which(flag))
     .flatMap(([name, { short }]) => [`--${name}`, ...(short === undefined ? [] : [`-${short}`])]);
 }
@@ -153,7 +150,7 @@ function membersOf(commands: CompletedCommand[], group: string): string[] {
 }
 
 function flagLines(program: string, when: string, flags: FlagTable): string[] {
-  return shown(flags).map(([name, flag]) =>
+  return shownFlags(flags).map(([name, flag]) =>
     [
       `complete -c ${program}`,
       ...(when === "" ? [] : [`-n ${fishText(when)}`]),

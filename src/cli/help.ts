@@ -1,14 +1,15 @@
 /** Help texts, made from the commands' tables. */
 import type { Command, Flag, FlagTable } from "./command.ts";
+import { flagHelp, flagValue, shownFlags } from "./flag-syntax.ts";
 
 const WIDTH = 100;
 
 /** Lines of a flag table: `-q, --quiet   help (default x)`. */
 export function flagLines(flags: FlagTable): string[] {
-  const rows = Object.entries(flags)
-    .filter(([, flag]) => !flag.hidden)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, flag]) => ({ left: flagName(name, flag), help: flag.help + defaultNote(flag) }));
+  const rows = shownFlags(flags).map(([name, flag]) => ({
+    left: flagName(name, flag),
+    help: flagHelp(flag),
+  }));
   rows.push({ left: "  -h, --help", help: "show this help" });
   const column = Math.min(44, Math.max(...rows.map((row) => row.left.length))) + 3;
   return rows.flatMap(({ left, help }) => {
@@ -21,20 +22,7 @@ export function flagLines(flags: FlagTable): string[] {
 
 function flagName(name: string, flag: Flag): string {
   const short = flag.short === undefined ? "      " : `  -${flag.short}, `;
-  const placeholder =
-    flag.placeholder ??
-    { bool: "", string: "string", int: "number", list: "string", commaList: "string,…" }[flag.type];
-  if (placeholder === "") return `${short}--${name}`;
-  return `${short}--${name}${flag.bare === undefined ? " " : "[="}${placeholder}${flag.bare === undefined ? "" : "]"}`;
-}
-
-function defaultNote(flag: Flag): string {
-  const notes: string[] = [];
-  if (flag.default !== undefined && flag.default !== false)
-    notes.push(`default ${JSON.stringify(flag.default)}`);
-  if (flag.type === "list" || flag.type === "commaList") notes.push("repeatable");
-  if (flag.env !== undefined) notes.push(`environment: ${flag.env.join(", ")}`);
-  return notes.length === 0 ? "" : ` (${notes.join("; ")})`;
+  return `${short}--${name}${flagValue(flag)}`;
 }
 
 /** Breaks a text into lines of at most `width` characters, at spaces. */

@@ -24,6 +24,11 @@ async function main(argv: string[]): Promise<number> {
     });
     return cancellation?.status() ?? status;
   } catch (error) {
+    // For a program that runs this one.
+    if (process.env.COOPER_ERRORS === "json") {
+      writeErr((await import("./raw-json.ts")).errorJson(error));
+      return cancellation?.status() ?? exitStatusOf(error);
+    }
     const [{ renderError }, { hasColour }] = await Promise.all([
       import("./render-error.ts"),
       import("./progress.ts"),

@@ -23,9 +23,12 @@ function plain(event: BuildEvent): object {
 
 /** The line that ends the stream when the command fails: what `Error: …` says elsewhere. */
 export function errorJson(error: unknown): string {
-  const { code, hint, location, exitCode, log } =
-    error instanceof CooperError ? error : new CooperError("internal", messageOf(error));
-  const time = new Date().toISOString();
-  const event = { time, type: "error", code, message: messageOf(error), hint, location, exitCode, log };
-  return `${JSON.stringify(event)}\n`;
+  return `${JSON.stringify({ time: new Date().toISOString(), type: "error", ...errorFields(error) })}\n`;
+}
+
+/** All that an error says. */
+export function errorFields(error: unknown): object {
+  const known = error instanceof CooperError ? error : new CooperError("internal", messageOf(error));
+  const { code, message, hint, location, exitCode, output, log } = known;
+  return { code, message, hint, location, exitCode, output, log };
 }
