@@ -201,3 +201,38 @@ test("a pull is cancelled while it waits for a registry", async () => {
   await failureOf(source.resolve(), "cancelled");
   expect(performance.now() - started).toBeLessThan(3000);
 });
+
+describe("a copy is given up while the registry is silent", () => {
+  // The download itself would wait a minute for a byte.
+  test.each([
+    ["before it answers", 0],
+    ["in the middle of a layer", 300_000],
+  ])("%s: by the caller", async (_, after) => {
+    await copy(made.reference, location(registry.host));
+    proxy.fail(/GET .*blobs/, { kind: "stall", after }, Number.POSITIVE_INFINITY);
+    const abort = new AbortController();
+    const copying = copy(location(proxy.host), `oci:${layout()}:x`, { signal: abort.signal });
+    copying.catch(() => {});
+    while (proxy.count(/GET .*blobs/) === 0) await Bun.sleep(10);
+    await Bun.sleep(100);
+    abort.abort(new Error("enough"));
+    const aborted = performance.now();
+    await failureOf(copying, "cancelled");
+    expect(performance.now() - aborted).toBeLessThan(10_000);
+    expect(existsSync(layout())).toBe(false);
+  });
+
+  test.each([
+    ["before it answers", 0],
+    ["in the middle of a layer", 300_000],
+  ])("%s: because another layer is damaged", async (_, after) => {
+    await copy(made.reference, location(registry.host));
+    const [large, small] = made.layers.map(({ descriptor }) => descriptor.digest);
+    proxy.fail(new RegExp(`GET .*blobs/${large}`), { kind: "stall", after }, Number.POSITIVE_INFINITY);
+    proxy.fail(new RegExp(`GET .*blobs/${small}`), { kind: "corrupt", at: 50_000 }, Number.POSITIVE_INFINITY);
+    const started = performance.now();
+    await failureOf(copy(location(proxy.host), `oci:${layout()}:x`), "integrity");
+    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(existsSync(layout())).toBe(false);
+  });
+});

@@ -105,6 +105,8 @@ export type Fault =
   | { kind: "answer"; status: number; headers?: Record<string, string>; body?: string }
   /** It ends after so many bytes of the answer's body. */
   | { kind: "truncate"; after: number }
+  /** After so many bytes of the answer, head and all, nothing more comes, and the connection stays. */
+  | { kind: "stall"; after: number }
   /** So far into the answer's body, a byte is another one. */
   | { kind: "corrupt"; at: number }
   /** The answer's head is changed. */
@@ -228,7 +230,11 @@ export class FaultProxy implements Disposable {
       client.write(part);
       if (fault?.kind === "truncate" && at >= fault.after) client.end(() => client.destroy());
     };
-    upstream.on("data", (chunk: Buffer) => {
+    let left = fault?.kind === "stall" ? fault.after : Number.POSITIVE_INFINITY;
+    upstream.on("data", (all: Buffer) => {
+      const chunk = all.subarray(0, left);
+      left -= chunk.length;
+      if (chunk.length === 0) return;
       if (fault?.kind === "lose-answer") {
         client.destroy();
         return;
@@ -246,6 +252,7 @@ export class FaultProxy implements Disposable {
       client.write(`${fault?.kind === "head" ? fault.change(text) : text}\r\n\r\n`);
       if (rest.length > 0) body(rest);
     });
+    if (fault?.kind === "stall") return;
     upstream.on("end", () => client.end());
     upstream.on("close", () => client.end());
   }
