@@ -108,8 +108,9 @@ function resolveWish(target: Target, options: CopyImageOptions): LayerWish {
       `Cannot write ${target.name} in the ${format} format: it only knows ${demands.format}`,
     );
   }
+  const wanted = format === "keep" ? (demands.usualFormat ?? format) : format;
   return {
-    format: demands.format ?? format,
+    format: demands.format ?? wanted,
     compression: demands.compression ?? compression,
     force,
     allLayers,

@@ -103,7 +103,7 @@ export class OciArchiveSet implements AsyncDisposable {
     const has = (descriptor: Descriptor) => this.#file?.has(entryOf(descriptor.digest)) ?? false;
     return {
       name: this.name,
-      demands: { sequential: true },
+      demands: { usualFormat: "oci", sequential: true },
       exists: async (descriptor) => has(descriptor),
       push: async (content: AsyncIterable<Uint8Array>, expected?: BlobRef) =>
         await this.#open().addStream(content, expected, (blob) => entryOf(blob.digest)),

@@ -102,6 +102,7 @@ export function openOciLayoutTarget(path: string, selector: ImageSelector = {}):
 
 class OciLayoutTarget implements Target {
   readonly name: string;
+  readonly demands = { usualFormat: "oci" } as const;
   readonly #directory: string;
   readonly #reference: string | undefined;
   /** Blobs that this target wrote, until the image has its name. */

@@ -47,6 +47,8 @@ export interface BlobRole {
 /** What a target can hold at all; absent fields are free. */
 export interface TargetDemands {
   format?: ImageFormat;
+  /** The one format that others look for there: what an image becomes unless a format is asked for. */
+  usualFormat?: ImageFormat;
   compression?: LayerCompression;
   /** One image only, no index. */
   single?: boolean;

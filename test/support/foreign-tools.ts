@@ -32,6 +32,7 @@ log_driver = "none"
 runtime = "${existsSync("/usr/sbin/runc") || existsSync("/usr/bin/runc") ? "runc" : "crun"}"
 events_logger = "none"
 cgroup_manager = "cgroupfs"
+tmp_dir = "${this.dir}/libpod"
 `,
     );
     // vfs: slow for large images, but it leaves no mount behind.

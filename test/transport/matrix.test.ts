@@ -73,11 +73,14 @@ describe.if(process.getuid?.() === 0)("from each place to each", () => {
       for (const place of all) await between(made.reference, places[place](`at-${format}`));
     });
 
+    // Whoever reads a layout looks for OCI's manifests in it only: there Docker's format becomes OCI's.
+    const keepers = keepDigests.filter((place) => format === "oci" || !place.startsWith("oci"));
+
     test.each(all)("%s", async (from) => {
       for (const to of all) {
         const there = places[to](`${from}-${format}-to-${to}`);
         const { digest } = await between(places[from](`at-${format}`), there);
-        const keeps = keepDigests.includes(from) && (keepDigests.includes(to) || to === "containers-storage");
+        const keeps = keepers.includes(from) && [...keepers, "containers-storage"].includes(to);
         if (keeps) expect([to, digest]).toEqual([to, made.descriptor.digest]);
         const [image] = await whatIsAt(there);
         expect([to, image!.manifest.config.digest]).toEqual([to, made.manifest.config.digest]);
