@@ -5,7 +5,7 @@ import type { Store, StoreOptions } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { existingParent, fileSystemOf } from "../base/file-system.ts";
-import { expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
+import { canHaveOwnProc, expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
 import { agreeOnOwners } from "../store/owner-notes.ts";
 import { type DriverName, openStoreFiles, type StoreFiles } from "../store/store.ts";
 
@@ -76,10 +76,12 @@ function askedDriver({ driver }: Pick<StoreOptions, "driver">): DriverName | und
   return driver ?? driverOf(process.env.COOPER_STORAGE_DRIVER || process.env.STORAGE_DRIVER);
 }
 
-/** By what is known without trying: the tier, and that no overlay's changes are kept on an overlay. */
+/**
+ * By what is known without trying: whether commands get mounts, and that no overlay's changes are kept on an overlay.
+ */
 function ownDriver(root: string): DriverName {
-  const mounts = expectedTier().tier < 3 && fileSystemOf(existingParent(root)) !== "overlay";
-  return mounts ? "overlay" : "copy";
+  const mounts = expectedTier().tier < 3 && canHaveOwnProc();
+  return mounts && fileSystemOf(existingParent(root)) !== "overlay" ? "overlay" : "copy";
 }
 
 /** The snapshotter behind a driver's name, Buildah's `vfs` included. */

@@ -9,7 +9,7 @@ import { MNT, MS, mount, umount } from "../base/libc.ts";
 import { encodeName, fsPath } from "../base/path-bytes.ts";
 import { fileOwnership, giveAway } from "../base/process-ids.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
-import { tryPrivateMountNamespace } from "../sandbox/mount-namespace.ts";
+import { commandsHaveMounts } from "../sandbox/mount-namespace.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import { type FileLock, lockFile, tryLock } from "../store/locks.ts";
 import { overlay } from "../store/overlay.ts";
@@ -93,7 +93,7 @@ async function bindMount(build: Build, wanted: Of<"bind">, undo: (() => void)[])
 /** What the command writes into a bind mount is thrown away: it writes into an overlay, or into a copy. */
 function writableCopy(build: Build, source: string, undo: (() => void)[]): string {
   const directory = build.store.session.path("bind");
-  if (!tryPrivateMountNamespace()) {
+  if (!commandsHaveMounts()) {
     copyTree(source, directory, { ownership: "verbatim" });
     undo.push(() => rmSync(directory, { recursive: true, force: true }));
     return directory;
@@ -224,7 +224,7 @@ function secretMount(
   }
   if (wanted.env !== undefined) prepared.env.push(`${wanted.env}=${value.toString("utf8")}`);
   if (wanted.env !== undefined && wanted.target === undefined) return;
-  if (!tryPrivateMountNamespace()) {
+  if (!commandsHaveMounts()) {
     throw new CooperError(
       "unsupported",
       `Cannot give the command a file with the secret "${wanted.id}": this host refuses mounts, and without a tmpfs it would be written to the disk`,

@@ -18,7 +18,7 @@ export function mkdirInContainer(root: string, path: string, user: string): void
     makeDirectories(root, path, { uid, gid, mode: 0o755 });
     return;
   }
-  const own = { uid: 0, gid: 0 };
+  const own = { uid: process.geteuid!(), gid: process.getegid!() };
   for (const made of makeDirectories(root, path, { ...own, mode: 0o755 }))
     recordOwner(made, { uid, gid, mode: 0o755 }, own);
 }

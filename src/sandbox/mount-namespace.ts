@@ -1,7 +1,7 @@
 /** A mount namespace of our own, so that no mount outlives this process, however it ends. */
 import { CooperError } from "../base/errors.ts";
 import { CLONE, MS, mount, unshare } from "../base/libc.ts";
-import { namespaceState } from "./user-namespace.ts";
+import { canHaveOwnProc, namespaceState } from "./user-namespace.ts";
 
 let entered = false;
 let allowed: boolean | undefined;
@@ -35,6 +35,11 @@ export function tryPrivateMountNamespace(): boolean {
     }
   }
   return allowed;
+}
+
+/** Whether commands get mounts and namespaces of their own; else they find copies of what they are given. */
+export function commandsHaveMounts(): boolean {
+  return canHaveOwnProc() && tryPrivateMountNamespace();
 }
 
 function makePrivate(): void {

@@ -5,8 +5,8 @@ import { CooperError } from "../base/errors.ts";
 import { findProgram } from "../base/process.ts";
 import { chrootSandbox } from "./chroot.ts";
 import { plainChrootSandbox } from "./plain-chroot.ts";
-import { tryPrivateMountNamespace } from "./mount-namespace.ts";
-import { namespaceState, userNamespaceObstacle } from "./user-namespace.ts";
+import { commandsHaveMounts } from "./mount-namespace.ts";
+import { canHaveOwnProc, namespaceState, userNamespaceObstacle } from "./user-namespace.ts";
 import { loadContainersConf } from "./containers-conf.ts";
 import { ociSandbox } from "./oci-runtime.ts";
 import type { Tier } from "./tier.ts";
@@ -33,7 +33,7 @@ export function selectSandbox(options: SandboxOptions): Sandbox {
   requireRoot();
   const { isolation = "default", runtimeDir, selfCommand } = options;
   const chroot = () =>
-    (tryPrivateMountNamespace() ? chrootSandbox : plainChrootSandbox)({ runtimeDir, selfCommand });
+    (commandsHaveMounts() ? chrootSandbox : plainChrootSandbox)({ runtimeDir, selfCommand });
   const oci = (found: { name: RuntimeName; program: string }) =>
     requireMounts(found.name) ?? ociSandbox({ isolation: found.name, program: found.program, runtimeDir });
   switch (isolation) {
@@ -47,7 +47,7 @@ export function selectSandbox(options: SandboxOptions): Sandbox {
       return oci(chosenRuntime(options.runtime) ?? missing("neither crun nor runc is installed"));
     case "default":
     case "": {
-      if (!tryPrivateMountNamespace()) return chroot();
+      if (!commandsHaveMounts()) return chroot();
       const found = chosenRuntime(options.runtime);
       return found === undefined ? chroot() : oci(found);
     }
@@ -72,10 +72,14 @@ function requireRoot(): void {
 }
 
 function requireMounts(runtime: string): undefined {
-  if (tryPrivateMountNamespace()) return undefined;
-  throw new CooperError("unsupported", `Cannot run commands with ${runtime}: this host refuses mounts`, {
-    hint: "Use --isolation chroot, which does without",
-  });
+  if (commandsHaveMounts()) return undefined;
+  throw new CooperError(
+    "unsupported",
+    `Cannot run commands with ${runtime}: this host refuses the namespaces for it`,
+    {
+      hint: "Use --isolation chroot, which does without",
+    },
+  );
 }
 
 /** The runtime that was asked for, by flag or containers.conf, else the first that there is. */
@@ -133,7 +137,7 @@ function isExecutable(path: string): boolean {
 /** What this host has for runs of a tier, best first, for `cooper info`. */
 export function listRuntimes(tier: Tier): { isolation: Isolation; program?: string }[] {
   if (tier === 4) return [];
-  if (tier === 3) return [{ isolation: "chroot" }];
+  if (tier === 3 || !canHaveOwnProc()) return [{ isolation: "chroot" }];
   const oci = (["crun", "runc"] as const).flatMap((name) => {
     const found = findRuntime(name);
     return found === undefined ? [] : [{ isolation: name, program: found.program }];

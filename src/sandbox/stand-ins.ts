@@ -6,6 +6,7 @@
 import { lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
+import { CooperError } from "../base/errors.ts";
 import { setTimes } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
 
@@ -36,9 +37,16 @@ export class StandIns {
   /** Directories around originals: before anything was placed, and with everything in place. */
   readonly #parents = new Map<string, { before: Times; after: Times }>();
 
-  /** `root` is a plain directory; its parent takes the originals. */
+  /** `root` is a plain directory; its parent takes the originals. Error: `unsupported` for a mount. */
   constructor(root: string, observer?: StandInObserver) {
     this.#root = resolveInRoot(root, "/");
+    if (lstatSync(this.#root).dev !== lstatSync(dirname(this.#root)).dev) {
+      throw new CooperError(
+        "unsupported",
+        "Cannot run commands in a mounted container: this host refuses them mounts of their own",
+        { hint: "Make the container with --storage-driver copy" },
+      );
+    }
     this.#aside = mkdtempSync(join(dirname(this.#root), "aside-"));
     this.#observer = observer;
   }

@@ -49,6 +49,29 @@ export function expectedTier(): { tier: Tier; why?: string } {
   return "obstacle" in ranges ? { tier: 2, why: ranges.obstacle } : { tier: 1 };
 }
 
+/**
+ * Whether a command can have a /proc of its own: in a user namespace the kernel makes none where parts of the present one
+ * are hidden, as in containers, since it would show them (mount_namespaces(7)). Asked once, of files alone.
+ */
+export function canHaveOwnProc(): boolean {
+  ownProc ??= isInitialNamespace() || !hidesProc(readFileSync("/proc/self/mountinfo", "latin1"));
+  return ownProc;
+}
+
+let ownProc: boolean | undefined;
+
+/** A user who is none yet will be in one when it matters. */
+function isInitialNamespace(): boolean {
+  if (namespaceState().kind !== "root") return false;
+  return readFileSync("/proc/self/uid_map", "latin1").trim().split(/\s+/).join(" ") === "0 0 4294967295";
+}
+
+function hidesProc(mountinfo: string): boolean {
+  const points = mountinfo.split("\n").map((line) => line.split(" ", 5)[4] ?? "");
+  // What systemd mounts there hides nothing.
+  return points.some((point) => point.startsWith("/proc/") && !point.startsWith("/proc/sys/fs/binfmt_misc"));
+}
+
 /** What user 0 is outside, from a uid_map; 0 in the initial namespace. */
 function outsideUser(map: string): number {
   for (const line of map.split("\n")) {
@@ -206,12 +229,12 @@ function kernelObstacle(unshare: string): { reason: string; remedy: string } | u
   if (trial.exitCode === 0) return undefined;
   if (!isRestricted) {
     return {
-      reason: "the seccomp filter in force refuses it",
+      reason: "the seccomp filter in force refuses user namespaces",
       remedy: "In an outer container, use a seccomp profile that allows unshare and mount",
     };
   }
   return forbidden(
-    "AppArmor forbids it",
+    "AppArmor forbids user namespaces",
     "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with `userns,`",
   );
 }

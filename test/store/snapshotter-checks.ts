@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimes } from "../../src/base/libc.ts";
 import type { CooperError } from "../../src/base/errors.ts";
 import type { Snapshotter, WritableTree } from "../../src/store/snapshotter.ts";
 
@@ -190,6 +191,55 @@ export const checks: SnapshotCheck[] = [
       const target = join(directory, "layers/t/diff");
       equal(driver.freeze(tree, target), true);
       equal(readdirSync(target), ["kept"]);
+    },
+  },
+  {
+    name: "a file rewritten at once, with its size and its time, has changed",
+    run(driver, directory) {
+      const tree = usual(driver, directory);
+      const file = join(driver.mount(tree), "common");
+      const { mtimeNs } = lstatSync(file, { bigint: true });
+      writeFileSync(file, "1");
+      setTimes(file, mtimeNs);
+      driver.unmount(tree);
+      const target = join(directory, "layers/t/diff");
+      equal(driver.freeze(tree, target), true);
+      tree.lowers.push(target);
+      // Right after the freeze, within one tick of the kernel's clock.
+      const again = join(driver.mount(tree), "common");
+      writeFileSync(again, "2");
+      setTimes(again, mtimeNs);
+      driver.unmount(tree);
+      equal(driver.freeze(tree, join(directory, "layers/u/diff")), true);
+      equal(readFileSync(join(directory, "layers/u/diff/common"), "utf8"), "2");
+    },
+  },
+  {
+    name: "nothing is copied before a tree is used",
+    driver: "copy",
+    run(driver, directory) {
+      const tree = usual(driver, directory);
+      equal(readdirSync(tree.directory), []);
+      equal(driver.freeze(tree, join(directory, "layers/t/diff")), false);
+      equal(driver.view(tree), tree.lowers);
+    },
+  },
+  {
+    name: "what was put back counts as unchanged, what was not there before as new",
+    driver: "copy",
+    run(driver, directory) {
+      const tree = usual(driver, directory);
+      const root = driver.mount(tree);
+      renameSync(join(root, "common"), join(tree.directory, "aside"));
+      writeFileSync(join(root, "common"), "stand-in");
+      renameSync(join(tree.directory, "aside"), join(root, "common"));
+      writeFileSync(join(root, "new"), "x");
+      driver.accept(tree, ["/common", "/new"]);
+      const target = join(directory, "layers/t/diff");
+      equal(driver.freeze(tree, target), true);
+      equal(readdirSync(target), ["new"]);
+      tree.lowers.push(target);
+      equal(driver.freeze(tree, join(directory, "layers/u/diff")), false);
     },
   },
   {

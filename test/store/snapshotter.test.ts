@@ -1,7 +1,7 @@
 // Protects the contract of src/store/snapshotter.ts: both drivers, as root and in a user namespace, under one suite.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { becoming, type Person, people } from "../support/as-users.ts";
+import { becoming, type Person, people, rootOnly } from "../support/as-users.ts";
 import { cases } from "./snapshotter-cases.ts";
 import { checks } from "./snapshotter-checks.ts";
 import type { CaseResult } from "./snapshotter-suite.ts";
@@ -9,8 +9,14 @@ import type { CaseResult } from "./snapshotter-suite.ts";
 setDefaultTimeout(60_000);
 
 /** In a process of its own, whose mounts end with it. */
-async function runSuite(person: Person, driver: string): Promise<Map<string, CaseResult>> {
-  const argv = [...becoming(person), process.execPath, join(import.meta.dir, "snapshotter-suite.ts"), driver];
+async function runSuite(person: Person, driver: string, ...more: string[]): Promise<Map<string, CaseResult>> {
+  const argv = [
+    ...becoming(person),
+    process.execPath,
+    join(import.meta.dir, "snapshotter-suite.ts"),
+    driver,
+    ...more,
+  ];
   const child = Bun.spawn(argv, {
     env: { PATH: process.env.PATH, HOME: "/", USER: person.name },
     cwd: "/",
@@ -20,6 +26,15 @@ async function runSuite(person: Person, driver: string): Promise<Map<string, Cas
   if (child.exitCode !== 0) throw new Error(`The suite failed: ${stderr}${stdout}`);
   return new Map((JSON.parse(stdout) as CaseResult[]).map((result) => [result.name, result]));
 }
+
+// Nobody else may mount such an overlay.
+describe.each(rootOnly)("copy on an overlay, as $kind", (person) => {
+  let results = new Map<string, CaseResult>();
+  beforeAll(async () => {
+    results = await runSuite(person, "copy", "nested");
+  });
+  test.each(cases)("$name", ({ name }) => expect(results.get(name)?.error).toBeUndefined());
+});
 
 describe.each(people)("as $kind", (person) => {
   const results = new Map<string, Map<string, CaseResult>>();

@@ -37,6 +37,6 @@ function render({ tier, summary, works, checks }: Diagnosis): string {
       ...(remedy === undefined ? [] : [`${indent}fix: ${remedy}`]),
     ];
   });
-  const verdict = works ? "Builds work here" : "Builds do not work here";
+  const verdict = works ? "Builds work here" : "Builds do not work here, or not all of them";
   return `${lines.join("\n")}\n\nTier ${tier}, ${summary}\n${verdict}\n`;
 }

@@ -14,7 +14,7 @@ export interface Namespaces {
   inside: string[] | undefined;
 }
 
-const NO_BUILD = "RUN does not work, nor mount; COPY, ADD, config, commit, pull and push do (tier 4)";
+const NO_BUILD = "RUN does not work; everything else does (tier 4)";
 
 /** Tries, from the strongest way to the weakest. */
 export function checkNamespaces(host: Host): Namespaces {
@@ -161,10 +161,10 @@ function checkProc(host: Host, inside: string[]): Check[] {
       ? `the outer container hides parts of /proc (${masked.slice(0, 3).join(", ")}…)`
       : lastLine(stderr);
   return [
-    failure(
+    warning(
       "proc",
       `A container cannot have a /proc of its own: ${cause}`,
-      "commands cannot be isolated: RUN fails",
+      "commands run by chroot, without /proc and without isolation from each other, in a copy of all files for each stage",
       "run the outer container with an unmasked /proc: --security-opt unmask=ALL (podman), systempaths=unconfined (docker), procMount: Unmasked (Kubernetes)",
     ),
   ];
