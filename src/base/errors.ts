@@ -63,7 +63,8 @@ export class CooperError extends Error {
 
 /** Text of any thrown value. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return error.name === "SQLiteError" ? `the store's database failed: ${error.message}` : error.message;
 }
 
 /** The `code` of a failed system call ("ENOENT"…), or undefined for anything else. */
@@ -101,10 +102,15 @@ export function wrapError(doing: string, error: unknown, code: ErrorCode = "syst
   return new CooperError(error.code, message, { ...detailOf(error), cause: error });
 }
 
+/** The text as a sentence begins. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** The same error with a place in a file, unless it already has one. */
 export function locateError(error: unknown, location: Location): CooperError {
   if (!(error instanceof CooperError))
-    return new CooperError("system", messageOf(error), { location, cause: error });
+    return new CooperError("system", sentence(messageOf(error)), { location, cause: error });
   if (error.location !== undefined) return error;
   return new CooperError(error.code, error.message, {
     ...detailOf(error),

@@ -1,6 +1,6 @@
 /** How a failure looks on the terminal: the message, the place in the Dockerfile, the hint. */
 import { readFileSync } from "node:fs";
-import { CooperError, isDiskFull, type Location, messageOf } from "../base/errors.ts";
+import { CooperError, isDiskFull, type Location, messageOf, sentence } from "../base/errors.ts";
 import { plainText } from "./plain-text.ts";
 
 export interface RenderErrorOptions {
@@ -28,9 +28,9 @@ function describe(error: unknown): string {
   if (error instanceof CooperError) return error.message;
   if (isDiskFull(error)) return "The disk is full";
   // Anything else reached the top unexpectedly: say what it is.
-  return error instanceof Error && error.name !== "Error"
+  return error instanceof Error && error.name !== "Error" && error.name !== "SQLiteError"
     ? `${error.name}: ${error.message}`
-    : messageOf(error);
+    : sentence(messageOf(error));
 }
 
 type Paint = (code: string, text: string) => string;

@@ -23,6 +23,7 @@ import { randomContainerId } from "../store/random-id.ts";
 import type { Snapshotter, WritableTree } from "../store/snapshotter.ts";
 import {
   deleteUnused,
+  finishing,
   type DriverName,
   makeSnapshot,
   snapshotPath,
@@ -116,13 +117,12 @@ export function createContainer(
   const snapshots = parts.base.layers.flatMap((layer) => layer.stack);
   const unfinished = { ...treeOf(store, container), directory: store.session.path("container") };
   snapshotter(container).prepare(unfinished);
-  store.db
-    .transaction(() => {
-      addContainer(store.db, record);
-      addUses(store.db, `container:${id}`, snapshots);
-      renameSync(unfinished.directory, container.directory);
-    })
-    .immediate();
+  const add = store.db.transaction(() => {
+    addContainer(store.db, record);
+    addUses(store.db, `container:${id}`, snapshots);
+    renameSync(unfinished.directory, container.directory);
+  });
+  finishing(store, () => add.immediate());
   return container;
 }
 
@@ -193,7 +193,7 @@ export function freezeContainer(store: StoreFiles, container: WorkingContainer):
     if (id !== undefined) container.frozen.push(id);
     return id;
   }
-  return freezeNamed(store, container);
+  return finishing(store, () => freezeNamed(store, container));
 }
 
 /** The state names the snapshot before the rename makes it: a kill in between loses nothing (see containerOf). */
@@ -245,6 +245,10 @@ export function copyContainerDiff(store: StoreFiles, container: WorkingContainer
 
 /** Deletes a named container and what only it used; one that its user still has mounted, too. */
 export function removeContainerFiles(store: StoreFiles, container: WorkingContainer): void {
+  finishing(store, () => removeRecordAndFiles(store, container));
+}
+
+function removeRecordAndFiles(store: StoreFiles, container: WorkingContainer): void {
   const tree = treeOf(store, container);
   snapshotter(container).unmount(tree, true);
   const trash = store.session.path("trash");

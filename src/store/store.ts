@@ -10,7 +10,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { errnoOf, wrapError } from "../base/errors.ts";
+import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
 import { type BlobRef, blobPath, writeBytes, writeStream } from "./blobs.ts";
 import { copySnapshotter } from "./copy-snapshotter.ts";
 import { type Database, openDatabase } from "./database.ts";
@@ -46,10 +46,16 @@ export class StoreFiles implements Disposable {
   readonly root: string;
   readonly db: Database;
   #session: Session | undefined;
+  #inDoubt = false;
 
   constructor(root: string, db: Database) {
     this.root = root;
     this.db = db;
+  }
+
+  /** Some change of files and records was not finished: the next session looks what is left, as after a kill. */
+  doubt(): void {
+    this.#inDoubt = true;
   }
 
   /** This process's session; the first use puts right what dead ones left. */
@@ -82,6 +88,7 @@ export class StoreFiles implements Disposable {
     const session = this.#session;
     if (session !== undefined) {
       try {
+        if (this.#inDoubt) throw new CooperError("system", "Files and records may differ");
         deleteUnused(this, dropUses(this.db, `session:${session.id}`));
         session[Symbol.dispose]();
       } catch {
@@ -127,9 +134,24 @@ export function snapshotPaths(store: StoreFiles, layers: StoredLayer[]): string[
  */
 export function makeSnapshot(store: StoreFiles, fill: (directory: string) => boolean): string | undefined {
   const id = store.session.snapshotId();
-  if (!fill(snapshotPath(store, id))) return undefined;
-  recordSnapshot(store, id);
-  return id;
+  return finishing(store, () => {
+    if (!fill(snapshotPath(store, id))) return undefined;
+    recordSnapshot(store, id);
+    return id;
+  });
+}
+
+/**
+ * Changes files and the records of them. A failure between the two leaves what a kill would leave, and is put right in the
+ * same way.
+ */
+export function finishing<T>(store: StoreFiles, change: () => T): T {
+  try {
+    return change();
+  } catch (error) {
+    store.doubt();
+    throw error;
+  }
 }
 
 function recordSnapshot(store: StoreFiles, id: string): void {
@@ -151,9 +173,11 @@ export async function makeSnapshotSlowly(
   mkdirSync(temporary, { mode: 0o700 });
   await fill(temporary);
   const id = store.session.snapshotId();
-  mkdirSync(join(store.root, "layers", id), { mode: 0o700 });
-  renameSync(temporary, snapshotPath(store, id));
-  recordSnapshot(store, id);
+  finishing(store, () => {
+    mkdirSync(join(store.root, "layers", id), { mode: 0o700 });
+    renameSync(temporary, snapshotPath(store, id));
+    recordSnapshot(store, id);
+  });
   return id;
 }
 
@@ -222,13 +246,12 @@ export async function storeStream(
 /** Renames a complete file into place within the transaction that records it: no deleter comes between. */
 function keepBlob(store: StoreFiles, blob: BlobRef, temporary: string): BlobRef {
   const user = sessionUser(store);
-  store.db
-    .transaction(() => {
-      renameSync(temporary, blobPath(store.root, blob.digest));
-      addBlobRecord(store.db, blob.digest);
-      addUses(store.db, user, [blob.digest]);
-    })
-    .immediate();
+  const keep = store.db.transaction(() => {
+    renameSync(temporary, blobPath(store.root, blob.digest));
+    addBlobRecord(store.db, blob.digest);
+    addUses(store.db, user, [blob.digest]);
+  });
+  finishing(store, () => keep.immediate());
   return blob;
 }
 
@@ -252,10 +275,8 @@ export function deleteUnused(store: StoreFiles, things: string[]): number {
   for (const thing of things) {
     const path = store.session.path("trash");
     // Forgotten and renamed in one transaction, so that whoever claims a thing finds all of it or nothing.
-    const gone = store.db
-      .transaction(() => forgetUnused(store.db, thing) && discard(store, thing, path))
-      .immediate();
-    if (gone) trash.push(path);
+    const forget = store.db.transaction(() => forgetUnused(store.db, thing) && discard(store, thing, path));
+    if (finishing(store, () => forget.immediate())) trash.push(path);
   }
   for (const path of trash) rmSync(path, { recursive: true, force: true });
   return trash.length;

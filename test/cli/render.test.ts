@@ -25,7 +25,7 @@ describe("errors", () => {
       text: "Error: Nope\nHint: do it so\n",
     },
     { title: "any error", error: new TypeError("x is not y"), text: "Error: TypeError: x is not y\n" },
-    { title: "any value", error: "thrown text", text: "Error: thrown text\n" },
+    { title: "any value", error: "thrown text", text: "Error: Thrown text\n" },
     {
       title: "an excerpt, without control characters",
       error: new CooperError("run-failed", "Failed", { location: { file, line: 9 }, hint: "h" }),
