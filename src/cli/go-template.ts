@@ -90,11 +90,15 @@ function executeRange(node: Extract<Node, { kind: "range" }>, scope: Scope): Flo
   return undefined;
 }
 
+/** Of a range over a number; more is a mistake, and nobody waits for it. */
+const MOST_ROUNDS = 1_000_000;
+
 function rangeItems(value: GoValue): [GoValue, GoValue][] {
   if (value === null || value === undefined) return [];
   if (Array.isArray(value)) return value.map((item, i) => [i, item]);
   if (value instanceof Map) return sortedEntries(value);
-  if (typeof value === "number") return Array.from({ length: Math.max(0, value) }, (_, i) => [i, i]);
+  if (typeof value === "number" && value <= MOST_ROUNDS)
+    return Array.from({ length: Math.max(0, value) }, (_, i) => [i, i]);
   throw templateError(`range cannot iterate over ${goString(value)}`);
 }
 

@@ -34,6 +34,10 @@ test("the same seed gives the same inputs", () => {
 });
 
 describe("found by fuzzing", () => {
+  test("a range over a number that no memory holds", () => {
+    expect(() => renderTemplate("{{range 99999999999}}x{{end}}", {})).toThrow("range cannot iterate");
+  });
+
   const long = "a".repeat(400);
 
   test.each(["*a*a*a*a*a*a*a*a*b", "**/a*/**/a*/**/*a*b", "a****a****a****a**b**c*", "**/**/**/**/**/**/x"])(
@@ -53,6 +57,8 @@ describe("found by fuzzing", () => {
     ['{{printf "%.0g" 1.5}}', /^2$/],
     ['{{printf "%c" -1}}', /^\ufffd$/],
     ['{{printf "%99999999999d" 1}}', /^%!\(BADWIDTH\)/],
+    ["{{range 0}}x{{end}}", /^$/],
+    ["{{range 3}}x{{end}}", /^xxx$/],
   ])("the template %s", (source, expected) => {
     expect(renderTemplate(source, {})).toMatch(expected);
   });
