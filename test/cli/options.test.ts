@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../../src/cli/build-options.ts";
+import { parseCacheFrom, parseCacheTo, parseCacheTtl } from "../../src/cli/cache-flags.ts";
 import { formatOf, PLATFORM_FLAGS, PULL_FLAGS, platformOf, pullPolicyOf } from "../../src/cli/image-flags.ts";
 import { parseFlags } from "../../src/cli/parse-flags.ts";
 import { HOST_FLAGS, RUN_FLAGS, runSettings } from "../../src/cli/run-flags.ts";
@@ -181,5 +182,48 @@ describe("build", () => {
       expect(() => parseSecret(bad)).toThrow(/--secret/);
     // What may be the secret itself is not repeated.
     expect(() => parseSecret("id=a,type=hunter2")).not.toThrow(/hunter2/);
+  });
+});
+
+describe("remote caches", () => {
+  test.each([
+    ["reg.io/a/b", { type: "registry", ref: "reg.io/a/b" }],
+    ["type=registry,ref=reg.io:5000/a:tag", { type: "registry", ref: "reg.io:5000/a:tag" }],
+    ['type=local,"src=/a,b",mounts=true', { type: "local", path: "/a,b", mounts: true }],
+  ])("--cache-from %s", (text, expected) => {
+    expect(parseCacheFrom(text)).toEqual(expected as never);
+  });
+
+  test.each([
+    ["reg.io/a/b", { type: "registry", ref: "reg.io/a/b" }],
+    [
+      "type=registry,ref=reg.io/a,mode=min,compression=gzip,ignore-error=true,image-manifest=true,oci-mediatypes=1",
+      { type: "registry", ref: "reg.io/a", mode: "min", compression: "gzip", ignoreErrors: true },
+    ],
+    ["type=local,dest=/a,mounts=false", { type: "local", path: "/a", mounts: false }],
+  ])("--cache-to %s", (text, expected) => {
+    expect(parseCacheTo(text)).toEqual(expected as never);
+  });
+
+  test.each([
+    [parseCacheFrom, "type=gha", "caches of type gha are not supported"],
+    [parseCacheTo, "type=s3,region=x,bucket=y", "caches of type s3 are not supported"],
+    [parseCacheTo, "type=inline", "caches of type inline are not supported"],
+    [parseCacheTo, "ref=reg.io/a", "it has no type"],
+    [parseCacheTo, "type=registry", "it has no ref"],
+    [parseCacheTo, "type=local,src=/a", "it has no dest"],
+    [parseCacheFrom, "type=local,dest=/a", "it has no src"],
+    [parseCacheFrom, "type=registry,ref=reg.io/a,mode=max", "it has an unknown key mode"],
+    [parseCacheTo, "type=registry,ref=reg.io/a,mode=all", "mode is min or max"],
+    [parseCacheTo, "type=registry,ref=reg.io/a,compression=xz", "compression is gzip or zstd"],
+    [parseCacheTo, "type=registry,ref=reg.io/a,image-manifest=false", "image-manifest=false is not possible"],
+    [parseCacheTo, "type=registry,ref=reg.io/a,mounts", '"mounts" is not key=value'],
+  ])("%p refuses %s", (parse, text, why) => {
+    expect(() => parse(text)).toThrow(why);
+  });
+
+  test("--cache-ttl", () => {
+    expect(["0", "90s", "1h30m"].map(parseCacheTtl)).toEqual([0, 90, 5400]);
+    for (const bad of ["5", "-1h", "soon", ""]) expect(() => parseCacheTtl(bad)).toThrow("--cache-ttl");
   });
 });
