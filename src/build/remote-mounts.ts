@@ -1,6 +1,5 @@
 /** Cache mounts (RUN --mount=type=cache) that begin with what another machine exported. */
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { applyLayer } from "../archive/apply-layer.ts";
 import { type Digest, digestOf } from "../base/digest.ts";
 import { isDiskFull } from "../base/errors.ts";
@@ -8,9 +7,9 @@ import { fileIds } from "../base/process-ids.ts";
 import type { CacheLayer } from "../oci/cache-entry.ts";
 import { hostPlatform } from "../oci/platform.ts";
 import { indexTree, passNewest, type TreeIndex } from "../store/find-changes.ts";
+import { exportedNote } from "../store/usage.ts";
 import { mergeDiff } from "../store/merge-diff.ts";
 import { decodeLayer } from "../transport/decode-layer.ts";
-import { replaceFile } from "../transport/blob-file.ts";
 import type { Build } from "./build-image.ts";
 import { layerContent } from "./remote-layers.ts";
 import { lookUp, reject, type RemoteCache, type RemoteHit } from "./remote-cache.ts";
@@ -79,20 +78,22 @@ async function addLayer(
   }
 }
 
-const baselineFile = (build: Build, name: string) =>
-  join(build.store.root, "cache-mounts", `${name}.exported.json`);
-
 /** Remembers what a place has of a mount. */
 export function keepBaseline(build: Build, name: string, baseline: MountBaseline): void {
-  replaceFile(baselineFile(build, name), JSON.stringify(baseline));
+  const unfinished = build.store.session.path("baseline");
+  writeFileSync(unfinished, JSON.stringify({ ...readBaselines(build, name), [baseline.place]: baseline }));
+  renameSync(unfinished, exportedNote(build.store, name));
 }
 
 /** What a place had of a mount when this store last knew. */
 export function readBaseline(build: Build, name: string, place: string): MountBaseline | undefined {
+  return readBaselines(build, name)[place];
+}
+
+function readBaselines(build: Build, name: string): Record<string, MountBaseline> {
   try {
-    const baseline = JSON.parse(readFileSync(baselineFile(build, name), "utf8")) as MountBaseline;
-    return baseline.place === place ? baseline : undefined;
+    return JSON.parse(readFileSync(exportedNote(build.store, name), "utf8")) as Record<string, MountBaseline>;
   } catch {
-    return undefined; // Never written, or by a killed process on a file system that lost it.
+    return {}; // Never written, or on a file system that lost it.
   }
 }

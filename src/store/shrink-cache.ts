@@ -5,7 +5,7 @@ import type { Digest } from "../base/digest.ts";
 import { tryLock } from "./locks.ts";
 import { dropUses } from "./records.ts";
 import type { StoreFiles } from "./store.ts";
-import { cacheMounts, diskBytes, thingBytes, usersOfThings } from "./usage.ts";
+import { cacheMounts, diskBytes, thingBytes, usersOfThings, exportedNote } from "./usage.ts";
 
 interface Step {
   key: Digest;
@@ -118,6 +118,7 @@ export function removeCacheMount(store: StoreFiles, name: string, before: number
   const bytes = diskBytes(directory);
   const trash = store.session.path("trash");
   renameSync(directory, trash);
+  rmSync(exportedNote(store, name), { force: true });
   rmSync(trash, { recursive: true, force: true });
   return bytes;
 }

@@ -76,6 +76,11 @@ export function cacheMounts(store: StoreFiles): string[] {
   return directoriesIn(join(store.root, "cache-mounts"));
 }
 
+/** File beside a cache mount that says what of it was exported to another machine, or came from one. */
+export function exportedNote(store: StoreFiles, name: string): string {
+  return join(store.root, "cache-mounts", `${name}.exported.json`);
+}
+
 /** Names of the directories in a directory that may not be there. */
 function directoriesIn(directory: string): string[] {
   try {

@@ -86,6 +86,10 @@ describe.each(people)("as $kind", (person: Person) => {
         "hard",
       ].join("\n"),
     );
+    await three.ok("prune", "--all", "--force");
+    expect(readdirSync(join(three.root, "cache-mounts")).filter((name) => !name.endsWith(".lock"))).toEqual(
+      [],
+    );
   });
 });
 
