@@ -469,6 +469,8 @@ export interface ReferenceOptions extends RegistryOptions {
   platform?: string;
   /** The manifest or list alone, not the config. */
   rootOnly?: boolean;
+  /** Told of what is tried again. */
+  onEvent?: EventSink;
   signal?: AbortSignal;
 }
 

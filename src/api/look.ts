@@ -5,7 +5,7 @@ import { type Seen, lookAt, lookAtRoot } from "../image/look-at.ts";
 import { openReference } from "../image/open-reference.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
-import { registrySettings } from "./registry-options.ts";
+import { settingsOf } from "./registry-options.ts";
 import { filesOf } from "./store.ts";
 
 /**
@@ -52,7 +52,7 @@ export async function digestOfReference(
 }
 
 function opened(reference: string, options: ReferenceOptions & { store?: Store }) {
-  const { store, signal } = options;
+  const { store } = options;
   const files = store === undefined ? undefined : filesOf(store);
-  return openReference(files, parseTransport(reference), { ...registrySettings(options), signal });
+  return openReference(files, parseTransport(reference), settingsOf(options));
 }

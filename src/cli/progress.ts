@@ -110,3 +110,10 @@ export function blobLine(
 export function showsWarnings(logLevel: string): boolean {
   return !["error", "fatal", "panic"].includes(logLevel);
 }
+
+/** For commands that have no progress: what is tried again, on lines of their own. */
+export function warningsTo(logLevel: string): EventSink {
+  return (event) => {
+    if (event.type === "warning" && showsWarnings(logLevel)) writeErr(warningLine(event));
+  };
+}

@@ -8,6 +8,8 @@ export interface MemoryRegistryOptions {
   page?: number;
   /** `USER:PASSWORD` that the token server wants; without it nobody has to log in. */
   user?: string;
+  /** Paths of a certificate and its key. */
+  tls?: { cert: string; key: string };
   /** Requests for which a token is good. */
   tokenUses?: number;
 }
@@ -35,7 +37,13 @@ export class MemoryRegistry implements Disposable {
   readonly #server: ReturnType<typeof Bun.serve>;
 
   constructor(readonly options: MemoryRegistryOptions = {}) {
-    this.#server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: (request) => this.#answer(request) });
+    const { tls } = options;
+    this.#server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      ...(tls === undefined ? {} : { tls: { cert: Bun.file(tls.cert), key: Bun.file(tls.key) } }),
+      fetch: (request) => this.#answer(request),
+    });
   }
 
   get host(): string {

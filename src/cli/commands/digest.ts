@@ -1,6 +1,7 @@
 import { defineCommand } from "../command.ts";
 import { PLATFORM_FLAGS, platformOf } from "../image-flags.ts";
 import { writeOut } from "../output.ts";
+import { warningsTo } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
 export const command = defineCommand({
@@ -16,7 +17,7 @@ export const command = defineCommand({
     "cooper digest localhost/hello",
     "cooper digest --platform linux/arm64 docker://registry.example.com/hello:1.0",
   ],
-  async run({ args, flags, given, signal, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const platform = platformOf(flags);
     const { digestOfReference } = await api();
     const digest = await digestOfReference(args[0]!, {
@@ -24,6 +25,7 @@ export const command = defineCommand({
       ...(platform === undefined ? {} : { platform }),
       store: await store(),
       signal,
+      onEvent: warningsTo(globals.logLevel),
     });
     writeOut(`${digest}\n`);
     return 0;

@@ -1,5 +1,6 @@
 import { defineCommand } from "../../command.ts";
 import { writeOut } from "../../output.ts";
+import { warningsTo } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
 /** skopeo-delete(1) */
@@ -13,9 +14,11 @@ export const command = defineCommand({
     "IMAGE is docker://NAME[:TAG|@DIGEST]. What a tag stands for is deleted by its digest, and so is every other tag of the repository that stands for the same. The registry frees the space when it collects its garbage; many registries have deleting turned off. The digest is printed.",
   ],
   examples: ["cooper image delete docker://registry.example.com/hello:1.0"],
-  async run({ args, flags, given, signal, api }) {
+  async run({ args, flags, given, signal, globals, api }) {
     const { deleteImage } = await api();
-    writeOut(`${await deleteImage(args[0]!, { ...registryOptions(flags, given), signal })}\n`);
+    writeOut(
+      `${await deleteImage(args[0]!, { ...registryOptions(flags, given), signal, onEvent: warningsTo(globals.logLevel) })}\n`,
+    );
     return 0;
   },
 });

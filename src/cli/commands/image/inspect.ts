@@ -5,6 +5,7 @@ import { renderTemplate } from "../../go-template.ts";
 import { goJson, goMap, type GoStruct } from "../../go-value.ts";
 import { PLATFORM_FLAGS, platformOf } from "../../image-flags.ts";
 import { writeOut } from "../../output.ts";
+import { warningsTo } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
 /** skopeo-inspect(1) */
@@ -29,7 +30,7 @@ export const command = defineCommand({
     "cooper image inspect --raw oci-archive:hello.tar",
     "cooper image inspect --config --format '{{.config.Env}}' localhost/hello",
   ],
-  async run({ args, flags, given, signal, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const platform = platformOf(flags);
     const { inspectReference } = await api();
     const details = await inspectReference(args[0]!, {
@@ -38,6 +39,7 @@ export const command = defineCommand({
       rootOnly: flags.raw && !flags.config && platform === undefined,
       store: await store(),
       signal,
+      onEvent: warningsTo(globals.logLevel),
     });
     if (flags.raw) writeOut(rawOf(details, flags.config, platform !== undefined));
     else {

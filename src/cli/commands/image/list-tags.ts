@@ -1,5 +1,6 @@
 import { defineCommand } from "../../command.ts";
 import { writeOut } from "../../output.ts";
+import { warningsTo } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
 /** skopeo-list-tags(1) */
@@ -16,9 +17,13 @@ export const command = defineCommand({
     "cooper image list-tags docker://registry.example.com/hello",
     "cooper image list-tags docker-archive:images.tar",
   ],
-  async run({ args, flags, given, signal, api }) {
+  async run({ args, flags, given, signal, globals, api }) {
     const { listTags } = await api();
-    const { repository, tags } = await listTags(args[0]!, { ...registryOptions(flags, given), signal });
+    const { repository, tags } = await listTags(args[0]!, {
+      ...registryOptions(flags, given),
+      signal,
+      onEvent: warningsTo(globals.logLevel),
+    });
     const document = { ...(repository === undefined ? {} : { Repository: repository }), Tags: tags };
     writeOut(`${JSON.stringify(document, undefined, 4)}\n`);
     return 0;
