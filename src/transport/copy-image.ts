@@ -108,7 +108,9 @@ function resolveWish(target: Target, options: CopyImageOptions): LayerWish {
       `Cannot write ${target.name} in the ${format} format: it only knows ${demands.format}`,
     );
   }
-  const wanted = format === "keep" ? (demands.usualFormat ?? format) : format;
+  // What is usual gives way where the digest matters.
+  const usual = options.preserveDigests || options.referrers ? undefined : demands.usualFormat;
+  const wanted = format === "keep" ? (usual ?? format) : format;
   return {
     format: demands.format ?? wanted,
     compression: demands.compression ?? compression,

@@ -209,6 +209,19 @@ describe("attestations and chosen platforms", () => {
     expect(await entries(to)).toEqual(kept.map((i) => all[i]!.digest));
   });
 
+  test("--preserve-digests keeps Docker's format in a layout, which else becomes OCI's there", async () => {
+    const docker = await makeIndex(
+      scratch.file("docker"),
+      [{ platform: { os: "linux", architecture: "amd64" }, layers: [[{ path: "a", content: "1" }]] }],
+      { format: "docker" },
+    );
+    const to = (name: string) => `oci:${scratch.file(`docker-${name}`)}:x`;
+    const options = { all: true, referrers: false };
+    const kept = await copy(docker.reference, to("kept"), { ...options, preserveDigests: true });
+    expect(kept.root.digest).toBe(docker.descriptor.digest);
+    expect((await copy(docker.reference, to("usual"), options)).root.mediaType).toBe(MEDIA.ociIndex);
+  });
+
   test("--preserve-digests refuses a list that would be another one", async () => {
     const place = (name: string) => `oci:${scratch.file(`kept-${name}`)}:x`;
     const options = { all: true, referrers: false, preserveDigests: true };
