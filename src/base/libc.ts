@@ -442,6 +442,26 @@ export function terminalSize(fd: number): { columns: number; rows: number } | un
   return rows === 0 || columns === 0 ? undefined : { columns, rows };
 }
 
+/** How a terminal treats what is typed (tty_ioctl(4), TCGETS), for restoreTerminal(); undefined where the file is none. */
+export function terminalModes(fd: number): Buffer | undefined {
+  const TCGETS = 0x5401n;
+  const modes = Buffer.alloc(64); // struct termios of the kernel, which is shorter
+  try {
+    invokeIoctl(fd, TCGETS, modes);
+    return modes;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Gives a terminal the modes that it had; one that has gone meanwhile needs none. */
+export function restoreTerminal(fd: number, modes: Buffer): void {
+  const TCSETSW = 0x5403n;
+  try {
+    invokeIoctl(fd, TCSETSW, modes);
+  } catch {}
+}
+
 /** _exit(2): ends this process as it is, without the runtime's own farewell. Everything must be written already. */
 export function exitNow(status: number): never {
   bind("_exit", [i32], FFIType.void)(status);

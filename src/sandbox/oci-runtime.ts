@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CooperError } from "../base/errors.ts";
+import { restoreTerminal, terminalModes } from "../base/libc.ts";
 import { coverCgroups } from "./cgroup-view.ts";
 import { launch, notStarted } from "./launch.ts";
 import { openNetwork } from "./network.ts";
@@ -29,10 +30,13 @@ async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Pro
   const network = await openNetwork(spec.network, options.runtimeDir);
   try {
     const prepared = await prepareRun(spec, options.runtimeDir, network);
+    // A runtime that is killed, and crun now and then by itself, leaves the terminal raw.
+    const modes = spec.terminal ? terminalModes(0) : undefined;
     try {
       writeConfig(options, spec, prepared, network.namespace);
       return await start(options, prepared.directory, io);
     } finally {
+      if (modes !== undefined) restoreTerminal(0, modes);
       prepared.close();
     }
   } finally {

@@ -44,11 +44,19 @@ describe.each(people)("as $kind", (person) => {
         "echo $(ls) $COLOUR $(pwd) $(cat /run/secrets/token) $(grep -c ' /scratch ' /proc/mounts)",
       );
       await terminal.shows(/^kept green \/srv s3cr3t-value 1$/m);
+      // Ctrl-C is the shell's: what it ends is the shell's command.
+      if (isolation === "crun") {
+        terminal.type("sleep 31341");
+        await Bun.sleep(500);
+        terminal.press("C-c");
+      }
       terminal.type("tty; touch gone; exit 77");
       const end = (await terminal.shows(/status \d/)).text;
       expect(end).toContain("status 9");
       expect(end).toMatch(/Error: The command .* failed: exit status 9/);
       expect(terminal.isUntouched()).toBe(true);
+      terminal.type("clear; stty -a");
+      expect((await terminal.shows(/^-?isig /m)).text).toMatch(/^isig icanon .* echo /m);
       expect(mountsMentioning(site.dir)).toEqual([]);
     },
   );
