@@ -2,10 +2,8 @@
 import pLimit, { type LimitFunction } from "p-limit";
 import { CooperError, messageOf } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
-import { commitImage, type LayerPlan } from "../container/commit.ts";
 import type { Dockerfile, Warning } from "../dockerfile/instruction.ts";
 import { parseDockerfile } from "../dockerfile/parse.ts";
-import { applyConfigEdits } from "../oci/config.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { planBuild, withTriggers } from "../plan/graph.ts";
 import type { BuildPlan, CopySource, Origin, ResolvedStage, StagePlan } from "../plan/types.ts";
@@ -16,13 +14,13 @@ import type { StatCache } from "../archive/hash-tree.ts";
 import type { Download } from "../container/download.ts";
 import type { GitCheckout } from "./fetch-git.ts";
 import type { BuildRequest } from "./build-request.ts";
+import { commitTarget } from "./commit-target.ts";
 import { materialise } from "./materialise.ts";
 import type { OpenOrigin } from "./origins.ts";
 import type { RemoteCache } from "./remote-cache.ts";
 import { reportWarnings, resolveStages } from "./resolve-stages.ts";
-import { refuseLeaks } from "./secrets.ts";
 import { buildStage, openBase } from "./stage.ts";
-import { containerOf, type StageState } from "./stage-state.ts";
+import type { StageState } from "./stage-state.ts";
 import type { StepResult } from "./step-result.ts";
 
 /** One build under way: what the stages share. */
@@ -282,56 +280,4 @@ function warnUnusedArgs(build: Build): void {
     type: "warning",
     message: `No instruction uses the build args ${unused.sort().join(", ")}`,
   });
-}
-
-function commitTarget(build: Build, target: StageState): BuiltImage {
-  const { store, request } = build;
-  const name = request.names[0];
-  request.onEvent({ type: "commit-start", name });
-  editTarget(request, target);
-  const plan = request.layers ? target.plan : joinLayers(target.plan);
-  refuseLeaks(build, target);
-  const container = { ...containerOf(store, request, target), annotations: target.annotations };
-  const image = commitImage(store, container, plan, {
-    format: request.format,
-    names: request.names,
-    squash: request.squash,
-    omitHistory: request.omitHistory,
-    timestamp: request.timestamp,
-    keepTime: !request.noCache,
-    onBytes: (done) => request.onEvent({ type: "commit-progress", name, done }),
-  });
-  request.onEvent({ type: "commit-done", name, imageId: image.id });
-  return { id: image.id, digest: image.manifest };
-}
-
-/** Labels, annotations and variables that the command line sets or takes away. */
-function editTarget(request: BuildRequest, target: StageState): void {
-  const identity = request.identityLabel === undefined ? [] : [`io.buildah.version=${request.identityLabel}`];
-  const edited = applyConfigEdits(target.image, target.annotations, {
-    labels: [...request.labels, ...identity],
-    annotations: request.annotations,
-    unsetEnv: request.unsetEnv,
-    unsetLabels: request.unsetLabels,
-    unsetAnnotations: request.unsetAnnotations,
-  });
-  target.image = edited.image;
-  target.annotations = edited.annotations;
-}
-
-/** Without --layers one layer holds all steps up to the next checkpoint, or to the end. */
-function joinLayers(plan: LayerPlan[]): LayerPlan[] {
-  const joined: LayerPlan[] = [];
-  let current: LayerPlan | undefined;
-  for (const layer of plan) {
-    current ??= { stack: [], history: [], checkpoint: false };
-    current.stack.push(...layer.stack);
-    current.history.push(...layer.history);
-    if (layer.checkpoint) {
-      joined.push(current);
-      current = undefined;
-    }
-  }
-  if (current !== undefined) joined.push(current);
-  return joined;
 }

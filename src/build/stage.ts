@@ -132,8 +132,11 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
   const started = performance.now();
   build.request.onEvent({ type: "step-start", step: label });
   const milliseconds = () => performance.now() - started;
+  const rejected = build.remote?.rejected.size;
   const { snapshot, cached, hit } = await resultOf(run, step, label).catch((error) => {
-    const cancelled = error instanceof CooperError && error.code === "cancelled";
+    const isCancelled = error instanceof CooperError && error.code === "cancelled";
+    // After a broken entry of a remote cache all is done again without it.
+    const cancelled = isCancelled || build.remote?.rejected.size !== rejected;
     build.request.onEvent({ type: "step-failed", step: label, cancelled, milliseconds: milliseconds() });
     throw error;
   });

@@ -1,0 +1,60 @@
+/** The end of a build: the target's layers become an image with the names that were asked for. */
+import { commitImage, type LayerPlan } from "../container/commit.ts";
+import { applyConfigEdits } from "../oci/config.ts";
+import type { Build, BuiltImage } from "./build-image.ts";
+import type { BuildRequest } from "./build-request.ts";
+import { refuseLeaks } from "./secrets.ts";
+import { containerOf, type StageState } from "./stage-state.ts";
+
+/** Commits and names it. Throws `denied` where a secret of the build would be in it. */
+export function commitTarget(build: Build, target: StageState): BuiltImage {
+  const { store, request } = build;
+  const name = request.names[0];
+  request.onEvent({ type: "commit-start", name });
+  editTarget(request, target);
+  const plan = request.layers ? target.plan : joinLayers(target.plan);
+  refuseLeaks(build, target);
+  const container = { ...containerOf(store, request, target), annotations: target.annotations };
+  const image = commitImage(store, container, plan, {
+    format: request.format,
+    names: request.names,
+    squash: request.squash,
+    omitHistory: request.omitHistory,
+    timestamp: request.timestamp,
+    keepTime: !request.noCache,
+    onBytes: (done) => request.onEvent({ type: "commit-progress", name, done }),
+  });
+  request.onEvent({ type: "commit-done", name, imageId: image.id });
+  return { id: image.id, digest: image.manifest };
+}
+
+/** Labels, annotations and variables that the command line sets or takes away. */
+function editTarget(request: BuildRequest, target: StageState): void {
+  const identity = request.identityLabel === undefined ? [] : [`io.buildah.version=${request.identityLabel}`];
+  const edited = applyConfigEdits(target.image, target.annotations, {
+    labels: [...request.labels, ...identity],
+    annotations: request.annotations,
+    unsetEnv: request.unsetEnv,
+    unsetLabels: request.unsetLabels,
+    unsetAnnotations: request.unsetAnnotations,
+  });
+  target.image = edited.image;
+  target.annotations = edited.annotations;
+}
+
+/** Without --layers one layer holds all steps up to the next checkpoint, or to the end. */
+function joinLayers(plan: LayerPlan[]): LayerPlan[] {
+  const joined: LayerPlan[] = [];
+  let current: LayerPlan | undefined;
+  for (const layer of plan) {
+    current ??= { stack: [], history: [], checkpoint: false };
+    current.stack.push(...layer.stack);
+    current.history.push(...layer.history);
+    if (layer.checkpoint) {
+      joined.push(current);
+      current = undefined;
+    }
+  }
+  if (current !== undefined) joined.push(current);
+  return joined;
+}
