@@ -10,14 +10,23 @@ export interface Template {
 
 /** Parses a template. Throws `usage`, as does render() for a field that does not exist. */
 export function compileTemplate(source: string): Template {
-  const nodes = parseTemplate(source);
+  const nodes = shallow(() => parseTemplate(source));
   return {
     render: (data) => {
       const scope: Scope = { dot: data, variables: new Map([["$", { value: data }]]), out: [] };
-      execute(nodes, scope);
+      shallow(() => execute(nodes, scope));
       return scope.out.join("");
     },
   };
+}
+
+/** Blocks within blocks take the stack, which ends somewhere. */
+function shallow<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof RangeError ? templateError("it is nested too deeply") : error;
+  }
 }
 
 /** Renders one value with a template. */
