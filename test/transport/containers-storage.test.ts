@@ -41,7 +41,7 @@ describe.if(process.getuid?.() === 0)("Podman's store, as root", () => {
     const { root } = await copyBetween(made.reference, at);
     expect(root.digest).toBe(made.descriptor.digest);
     expect(tools.inspect(at).Digest).toBe(root.digest);
-    const back = await copyBetween(at, `oci:${scratch.path}/back:x`);
+    const back = await copyBetween(at, `dir:${scratch.path}/back`);
     expect(back.root.digest).toBe(root.digest);
     expect(readdirSync(scratch.path).sort()).toEqual(["back", "from"]);
   });
