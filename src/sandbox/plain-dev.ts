@@ -20,7 +20,7 @@ import { DEVICE_LINKS, DEVICE_NUMBERS } from "./sandbox-mounts.ts";
 
 const S_IFCHR = 0o020000;
 /** Of the file that stands for /dev/zero: none of it is on the disk. */
-const ZEROS = 1 << 40;
+const ZEROS = 2 ** 40;
 const RANDOM_BYTES = 1 << 20;
 
 /** Fills a new directory. Returns what ends it: call it when the command has ended. Error: `unsupported` for a device. */
@@ -94,12 +94,18 @@ function standFor(dev: string, missing: readonly string[]): () => void {
   const path = fsPath(`${dev}/null`);
   writeFileSync(path, "");
   chmodSync(path, 0o666);
-  const watcher = watch(path, () => {
+  const empty = () => {
     try {
       if (lstatSync(path).size > 0) truncateSync(path);
     } catch {
       // The command removed it.
     }
-  });
-  return () => watcher.close();
+  };
+  // Of many changes in a millisecond the runtime tells only one: the last may be missed.
+  const watcher = watch(path, empty);
+  const timer = setInterval(empty, 20);
+  return () => {
+    watcher.close();
+    clearInterval(timer);
+  };
 }

@@ -177,6 +177,19 @@ describe.if(hasPodman)("in a container", () => {
     expect(shown.split("\n").at(-1)).toBe("0 added, 0 changed, 0 removed");
   });
 
+  test("without CAP_MKNOD, as newer Podmans have it, files stand in for devices", () => {
+    const dockerfile = join(context, "Devices");
+    writeFileSync(
+      dockerfile,
+      "FROM localhost/busybox\nRUN (yes | head -c 5000000 > /dev/null; for i in $(seq 99); do [ -s /dev/null ] && sleep 0.1; done; wc -c < /dev/null; head -c 3000000 /dev/zero | wc -c; head -c 10 /dev/urandom | wc -c; ls /dev/shm | wc -l) > /seen\n",
+    );
+    const script = `${bud("-f", dockerfile)}; c=$(cooper from out); cat $(cooper mount $c)/seen; cooper diff out`;
+    expect(outer.ok(script, ["--cap-drop", "MKNOD"]).split("\n").slice(0, 5)).toEqual([
+      ...["0", "3000000", "10", "0"],
+      expect.stringMatching(/seen$/),
+    ]);
+  });
+
   const REFUSALS: [what: string, args: string, message: RegExp][] = [
     ["no network", "--network none", /without a network: this host refuses namespaces/],
     [
