@@ -194,7 +194,10 @@ const CASES: Case[] = [
   },
   {
     damage: "a cached step whose snapshot is gone",
-    seed: (v) => v.sql(`INSERT INTO cache VALUES ('sha256:${"5".repeat(64)}', 'zzzzzzzzzz002', 0)`),
+    seed: (v) =>
+      v.sql(
+        `INSERT INTO cache (key, snapshot, used) VALUES ('sha256:${"5".repeat(64)}', 'zzzzzzzzzz002', 0)`,
+      ),
     found: ["cache"],
     says: /not known/,
   },
