@@ -15,6 +15,7 @@ import { gzipSync } from "node:zlib";
 import { loadAllCommands } from "../src/cli/catalog.ts";
 import { bashCompletion, completedCommands, fishCompletion, zshCompletion } from "../src/cli/completion.ts";
 import { GLOBAL_FLAGS } from "../src/cli/global-flags.ts";
+import { wrap } from "../src/cli/help.ts";
 import { VERSION } from "../src/cli/version.ts";
 import { buildFor } from "./build.ts";
 import { sourceDate, writeManPages } from "./man.ts";
@@ -34,6 +35,7 @@ const DESCRIPTION = `builds OCI images, without a daemon and without root
 const OVERRIDES = `cooper: unstripped-binary-or-object [usr/bin/cooper]
 cooper: embedded-library *usr/bin/cooper*
 cooper: hardening-no-pie [usr/bin/cooper]
+cooper: hardening-no-relro [usr/bin/cooper]
 cooper: hardening-no-fortify-functions [usr/bin/cooper]
 `;
 
@@ -43,7 +45,7 @@ Version: ${VERSION}
 Architecture: ${target.debian}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${kibibytes}
-Depends: libc6 (>= 2.17), crun | runc, uidmap, util-linux
+Depends: libc6 (>= 2.17), crun | runc, uidmap
 Recommends: passt, ca-certificates
 Suggests: git
 Section: admin
@@ -57,7 +59,7 @@ function copyright(): string {
 Upstream-Name: cooper
 
 Files: *
-Copyright: The Cooper developers
+Copyright: 2026 The Cooper developers
 License: Apache-2.0
  On Debian systems, the Apache License 2.0 is in
  /usr/share/common-licenses/Apache-2.0.
@@ -72,7 +74,7 @@ Comment:
 function changelog(date: Date): string {
   const text = readFileSync(join(REPOSITORY, "CHANGELOG.md"), "utf8");
   const items = [...text.matchAll(/^- ([\s\S]*?)(?=\n- |\n\n|\n*$)/gm)].map(
-    ([, item]) => `  * ${item!.replace(/\s*\n\s*/g, "\n    ")}`,
+    ([, item]) => `  * ${wrap(item!.replace(/\s*\n\s*/g, " "), 76).join("\n    ")}`,
   );
   const stamp = date.toUTCString().replace("GMT", "+0000");
   return `cooper (${VERSION}) unstable; urgency=medium\n\n${items.join("\n")}\n\n -- ${MAINTAINER}  ${stamp}\n`;

@@ -5,7 +5,7 @@ import { CooperError } from "../base/errors.ts";
 import type { CopyOptions } from "../index.ts";
 import { type Command, defineCommand, onContainer } from "./command.ts";
 import { HISTORY_FLAG, noteSteps } from "./history-flag.ts";
-import { writeOut } from "./output.ts";
+import { JSON_FLAG, writeResult } from "./json-flag.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "./registry-flags.ts";
 
 /** What Docker's histories call it. */
@@ -34,6 +34,7 @@ export function copyCommand(
       ...REGISTRY_FLAGS,
       ...RETRY_FLAGS,
       ...HISTORY_FLAG,
+      ...JSON_FLAG,
       checksum: {
         type: "string",
         placeholder: "digest",
@@ -97,7 +98,7 @@ export function copyCommand(
       const hash = digest.replace(/^sha256:/, "");
       if (flags["add-history"])
         await noteSteps(container, [`${verb.toUpperCase()} ${contentKind(paths, options)}:${hash}`]);
-      if (!flags.quiet) writeOut(`${hash}\n`);
+      if (!flags.quiet || flags.json) writeResult(flags.json, { digest }, [hash]);
       return 0;
     },
   });

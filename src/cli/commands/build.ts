@@ -3,6 +3,7 @@ import { isTerminal } from "../../base/libc.ts";
 import type { BuildOptions, BuildResult, EventSink, StepLabel } from "../../index.ts";
 import { type BuildProgress, logFileName, openBuildProgress } from "../build-progress.ts";
 import { exitStatusOf } from "../exit-status.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { imageVariables, parseOutput, parseSsh, writeMetadata } from "../build-output.ts";
 import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../build-options.ts";
 import { parseCacheFrom, parseCacheTo, parseCacheTtl } from "../cache-flags.ts";
@@ -39,6 +40,7 @@ const FLAGS = {
   ...REGISTRY_FLAGS,
   ...RETRY_FLAGS,
   ...MADE_IMAGE_FLAGS,
+  ...JSON_FLAG,
   allow: {
     type: "commaList",
     placeholder: "entitlement",
@@ -255,7 +257,7 @@ export const command = defineCommand({
     // As in Buildah, the ID goes to one or the other; to neither where the output of the build itself goes.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${result.imageId}`);
     else if (!options.outputs?.some(({ destination }) => destination === "-"))
-      writeOut(`${result.imageId}\n`);
+      writeResult(flags.json, result, [result.imageId]);
     return 0;
   },
 });

@@ -3,7 +3,7 @@ import type { CommitOptions, Container, Store } from "../../index.ts";
 import { type CommandContext, defineCommand, type FlagTable, onContainer } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
 import { FORMAT_FLAG, formatOf, MADE_IMAGE_FLAGS } from "../image-flags.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { VERSION } from "../version.ts";
@@ -25,6 +25,7 @@ const FLAGS = {
     help: "change the image's config, not the container's, as this Dockerfile instruction does",
   },
   format: { ...FORMAT_FLAG, short: "f" },
+  ...JSON_FLAG,
   "omit-history": { type: "bool", help: "leave the history out of the image" },
   "rewrite-timestamp": {
     type: "bool",
@@ -92,7 +93,7 @@ export const command = defineCommand({
     progress.end();
     // As in Buildah, the ID goes to one or the other.
     if (flags.iidfile !== undefined) writeIdFile(flags.iidfile, `sha256:${imageId}`);
-    else writeOut(`${imageId}\n`);
+    else writeResult(flags.json, { imageId }, [imageId]);
     return 0;
   },
 });

@@ -1,6 +1,6 @@
 import { defineCommand } from "../command.ts";
 import { PLATFORM_FLAGS, platformOf } from "../image-flags.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { warningsTo } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
@@ -9,7 +9,7 @@ export const command = defineCommand({
   summary: "Print the digest of an image, wherever it is",
   usage: "IMAGE",
   args: { min: 1, max: 1, missing: "An image must be named" },
-  flags: { ...PLATFORM_FLAGS, ...REGISTRY_FLAGS, ...RETRY_FLAGS },
+  flags: { ...PLATFORM_FLAGS, ...REGISTRY_FLAGS, ...RETRY_FLAGS, ...JSON_FLAG },
   details: [
     "IMAGE is one of the store, one in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME. Of a list it is the list's digest, or with --platform that of one of its images. No layer is read.",
   ],
@@ -27,7 +27,7 @@ export const command = defineCommand({
       signal,
       onEvent: warningsTo(globals.logLevel),
     });
-    writeOut(`${digest}\n`);
+    writeResult(flags.json, { digest }, [digest]);
     return 0;
   },
 });

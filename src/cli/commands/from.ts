@@ -9,7 +9,7 @@ import {
   platformOf,
   pullPolicyOf,
 } from "../image-flags.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
 import { scriptProcess } from "../script-process.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
@@ -34,6 +34,7 @@ export const command = defineCommand({
     ...PULL_FLAGS,
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
+    ...JSON_FLAG,
     cidfile: { type: "string", placeholder: "file", help: "write the container's ID to a file" },
     format: {
       ...FORMAT_FLAG,
@@ -81,7 +82,7 @@ export const command = defineCommand({
     });
     if (flags.cidfile !== undefined) writeIdFile(flags.cidfile, container.id);
     progress.end();
-    writeOut(`${container.name}\n`);
+    writeResult(flags.json, { id: container.id, name: container.name }, [container.name]);
     return 0;
   },
 });

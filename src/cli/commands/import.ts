@@ -1,7 +1,7 @@
 import type { ImportOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { formatOf, FORMAT_FLAG, PLATFORM_FLAGS, platformOf } from "../image-flags.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 
 /** The counterpart of `docker import` and podman-import(1); Buildah has none. */
 export const command = defineCommand({
@@ -15,6 +15,7 @@ export const command = defineCommand({
   },
   flags: {
     ...PLATFORM_FLAGS,
+    ...JSON_FLAG,
     change: {
       type: "list",
       short: "c",
@@ -43,8 +44,8 @@ export const command = defineCommand({
     if (platform !== undefined) options.platform = platform;
     if (format !== undefined) options.format = format;
     const { importImage } = await api();
-    const { id } = await importImage(await store(), source, options);
-    if (!flags.quiet) writeOut(`${id}\n`);
+    const { id, names, digest } = await importImage(await store(), source, options);
+    if (!flags.quiet || flags.json) writeResult(flags.json, { imageId: id, names, digest }, [id]);
     return 0;
   },
 });

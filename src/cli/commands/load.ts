@@ -2,7 +2,7 @@ import { isTerminal } from "../../base/libc.ts";
 import { CooperError } from "../../base/errors.ts";
 import type { LoadOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
 
 /** podman-load(1), docker-load(1) */
@@ -11,6 +11,7 @@ export const command = defineCommand({
   summary: "Bring all images of an archive into the store",
   usage: "",
   flags: {
+    ...JSON_FLAG,
     input: {
       type: "string",
       short: "i",
@@ -44,10 +45,11 @@ export const command = defineCommand({
     const { loadImages } = await api();
     const loaded = await loadImages(await store(), file, options);
     progress.end();
-    for (const { id, loadedNames } of loaded) {
-      const names = loadedNames.length === 0 ? [`sha256:${id}`] : loadedNames;
-      for (const name of names) writeOut(`Loaded image: ${name}\n`);
-    }
+    const lines = loaded.flatMap(({ id, loadedNames }) =>
+      (loadedNames.length === 0 ? [`sha256:${id}`] : loadedNames).map((name) => `Loaded image: ${name}`),
+    );
+    const result = loaded.map(({ id, loadedNames }) => ({ imageId: id, names: loadedNames }));
+    writeResult(flags.json, result, lines);
     return 0;
   },
 });

@@ -1,8 +1,8 @@
 import { CooperError } from "../../base/errors.ts";
-import type { PullOptions } from "../../index.ts";
+import type { ImageInfo, PullOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { PLATFORM_FLAGS, parsePullPolicy, platformOf } from "../image-flags.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
@@ -16,6 +16,7 @@ export const command = defineCommand({
     ...PLATFORM_FLAGS,
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
+    ...JSON_FLAG,
     "all-tags": { type: "bool", short: "a", help: "every tag of the repository; IMAGE has none then" },
     policy: { type: "string", placeholder: "policy", help: "always, missing, newer or never" },
     quiet: { type: "bool", short: "q", help: "no progress" },
@@ -47,14 +48,18 @@ export const command = defineCommand({
     if (flags["all-tags"]) {
       if (options.policy !== undefined && options.policy !== "always")
         throw new CooperError("usage", "--all-tags asks the registry: --policy can only be always with it");
-      const ids = (await pullAll(await store(), args[0]!, options)).map(({ id }) => id);
+      const images = await pullAll(await store(), args[0]!, options);
       progress.end();
-      writeOut(`${[...new Set(ids)].join("\n")}\n`);
+      writeResult(flags.json, images.map(pulled), [...new Set(images.map(({ id }) => id))]);
       return 0;
     }
-    const { id } = await pull(await store(), args[0]!, options);
+    const image = await pull(await store(), args[0]!, options);
     progress.end();
-    writeOut(`${id}\n`);
+    writeResult(flags.json, pulled(image), [image.id]);
     return 0;
   },
 });
+
+function pulled({ id, names, digest }: ImageInfo) {
+  return { imageId: id, names, digest };
+}

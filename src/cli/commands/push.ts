@@ -5,6 +5,7 @@ import { writeIdFile } from "../id-file.ts";
 import { CONTENT_FLAGS, formatOf } from "../image-flags.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 
 /** buildah-push(1) */
 export const command = defineCommand({
@@ -15,6 +16,7 @@ export const command = defineCommand({
   flags: {
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
+    ...JSON_FLAG,
     all: { type: "bool", help: "of a list of images: also all of its images, and the list itself" },
     ...CONTENT_FLAGS,
     "compression-format": {
@@ -70,6 +72,9 @@ export const command = defineCommand({
     const { digest } = await calls.push(await store(), image, destination, options);
     if (flags.rm) await removeList(calls, await store(), image);
     if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, digest);
+    progress.end();
+    // As in Buildah, nothing is printed otherwise.
+    if (flags.json) writeResult(true, { digest }, []);
     return 0;
   },
 });

@@ -1,7 +1,7 @@
 import { CooperError } from "../../base/errors.ts";
 import { defineCommand, onContainer } from "../command.ts";
 import { forEachItem } from "../each.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, withResults } from "../json-flag.ts";
 
 /** buildah-rm(1) */
 export const command = defineCommand({
@@ -11,6 +11,7 @@ export const command = defineCommand({
   usage: "CONTAINER… | --all",
   args: { max: Number.POSITIVE_INFINITY },
   flags: {
+    ...JSON_FLAG,
     all: { type: "bool", short: "a", help: "remove every working container" },
   },
   examples: ["cooper rm work", "cooper rm --all"],
@@ -21,11 +22,13 @@ export const command = defineCommand({
     const { listContainers, openContainer } = await api();
     const opened = await store();
     const names = flags.all ? (await listContainers(opened)).map(({ id }) => id) : args;
-    await forEachItem(names, signal, async (name) => {
-      const container = await openContainer(opened, name);
-      await container.remove();
-      writeOut(`${container.id}\n`);
-    });
+    await withResults(flags.json, (done) =>
+      forEachItem(names, signal, async (name) => {
+        const container = await openContainer(opened, name);
+        await container.remove();
+        done(container.id);
+      }),
+    );
     return 0;
   },
 });

@@ -1,7 +1,7 @@
 import { CooperError } from "../../base/errors.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { forEachItem } from "../each.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, withRemoved, writeRemoved } from "../json-flag.ts";
 
 /** buildah-rmi(1) */
 export const command = defineCommand({
@@ -10,6 +10,7 @@ export const command = defineCommand({
   usage: "IMAGE… | --all | --prune",
   args: { max: Number.POSITIVE_INFINITY },
   flags: {
+    ...JSON_FLAG,
     all: { type: "bool", short: "a", help: "remove every image" },
     force: {
       type: "bool",
@@ -33,23 +34,18 @@ export const command = defineCommand({
     const opened = await store();
     if (flags.prune) {
       const { untagged, images } = await pruneImages(opened, { keepCache: true });
-      for (const name of untagged) writeOut(`untagged: ${name}\n`);
-      for (const id of images) writeOut(`${id}\n`);
-      return 0;
-    }
-    const remove = async (image: string) => {
-      const { untagged, deleted } = await removeImage(opened, image, { force: flags.force });
-      for (const name of untagged) writeOut(`untagged: ${name}\n`);
-      for (const id of deleted) writeOut(`${id}\n`);
-    };
-    if (!flags.all) {
-      await forEachItem(args, signal, remove);
+      writeRemoved(flags.json, [{ untagged, deleted: images }]);
       return 0;
     }
     // Name by name: an image with several names is only removed by its id with --force.
-    await forEachItem(await listImages(opened), signal, async ({ id, names }) => {
-      for (const name of names.length === 0 ? [id] : names) await remove(name);
-    });
+    const named = flags.all
+      ? (await listImages(opened)).map(({ id, names }) => (names.length === 0 ? [id] : names))
+      : args.map((image) => [image]);
+    await withRemoved(flags.json, (done) =>
+      forEachItem(named, signal, async (names) => {
+        for (const name of names) done(await removeImage(opened, name, { force: flags.force }));
+      }),
+    );
     return 0;
   },
 });

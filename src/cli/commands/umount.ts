@@ -1,7 +1,7 @@
 import { CooperError } from "../../base/errors.ts";
 import { defineCommand, onContainer } from "../command.ts";
 import { forEachItem } from "../each.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, withResults } from "../json-flag.ts";
 
 /** buildah-umount(1) */
 export const command = defineCommand({
@@ -11,6 +11,7 @@ export const command = defineCommand({
   usage: "CONTAINER… | --all",
   args: { max: Number.POSITIVE_INFINITY },
   flags: {
+    ...JSON_FLAG,
     all: { type: "bool", short: "a", help: "unmount every container that is mounted" },
   },
   examples: ["cooper umount work", "cooper umount --all"],
@@ -24,10 +25,12 @@ export const command = defineCommand({
     const names = flags.all
       ? (await listContainers(opened)).flatMap(({ id, mountPoint }) => (mountPoint === undefined ? [] : [id]))
       : args;
-    await forEachItem(names, signal, async (name) => {
-      const container = await openContainer(opened, name);
-      if (await container.umount()) writeOut(`${container.id}\n`);
-    });
+    await withResults(flags.json, (done) =>
+      forEachItem(names, signal, async (name) => {
+        const container = await openContainer(opened, name);
+        if (await container.umount()) done(container.id);
+      }),
+    );
     return 0;
   },
 });

@@ -1,5 +1,5 @@
 import { defineCommand } from "../command.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 
 /** podman-untag(1) */
 export const command = defineCommand({
@@ -7,13 +7,14 @@ export const command = defineCommand({
   summary: "Take names from an image, which stays",
   usage: "IMAGE [NAME…]",
   args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "An image must be named" },
-  flags: {},
+  flags: JSON_FLAG,
   details: ["Without a NAME all names of the image are taken. The names are printed."],
   examples: ["cooper untag localhost/hello localhost/hello:1.0", "cooper untag localhost/hello"],
-  async run({ args, api, store }) {
+  async run({ args, flags, api, store }) {
     const [image, ...names] = args as [string, ...string[]];
     const { untagImage } = await api();
-    for (const name of await untagImage(await store(), image, names)) writeOut(`${name}\n`);
+    const taken = await untagImage(await store(), image, names);
+    writeResult(flags.json, taken, taken);
     return 0;
   },
 });

@@ -3,7 +3,7 @@ import type { ImageCopyOptions } from "../../../index.ts";
 import { defineCommand, onStore } from "../../command.ts";
 import { writeIdFile } from "../../id-file.ts";
 import { CONTENT_FLAGS, formatOf } from "../../image-flags.ts";
-import { writeOut } from "../../output.ts";
+import { JSON_FLAG, writeResult } from "../../json-flag.ts";
 import { openProgress, showsWarnings } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 import { SIDE_FLAGS, sideOptions } from "../../side-flags.ts";
@@ -18,6 +18,7 @@ export const command = defineCommand({
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
     ...SIDE_FLAGS,
+    ...JSON_FLAG,
     all: { type: "bool", short: "a", help: "of a list, all of its images and the list itself" },
     "dest-compress-format": {
       type: "string",
@@ -87,7 +88,7 @@ export const command = defineCommand({
     const { digest } = await copy(source, destination, options);
     if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, digest);
     progress.end();
-    writeOut(`${digest}\n`);
+    writeResult(flags.json, { digest }, [digest]);
     return 0;
   },
 });

@@ -1,6 +1,6 @@
 import type { ManifestAddOptions } from "../../../index.ts";
 import { defineCommand, onStore } from "../../command.ts";
-import { writeOut } from "../../output.ts";
+import { JSON_FLAG, writeResult } from "../../json-flag.ts";
 import { openProgress, showsWarnings } from "../../progress.ts";
 import { ENTRY_FLAGS, entryEdits } from "../../entry-flags.ts";
 import { REGISTRY_FLAGS, registryOptions } from "../../registry-flags.ts";
@@ -13,6 +13,7 @@ export const command = defineCommand({
   args: { min: 2, max: 2, missing: "A list and an image must be named" },
   flags: {
     ...ENTRY_FLAGS,
+    ...JSON_FLAG,
     ...REGISTRY_FLAGS,
     all: { type: "bool", help: "when the image is a list itself, add all that it lists" },
   },
@@ -48,7 +49,7 @@ export const command = defineCommand({
     const { addToManifest } = await api();
     const { id, digest } = await addToManifest(await store(), list, image, options);
     progress.end();
-    writeOut(`${id}: ${digest}\n`);
+    writeResult(flags.json, { id, digest }, [`${id}: ${digest}`]);
     return 0;
   },
 });

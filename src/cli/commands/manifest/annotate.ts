@@ -1,7 +1,7 @@
 import { CooperError } from "../../../base/errors.ts";
 import { defineCommand, onStore } from "../../command.ts";
 import { ENTRY_FLAGS, entryEdits } from "../../entry-flags.ts";
-import { writeOut } from "../../output.ts";
+import { JSON_FLAG, writeResult } from "../../json-flag.ts";
 
 /** buildah-manifest-annotate(1) */
 export const command = defineCommand({
@@ -11,6 +11,7 @@ export const command = defineCommand({
   args: { min: 1, max: 2, missing: "A list must be named" },
   flags: {
     ...ENTRY_FLAGS,
+    ...JSON_FLAG,
     index: { type: "bool", help: "--annotation is for the list itself" },
     subject: { type: "string", placeholder: "image", help: "the image that the list is about" },
   },
@@ -40,7 +41,7 @@ export const command = defineCommand({
       index,
       ...(flags.subject === undefined ? {} : { subject: flags.subject }),
     });
-    writeOut(digest === undefined ? `${id}\n` : `${id}: ${digest}\n`);
+    writeResult(flags.json, { id, digest }, [digest === undefined ? id : `${id}: ${digest}`]);
     return 0;
   },
 });

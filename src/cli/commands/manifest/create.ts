@@ -1,6 +1,6 @@
 import { CooperError } from "../../../base/errors.ts";
 import { defineCommand, onStore } from "../../command.ts";
-import { writeOut } from "../../output.ts";
+import { JSON_FLAG, writeResult } from "../../json-flag.ts";
 import { openProgress, showsWarnings } from "../../progress.ts";
 import { registryOptions, TLS_FLAG } from "../../registry-flags.ts";
 
@@ -12,6 +12,7 @@ export const command = defineCommand({
   args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "The list must be given a name" },
   flags: {
     ...TLS_FLAG,
+    ...JSON_FLAG,
     all: { type: "bool", help: "of images that are lists themselves, add all that they list" },
     amend: { type: "bool", help: "change the list if there is one of that name" },
     annotation: { type: "commaList", placeholder: "name=value", help: "annotate the list" },
@@ -40,7 +41,7 @@ export const command = defineCommand({
       onEvent: progress.onEvent,
     });
     progress.end();
-    writeOut(`${id}\n`);
+    writeResult(flags.json, { id }, [id]);
     return 0;
   },
 });

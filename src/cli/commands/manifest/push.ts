@@ -3,7 +3,7 @@ import type { ManifestPushOptions } from "../../../index.ts";
 import { defineCommand, onStore } from "../../command.ts";
 import { writeIdFile } from "../../id-file.ts";
 import { formatOf } from "../../image-flags.ts";
-import { writeOut } from "../../output.ts";
+import { JSON_FLAG, writeResult } from "../../json-flag.ts";
 import { openProgress, showsWarnings } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
@@ -16,6 +16,7 @@ export const command = defineCommand({
   flags: {
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
+    ...JSON_FLAG,
     all: { type: "bool", default: true, help: "also the images; without them they must be there already" },
     "compression-format": { type: "string", placeholder: "gzip|zstd", help: "how layers are compressed" },
     "compression-level": { type: "int", placeholder: "level", help: "how hard layers are compressed" },
@@ -58,7 +59,7 @@ export const command = defineCommand({
     const { digest } = await pushManifest(await store(), list, destination, options);
     if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, digest);
     progress.end();
-    if (!flags.quiet) writeOut(`${digest}\n`);
+    if (!flags.quiet || flags.json) writeResult(flags.json, { digest }, [digest]);
     return 0;
   },
 });

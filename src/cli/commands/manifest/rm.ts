@@ -1,6 +1,6 @@
 import { defineCommand, onStore } from "../../command.ts";
 import { forEachItem } from "../../each.ts";
-import { writeOut } from "../../output.ts";
+import { JSON_FLAG, withRemoved } from "../../json-flag.ts";
 
 /** buildah-manifest-rm(1) */
 export const command = defineCommand({
@@ -8,18 +8,16 @@ export const command = defineCommand({
   summary: "Remove lists from the store",
   usage: "LIST…",
   args: { min: 1, max: Number.POSITIVE_INFINITY, missing: "A list must be named" },
-  flags: {},
+  flags: JSON_FLAG,
   details: ["Images that a list names stay, where they have names of their own."],
   examples: ["cooper manifest rm localhost/hello"],
   namespace: onStore,
-  async run({ args, signal, api, store }) {
+  async run({ args, flags, signal, api, store }) {
     const { removeManifest } = await api();
     const opened = await store();
-    await forEachItem(args, signal, async (list) => {
-      const { untagged, deleted } = await removeManifest(opened, list);
-      for (const name of untagged) writeOut(`untagged: ${name}\n`);
-      for (const id of deleted) writeOut(`${id}\n`);
-    });
+    await withRemoved(flags.json, (done) =>
+      forEachItem(args, signal, async (list) => done(await removeManifest(opened, list))),
+    );
     return 0;
   },
 });

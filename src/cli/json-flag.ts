@@ -1,0 +1,57 @@
+/** --json of commands that print ids, names or digests. */
+import type { FlagTable } from "./command.ts";
+import { writeOut } from "./output.ts";
+
+export const JSON_FLAG = {
+  json: { type: "bool", help: "print JSON" },
+} as const satisfies FlagTable;
+
+/** Prints a result: as JSON where that was asked for, else as these lines. */
+export function writeResult(json: boolean, result: unknown, lines: readonly string[]): void {
+  if (json) writeOut(`${JSON.stringify(result, undefined, 4)}\n`);
+  else writeOut(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** Prints names one by one as they are done; as JSON all at once, also where one of them fails. */
+export async function withResults(
+  json: boolean,
+  work: (done: (name: string) => void) => Promise<void>,
+): Promise<void> {
+  const all: string[] = [];
+  try {
+    await work((name) => {
+      all.push(name);
+      if (!json) writeOut(`${name}\n`);
+    });
+  } finally {
+    if (json) writeResult(true, all, []);
+  }
+}
+
+interface Removed {
+  untagged: string[];
+  deleted: string[];
+}
+
+/** What was removed of images: `untagged: NAME` for each name, then ids. As JSON one object with all of them. */
+export function writeRemoved(json: boolean, all: readonly Removed[]): void {
+  const untagged = all.flatMap((one) => one.untagged);
+  const deleted = all.flatMap((one) => one.deleted);
+  writeResult(json, { untagged, deleted }, [...untagged.map((name) => `untagged: ${name}`), ...deleted]);
+}
+
+/** The same one by one, as withResults(). */
+export async function withRemoved(
+  json: boolean,
+  work: (done: (removed: Removed) => void) => Promise<void>,
+): Promise<void> {
+  const all: Removed[] = [];
+  try {
+    await work((removed) => {
+      all.push(removed);
+      if (!json) writeRemoved(false, [removed]);
+    });
+  } finally {
+    if (json) writeRemoved(true, all);
+  }
+}
