@@ -8,7 +8,7 @@ import * as node from "../../node/index.js";
 import { people } from "../support/as-users.ts";
 import { busyboxBase } from "../support/bases.ts";
 import { openSite, type Site, successful } from "../support/cooper.ts";
-import { processesMentioning } from "../support/leftovers.ts";
+import { eventually, processesMentioning } from "../support/leftovers.ts";
 
 setDefaultTimeout(60_000);
 
@@ -144,6 +144,19 @@ describe.skipIf(Bun.which("node") === null).each(people)("as $kind", (person) =>
     expect(printed).toEqual({ code: "cancelled", early: "cancelled", refused: "works" });
     expect(processesMentioning("4711").filter(({ command }) => command.includes("sleep"))).toEqual([]);
     await site.ok("check");
+  });
+
+  test("a program that is killed takes its build along", async () => {
+    const context = site.files({ Dockerfile: "FROM localhost/busybox\nRUN echo up; sleep 4714\n" });
+    const killed = program(`
+      await cooper.build(store, {
+        context: ${JSON.stringify(context)},
+        onEvent: (event) => { if (event.type === "output") process.kill(process.pid, "SIGKILL"); },
+      });`);
+    expect(String(await killed.catch((error: unknown) => error))).toContain("exited with 137");
+    await eventually(() => processesMentioning(site.root).length === 0);
+    expect(processesMentioning(site.root)).toEqual([]);
+    expect(await site.ok("containers", "-q")).toBe("");
   });
 
   test("what is not there is an error with its code", async () => {

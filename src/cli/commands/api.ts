@@ -1,5 +1,7 @@
 import { readSync } from "node:fs";
+import { constants } from "node:os";
 import { CooperError } from "../../base/errors.ts";
+import { exitNow, prctl } from "../../base/libc.ts";
 import type { Container, Store } from "../../index.ts";
 import { decodeValue, encodeValue } from "../call-values.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "../command.ts";
@@ -80,6 +82,9 @@ const FLAGS = {
   },
 } as const satisfies FlagTable;
 
+const PR_SET_PDEATHSIG = 1;
+const TERMINATED = 128 + constants.signals.SIGTERM;
+
 /** Cooper's own: what `node/index.js` drives, and other languages may. */
 export const command = defineCommand({
   name: "api",
@@ -102,6 +107,8 @@ export const command = defineCommand({
   },
   async run(context) {
     const { flags } = context;
+    // On a socket somebody waits; when that process is gone, so is the reason for the work.
+    if (flags.fd !== undefined) prctl(PR_SET_PDEATHSIG, constants.signals.SIGTERM);
     const reply = (line: object) => writeAll(flags.fd ?? 1, `${JSON.stringify(line)}\n`);
     try {
       reply({ result: encodeValue(await answer(context, reply)) ?? null });
@@ -125,6 +132,8 @@ async function answer(
   if ((method === undefined) !== (container === undefined))
     throw new CooperError("usage", "A container is named for a method of containers, and for nothing else");
   const request = readRequest(flags.fd ?? 0);
+  // Without a signal of the caller's nothing ends the work but the end of the process, which harms no store.
+  if (!mentions(request, "$signal")) signal.addEventListener("abort", () => exitNow(TERMINATED));
   const library: Record<string, unknown> = await api();
   const opened = asksForStore(name, request) ? await store() : undefined;
   const values = request.map((value) =>
@@ -148,9 +157,11 @@ async function answer(
 
 /** A function that knows no store must not make one. */
 function asksForStore(name: string, request: unknown[]): boolean {
-  return (
-    name === "openStore" || name.startsWith("container.") || JSON.stringify(request).includes('"$store"')
-  );
+  return name === "openStore" || name.startsWith("container.") || mentions(request, "$store");
+}
+
+function mentions(request: unknown[], mark: string): boolean {
+  return JSON.stringify(request).includes(`{"${mark}":true}`);
 }
 
 type OpenContainer = (store: Store, name: string) => Promise<Container>;
