@@ -3,7 +3,7 @@
  * other platforms.
  */
 import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { hostTarget, REPOSITORY, runtimeFor, type Target, targetsOf } from "./targets.ts";
 
 /** Path of the program for a target, when it is built. */
@@ -11,15 +11,19 @@ export function builtFor(target: Target): string {
   return join(REPOSITORY, "dist", `cooper-${target.name}`);
 }
 
-/** Compiles into `output`, with the runtime of `target`, or the one that runs this. */
-export async function compile(output: string, target?: Target): Promise<void> {
+/** Compiles into `output`, for `target` with its `runtime`, or for the Bun that runs this. */
+export async function compile(
+  output: string,
+  target?: Target,
+  runtime = target === undefined ? process.execPath : runtimeFor(target),
+): Promise<void> {
   const unfinished = `${output}.${process.pid}`;
   mkdirSync(join(REPOSITORY, "dist"), { recursive: true });
   // The bundler puts the target's `process.arch` in place of the name; without `target` that would be this machine's.
   const foreign =
     target === undefined
       ? {}
-      : { target: `bun-${target.name}` as Bun.Build.CompileTarget, executablePath: runtimeFor(target) };
+      : { target: `bun-${target.name}` as Bun.Build.CompileTarget, executablePath: runtime };
   try {
     const result = await Bun.build({
       // Beside the program, each worker's file; paths in the compiled file are relative to `root`.
@@ -40,7 +44,7 @@ export async function compile(output: string, target?: Target): Promise<void> {
   } finally {
     rmSync(unfinished, { force: true });
   }
-  console.log(`${output.slice(REPOSITORY.length + 1)}: ${(statSync(output).size / 1e6).toFixed(0)} MB`);
+  console.log(`${relative(REPOSITORY, output)}: ${(statSync(output).size / 1e6).toFixed(0)} MB`);
 }
 
 /** The program for a target. For this machine's the runtime is at hand. */
