@@ -105,7 +105,7 @@ export async function packageNpm(targets: readonly Target[], directory: string):
     made.push(own);
   }
   return made.map((source) => {
-    const name = must(["npm", "pack", "--silent", "--pack-destination", directory, source], {
+    const name = must(["npm", "pack", "--loglevel=error", "--pack-destination", directory, source], {
       cwd: directory,
     });
     return join(directory, name.trim().split("\n").at(-1)!);

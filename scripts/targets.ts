@@ -79,7 +79,14 @@ export function runtimeFor(target: Target): string {
   mkdirSync(directory, { recursive: true });
   const work = mkdtempSync(join(directory, "unpack-"));
   try {
-    const pack = ["npm", "pack", "--silent", "--pack-destination", work, `${target.runtime}@${version}`];
+    const pack = [
+      "npm",
+      "pack",
+      "--loglevel=error",
+      "--pack-destination",
+      work,
+      `${target.runtime}@${version}`,
+    ];
     const archive = must(pack, { cwd: work }).trim();
     must(["tar", "-xzf", join(work, archive), "-C", work, "package/bin/bun"]);
     renameSync(join(work, "package/bin/bun"), kept);

@@ -3,10 +3,8 @@ import { constants } from "node:os";
 import { CooperError } from "../../base/errors.ts";
 import { exitNow, prctl } from "../../base/libc.ts";
 import type { Container, Store } from "../../index.ts";
-import { decodeValue, encodeValue } from "../call-values.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "../command.ts";
 import { exitStatusOf } from "../exit-status.ts";
-import { errorFields } from "../raw-json.ts";
 import { writeAll } from "../output.ts";
 
 /** Functions of the API that other processes may call, and whether they work on file trees. */
@@ -110,10 +108,12 @@ export const command = defineCommand({
     // On a socket somebody waits; when that process is gone, so is the reason for the work.
     if (flags.fd !== undefined) prctl(PR_SET_PDEATHSIG, constants.signals.SIGTERM);
     const reply = (line: object) => writeAll(flags.fd ?? 1, `${JSON.stringify(line)}\n`);
+    const { encodeValue } = await import("../call-values.ts");
     try {
       reply({ result: encodeValue(await answer(context, reply)) ?? null });
       return 0;
     } catch (error) {
+      const { errorFields } = await import("../raw-json.ts");
       reply({ error: errorFields(error) });
       return exitStatusOf(error);
     }
@@ -131,6 +131,7 @@ async function answer(
     throw new CooperError("usage", `The library has no function ${JSON.stringify(name)} to be called`);
   if ((method === undefined) !== (container === undefined))
     throw new CooperError("usage", "A container is named for a method of containers, and for nothing else");
+  const { decodeValue, encodeValue } = await import("../call-values.ts");
   const request = readRequest(flags.fd ?? 0);
   // Without a signal of the caller's nothing ends the work but the end of the process, which harms no store.
   if (!mentions(request, "$signal")) signal.addEventListener("abort", () => exitNow(TERMINATED));
