@@ -29,6 +29,10 @@ export const DIFFERENCES: Record<string, string> = {
   "build unsetenv": "each flag names one variable",
   "build cache-from": "works without --layers; also type=registry,ref=… and type=local,src=… (docs/cache.md)",
   "build cache-to": "works without --layers; also type=registry,ref=… and type=local,dest=… (docs/cache.md)",
+  "build all-platforms": "stages FROM --platform=$BUILDPLATFORM or a fixed platform do not count",
+  "build iidfile": "for several platforms the id of the list, where Buildah refuses",
+  "build platform":
+    "several make a list of the images, which --tag names; in Buildah --tag names one of the images (docs/dockerfile.md)",
   "build layers": "false still rebuilds from the cache",
   "config onbuild": "each flag is one instruction; Buildah splits it at commas",
   "login get-login": "default false: Buildah, too, looks only whether the flag is there",
@@ -44,7 +48,6 @@ export const REASONS: Record<string, string> = {
   "userns-gid-map-group": "the mapping is the one that newgidmap gives",
   "userns-uid-map-user": "the mapping is the one that newuidmap gives",
   userns: "every command has the store's user namespace",
-  "all-platforms": "one platform at a time, joined by manifest",
   "cgroup-parent": "commands run in the caller's cgroup",
   "cpu-period": "needs a cgroup of its own",
   "cpu-quota": "needs a cgroup of its own",

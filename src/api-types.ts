@@ -141,6 +141,11 @@ export interface BuildOptions extends RegistryOptions {
   cacheTtl?: number;
   format?: ImageFormat;
   platform?: string;
+  /**
+   * In place of `platform`, several that are built for at once: the names are those of a list of the images. `all`: every
+   * platform that all base images of the target have. One platform alone gives an image and no list.
+   */
+  platforms?: string[] | "all";
   pull?: PullPolicy;
   labels?: string[];
   annotations?: string[];
@@ -176,7 +181,7 @@ export interface BuildOptions extends RegistryOptions {
    */
   debugShell?: boolean;
   run?: RunSettings;
-  /** A list of images to which the image is added; it is made if there is none of that name. */
+  /** A list of images to which the image is added, or several are; it is made if there is none of that name. */
   manifest?: string;
   onEvent?: EventSink;
   signal?: AbortSignal;
@@ -224,10 +229,13 @@ export interface CheckWarning {
 }
 
 export interface BuildResult {
+  /** For several platforms that of the list. */
   imageId: string;
   names: string[];
-  /** Digest of the manifest. */
+  /** Digest of the manifest, or of the list. */
   digest: Digest;
+  /** For several platforms: what the list was given. */
+  images?: { platform: string; imageId: string; digest: Digest }[];
 }
 
 /** How registries are talked to; the rest is in registries.conf, auth.json and certs.d. */

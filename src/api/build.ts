@@ -9,6 +9,7 @@ import type { BuildRequest } from "../build/build-request.ts";
 import { exportImage } from "../build/export-image.ts";
 import { openContextSource } from "../build/open-context.ts";
 import { findIgnoreFile, readDockerfiles } from "../build/read-dockerfile.ts";
+import { formatPlatform, parsePlatform } from "../oci/platform.ts";
 import { normaliseName, parseReference } from "../oci/reference.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { mountNamespaceFor } from "./container-access.ts";
@@ -24,13 +25,19 @@ export async function build(store: Store, options: BuildOptions): Promise<BuildR
   // All mounts of a build live in a namespace of its own: however it ends, the host keeps none.
   mountNamespaceFor(store.driver);
   const isolation = options.run?.isolation;
-  const { id, digest } = await buildImage(filesOf(store), request, () =>
+  const sandbox = () =>
     selectSandbox({
       ...(isolation === undefined ? {} : { isolation }),
       runtimeDir: store.runRoot,
       selfCommand: selfCommand(),
-    }),
-  );
+    });
+  const platforms = await platformsOf(store, options, request);
+  if (platforms.length > 1) {
+    const { buildList } = await import("./build-list.ts");
+    return await buildList(store, options, request, platforms, sandbox);
+  }
+  if (platforms[0] !== undefined) request.platform = platforms[0];
+  const { id, digest } = await buildImage(filesOf(store), request, sandbox);
   for (const { type, destination, directory = false, name } of options.outputs ?? [])
     await exportImage(filesOf(store), request, id, { type, destination, directory, name });
   if (options.manifest !== undefined)
@@ -38,9 +45,24 @@ export async function build(store: Store, options: BuildOptions): Promise<BuildR
   return { imageId: id, names: request.names, digest };
 }
 
-/** Judges a Dockerfile without running it. Throws what building it would throw before its first step. */
+/** What `platforms` asks for, each once; none leaves it to `platform`. */
+async function platformsOf(store: Store, options: BuildOptions, request: BuildRequest): Promise<string[]> {
+  const { platforms = [], platform } = options;
+  if (platforms.length > 0 && platform !== undefined)
+    throw new CooperError("usage", "A build has either a platform or platforms");
+  if (platforms !== "all") return [...new Set(platforms.map((text) => formatPlatform(parsePlatform(text))))];
+  const { allPlatforms } = await import("../build/all-platforms.ts");
+  return await allPlatforms(filesOf(store), request);
+}
+
+/**
+ * Judges a Dockerfile without running it; of several platforms for the first. Throws what building it would throw before
+ * its first step.
+ */
 export async function checkBuild(store: Store, options: BuildOptions): Promise<CheckWarning[]> {
-  return checkImage(filesOf(store), await buildRequest(store, options));
+  const request = await buildRequest(store, options);
+  const [platform = request.platform] = await platformsOf(store, options, request);
+  return checkImage(filesOf(store), { ...request, platform });
 }
 
 async function buildRequest(store: Store, options: BuildOptions): Promise<BuildRequest> {

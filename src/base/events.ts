@@ -5,6 +5,8 @@ import type { Location } from "./errors.ts";
 export interface StepLabel {
   /** Stage name, or its number as text. */
   stage: string;
+  /** What it is built for, `os/architecture[/variant]`, where the build is for several platforms. */
+  platform?: string;
   /** Number of the step within its build, from 1, and how many there are. */
   index: number;
   total: number;
@@ -20,10 +22,11 @@ export type BuildEvent =
   /** `cancelled`: it did not fail itself, but was ended because something else did, or by the user. */
   | { type: "step-failed"; step: StepLabel; cancelled: boolean; milliseconds: number }
   | { type: "output"; step?: StepLabel; stream: "stdout" | "stderr"; data: Uint8Array }
-  | { type: "commit-start"; name: string | undefined }
+  /** `platform` as in StepLabel. */
+  | { type: "commit-start"; name: string | undefined; platform?: string }
   /** Bytes of layers that were hashed so far; how many there will be is not known before. */
-  | { type: "commit-progress"; name: string | undefined; done: number }
-  | { type: "commit-done"; name: string | undefined; imageId: string }
+  | { type: "commit-progress"; name: string | undefined; platform?: string; done: number }
+  | { type: "commit-done"; name: string | undefined; platform?: string; imageId: string }
   | {
       type: "blob";
       action: "pull" | "push";

@@ -1,11 +1,9 @@
 /** Executes a Dockerfile: plans it, runs the stages that the target needs, commits the target's layers. */
-import pLimit, { type LimitFunction } from "p-limit";
 import { CooperError, messageOf } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
-import type { Dockerfile, Warning } from "../dockerfile/instruction.ts";
-import { parseDockerfile } from "../dockerfile/parse.ts";
-import { parsePlatform } from "../oci/platform.ts";
-import { planBuild, withTriggers } from "../plan/graph.ts";
+import type { Warning } from "../dockerfile/instruction.ts";
+import type { ImageConfig } from "../oci/types.ts";
+import { withTriggers } from "../plan/graph.ts";
 import type { BuildPlan, CopySource, Origin, ResolvedStage, StagePlan } from "../plan/types.ts";
 import type { Sandbox } from "../sandbox/types.ts";
 import { fileDigestCache } from "../store/file-digests.ts";
@@ -20,15 +18,14 @@ import type { OpenOrigin } from "./origins.ts";
 import type { RemoteCache } from "./remote-cache.ts";
 import { reportWarnings, resolveStages } from "./resolve-stages.ts";
 import { buildStage, openBase } from "./stage.ts";
+import { planRequest } from "./plan-request.ts";
+import { openSharedWork, type SharedWork } from "./shared-work.ts";
 import type { StageState } from "./stage-state.ts";
-import type { StepResult } from "./step-result.ts";
 
 /** One build under way: what the stages share. */
-export interface Build {
+export interface Build extends SharedWork {
   store: StoreFiles;
   request: BuildRequest;
-  /** Undefined without --cache-from and --cache-to. */
-  remote: RemoteCache | undefined;
   plan: BuildPlan;
   /** Aborts when the caller does, or when a stage failed. */
   signal: AbortSignal;
@@ -41,10 +38,6 @@ export interface Build {
   /** Result of a stage, begun at the first call. */
   stage(index: number): Promise<StageState>;
   origins: Map<string, Promise<OpenOrigin>>;
-  /** Results of steps, by cache key, those under way included. */
-  steps: Map<Digest, Promise<StepResult>>;
-  /** Chosen at the first RUN that really runs. */
-  sandbox(): Sandbox;
   usedArgs: Set<string>;
   /** Content digests of the context's files from earlier builds. */
   fileDigests: StatCache;
@@ -62,25 +55,47 @@ export interface BuiltImage {
   digest: Digest;
 }
 
+/** A build that has run all that it had to. */
+export interface FinishedBuild {
+  /** Of what it is to be: the config without what the command line adds. */
+  image: ImageConfig;
+  /** Commits and names the image, and exports the cache. */
+  commit(): Promise<BuiltImage>;
+}
+
 /** Builds and names the image. Throws the first failing stage's error; then nothing is named. */
 export async function buildImage(
   store: StoreFiles,
   request: BuildRequest,
   sandbox: () => Sandbox,
 ): Promise<BuiltImage> {
-  const build = await planned(store, request, sandbox);
+  const finished = await runBuild(store, request, await openSharedWork(request, sandbox));
+  return await finished.commit();
+}
+
+/** Runs the stages that the target needs. Throws the first failing stage's error. */
+export async function runBuild(
+  store: StoreFiles,
+  request: BuildRequest,
+  shared: SharedWork,
+): Promise<FinishedBuild> {
+  const build = await planned(store, request, shared);
   reportWarnings(build, build.warnings);
   try {
     const target = await finishedTarget(build);
     warnUnusedArgs(build);
-    request.signal.throwIfAborted();
-    const image = commitTarget(build, target);
-    if (build.remote !== undefined) await exportSteps(build, build.remote);
-    return image;
+    return { image: target.image, commit: () => commitBuild(build, target) };
   } catch (error) {
     if (build.remote !== undefined && isFailedStep(error)) await exportOfFailure(build, build.remote);
     throw error;
   }
+}
+
+async function commitBuild(build: Build, target: StageState): Promise<BuiltImage> {
+  build.request.signal.throwIfAborted();
+  const image = commitTarget(build, target);
+  if (build.remote !== undefined) await exportSteps(build, build.remote);
+  return image;
 }
 
 /**
@@ -117,7 +132,7 @@ function prepareRun(build: Build): void {
   const failed = new AbortController();
   build.signal = AbortSignal.any([build.request.signal, failed.signal]);
   build.fail = (error) => failed.abort(error);
-  build.stage = stageRunner(build, pLimit(Math.max(1, build.request.jobs)));
+  build.stage = stageRunner(build);
 }
 
 async function exportSteps(build: Build, remote: RemoteCache): Promise<void> {
@@ -142,30 +157,24 @@ export async function checkImage(store: StoreFiles, request: BuildRequest): Prom
   const none = () => {
     throw new CooperError("internal", "A check runs nothing");
   };
-  return (await planned(store, request, none)).warnings;
+  return (await planned(store, request, await openSharedWork(request, none))).warnings;
 }
 
 /** A build about to run: planned, its bases at hand, all that it will do resolved. */
-async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => Sandbox): Promise<Build> {
-  const { cacheFrom, cacheTo } = request;
+async function planned(store: StoreFiles, request: BuildRequest, shared: SharedWork): Promise<Build> {
   const build: Build = {
+    ...shared,
     store,
     request,
-    remote: cacheFrom.length + cacheTo.length === 0 ? undefined : await openRemote(request),
-    plan: planBuild(withCheckArg(parseDockerfiles(request.dockerfiles), request), {
-      buildArgs: request.buildArgs,
-      contexts: Object.keys(request.buildContexts),
-      target: request.target,
-      platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
-    }),
+    // What it is to export is each build's own.
+    remote: shared.remote === undefined ? undefined : { ...shared.remote, steps: [], mounts: new Map() },
+    plan: planRequest(request),
     signal: request.signal,
     fail: () => {},
     resolved: new Map(),
     warnings: [],
     stage: () => Promise.reject(new CooperError("internal", "No stage runs yet")),
     origins: new Map(),
-    steps: new Map(),
-    sandbox: once(sandbox),
     usedArgs: new Set(),
     fileDigests: fileDigestCache(store.db),
     downloads: new Map(),
@@ -179,30 +188,6 @@ async function planned(store: StoreFiles, request: BuildRequest, sandbox: () => 
   build.resolved = stages;
   build.warnings = warnings;
   return build;
-}
-
-async function openRemote(request: BuildRequest): Promise<RemoteCache> {
-  const { openRemoteCache } = await import("./remote-cache.ts");
-  return await openRemoteCache(request);
-}
-
-/** BuildKit's build arg for the checks goes before the file's directive. */
-function withCheckArg(dockerfile: Dockerfile, { buildArgs }: BuildRequest): Dockerfile {
-  const check = buildArgs.BUILDKIT_DOCKERFILE_CHECK;
-  return check === undefined
-    ? dockerfile
-    : { ...dockerfile, directives: { ...dockerfile.directives, check } };
-}
-
-/** Several files are one, as in Buildah; each keeps its name for messages. */
-function parseDockerfiles(files: BuildRequest["dockerfiles"]): Dockerfile {
-  const [first, ...rest] = files.map(({ text, file }) => parseDockerfile(text, file));
-  if (first === undefined) throw new CooperError("internal", "A build has no Dockerfile");
-  return {
-    ...first,
-    instructions: [first, ...rest].flatMap((parsed) => parsed.instructions),
-    warnings: [first, ...rest].flatMap((parsed) => parsed.warnings),
-  };
 }
 
 /** ONBUILD triggers of base images may need stages that nothing else needs: known only when the bases are at hand. */
@@ -224,22 +209,14 @@ async function triggersOf(build: Build, stage: StagePlan): Promise<string[]> {
   return base.planned.config.OnBuild ?? [];
 }
 
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
-}
-
 /** Runs a stage at most once, after the stages that it is known to need, when a job is free. */
-function stageRunner(build: Build, limit: LimitFunction): Build["stage"] {
+function stageRunner(build: Build): Build["stage"] {
   const running = new Map<number, Promise<StageState>>();
   const start = async (index: number): Promise<StageState> => {
     const { needs } = build.plan.stages[index]!;
     await Promise.all(needs.map((need) => build.stage(need)));
     try {
-      return await limit(() => buildStage(build, index));
+      return await build.limit(() => buildStage(build, index));
     } catch (error) {
       build.fail(error);
       throw error;

@@ -24,7 +24,10 @@ export interface BuildOutput {
   name: string | undefined;
 }
 
-/** Writes an image of the store to where an output says. Throws `exists` for a directory that cannot be one. */
+/**
+ * Writes an image of the store to where an output says; with `oci` it may be a list, which goes with all of its images.
+ * Throws `exists` for a directory that cannot be one.
+ */
 export async function exportImage(
   store: StoreFiles,
   request: BuildRequest,
@@ -52,6 +55,7 @@ function exportArchive(
   return pushImage(store, imageId, `${transport}:${path}${name === undefined ? "" : `:${name}`}`, {
     compression: type === "oci" ? "gzip" : "keep",
     format: type === "docker" ? "docker" : "oci",
+    all: type === "oci",
     onEvent: request.onEvent,
     signal: request.signal,
   });

@@ -52,19 +52,31 @@ async function openNew(build: Build, origin: Origin): Promise<OpenOrigin> {
 }
 
 async function openContext(build: Build, name: string | undefined): Promise<OpenOrigin> {
-  if (name === undefined) {
-    const { context, ignoreFile } = build.request;
-    if (context !== undefined) return { kind: "directory", path: context, ignoreFile };
-    const empty = build.store.session.path("context");
-    mkdirSync(empty);
-    return { kind: "directory", path: empty, ignoreFile: undefined };
-  }
-  const given = build.request.buildContexts[name];
-  if (given === undefined) throw new CooperError("not-found", `There is no build context named "${name}"`);
-  const image = imageContext(given);
+  const given = name === undefined ? undefined : build.request.buildContexts[name];
+  if (name !== undefined && given === undefined)
+    throw new CooperError("not-found", `There is no build context named "${name}"`);
+  const image = given === undefined ? undefined : imageContext(given);
   if (image !== undefined)
     return { kind: "stage", stage: await imageStage(build.store, build.request, image, undefined) };
-  const fetching = { session: build.store.session, signal: build.signal };
+  // Directories are the same for all platforms.
+  let open = build.contexts.get(name);
+  if (open === undefined) {
+    open = name === undefined || given === undefined ? mainContext(build) : namedContext(build, name, given);
+    build.contexts.set(name, open);
+  }
+  return await open;
+}
+
+async function mainContext({ request, store }: Build): Promise<OpenDirectory> {
+  const { context, ignoreFile } = request;
+  if (context !== undefined) return { kind: "directory", path: context, ignoreFile };
+  const empty = store.session.path("context");
+  mkdirSync(empty);
+  return { kind: "directory", path: empty, ignoreFile: undefined };
+}
+
+async function namedContext(build: Build, name: string, given: string): Promise<OpenDirectory> {
+  const fetching = { session: build.store.session, signal: build.request.signal };
   const { directory } = await openContextSource(fetching, given).catch((error) => {
     throw wrapError(`Cannot open the build context "${name}"`, error);
   });

@@ -1,6 +1,6 @@
 /** Steps from remote caches: found by their keys, and fetched when somebody needs their files. */
 import type { Digest } from "../base/digest.ts";
-import { isDiskFull } from "../base/errors.ts";
+import { CooperError, isDiskFull } from "../base/errors.ts";
 import { containerBase } from "../container/container-base.ts";
 import { fetchLayer, findSnapshot } from "../image/unpack-layers.ts";
 import type { CacheLayer } from "../oci/cache-entry.ts";
@@ -63,7 +63,7 @@ export async function fetchStage(build: Build, remote: RemoteCache, state: Stage
     state.base = containerBase(build.store, await obtainBase());
     state.obtainBase = undefined;
   };
-  const wanted = [...new Set(state.frozen.filter((id) => remote.pending.has(id)))];
+  const wanted = [...new Set(state.frozen.filter((id) => id.startsWith("remote:")))];
   if (obtainBase === undefined && wanted.length === 0) return;
   const snapshots = mapConcurrent(wanted, CONCURRENCY, (id) => fetchOnce(build, remote, id));
   const [based, fetched] = await Promise.allSettled([base(), snapshots]);
@@ -80,7 +80,9 @@ function replaceIds(ids: string[], real: Map<string, string>): void {
 
 /** Stages may share a layer. */
 async function fetchOnce(build: Build, remote: RemoteCache, id: string): Promise<string> {
-  const pending = remote.pending.get(id)!;
+  const pending = remote.pending.get(id);
+  // The build for another platform found out that it is broken.
+  if (pending === undefined) throw new CooperError("integrity", "An entry of a remote cache was given up");
   pending.fetched ??= fetchPending(build, remote, id, pending);
   return await pending.fetched;
 }

@@ -3,6 +3,8 @@ import type { StepLabel } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
 import { type RunRequest, runSpec } from "../container/run-spec.ts";
 import { snapshotter, treeOf } from "../container/working-container.ts";
+import { formatPlatform, hostPlatform, normalisePlatform } from "../oci/platform.ts";
+import type { ImageConfig } from "../oci/types.ts";
 import type { RunOp } from "../plan/types.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import type { Build } from "./build-image.ts";
@@ -49,7 +51,7 @@ export async function executeRun(
     stdout.end();
     stderr.end();
     if (exitCode === 0) return;
-    const error = failure(op, exitCode, tail);
+    const error = failure(op, exitCode, tail, stage.image);
     if (request.debugShell) {
       const { openDebugShell } = await import("./debug-shell.ts");
       await openDebugShell(build, container, { request: run, label, error });
@@ -75,17 +77,26 @@ function runRequest(op: RunOp, mounts: RunMount[], env: string[], hostname: stri
   };
 }
 
-function failure(op: RunOp, exitCode: number, tail: Tail): CooperError {
+function failure(op: RunOp, exitCode: number, tail: Tail, image: ImageConfig): CooperError {
   const command = op.argv.at(-1) ?? "";
   const short = command.length > 80 ? `${command.slice(0, 77)}…` : command;
+  const output = tail.text();
   return new CooperError(
     "run-failed",
     `The command "${short.replaceAll("\n", " ")}" failed: exit status ${exitCode}`,
-    {
-      exitCode,
-      output: tail.text(),
-    },
+    { exitCode, output, ...foreignHint(image, output) },
   );
+}
+
+/** The kernel's answer (ENOEXEC) to a program of another architecture for which binfmt_misc names no emulator. */
+function foreignHint(image: ImageConfig, output: string): { hint?: string } {
+  const host = hostPlatform();
+  const { architecture } = normalisePlatform(image);
+  if (architecture === host.architecture || !/exec format error|ENOEXEC/i.test(output)) return {};
+  const shown = formatPlatform(image);
+  return {
+    hint: `The image is for ${shown} and this host runs ${formatPlatform(host)}: programs of ${architecture} need an emulator, the package qemu-user-static, which registers with /proc/sys/fs/binfmt_misc; COPY and stages FROM --platform=$BUILDPLATFORM do without`,
+  };
 }
 
 /** The last lines of a stream, in bounded memory. */

@@ -62,9 +62,10 @@ export function imageVariables(entries: string[]): string[] {
 }
 
 /** The keys that BuildKit's clients write. */
-export function writeMetadata(path: string, { imageId, digest, names }: BuildResult): void {
+export function writeMetadata(path: string, { imageId, digest, names, images }: BuildResult): void {
   const metadata = {
-    "containerimage.config.digest": `sha256:${imageId}`,
+    // A list has none.
+    ...(images === undefined ? { "containerimage.config.digest": `sha256:${imageId}` } : {}),
     "containerimage.digest": digest,
     ...(names.length === 0 ? {} : { "image.name": names.join(",") }),
   };

@@ -15,28 +15,35 @@ export const PLATFORM_FLAGS = {
   variant: { type: "string", placeholder: "variant", help: "the variant of the image's architecture" },
 } as const satisfies FlagTable;
 
-/** The platform that --platform, or --os, --arch and --variant, ask for; undefined for the host's. */
-export function platformOf(flags: {
+interface PlatformValues {
   arch: string | undefined;
   os: string | undefined;
   platform: string[];
   variant: string | undefined;
-}): string | undefined {
-  const { arch, os, platform, variant } = flags;
+}
+
+/** The platform that --platform, or --os, --arch and --variant, ask for; undefined for the host's. */
+export function platformOf(flags: PlatformValues): string | undefined {
+  const [platform, second] = platformsOf(flags);
+  if (second !== undefined) throw new CooperError("usage", "Only one platform can be named here");
+  return platform;
+}
+
+/** All that --platform names, or the one of --os, --arch and --variant; none for the host's. */
+export function platformsOf({ arch, os, platform, variant }: PlatformValues): string[] {
   const parts = arch !== undefined || os !== undefined || variant !== undefined;
-  if (platform.length > 1)
-    throw new CooperError("unsupported", "Several platforms at once are not supported yet");
-  if (platform[0] !== undefined) {
-    if (parts) throw new CooperError("usage", "--platform cannot be combined with --os, --arch or --variant");
-    if (!/^[a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9.]+)?$/.test(platform[0])) {
-      throw new CooperError("usage", `Cannot read the platform ${JSON.stringify(platform[0])}`, {
+  if (platform.length > 0 && parts)
+    throw new CooperError("usage", "--platform cannot be combined with --os, --arch or --variant");
+  for (const text of platform) {
+    if (!/^[a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9.]+)?$/.test(text)) {
+      throw new CooperError("usage", `Cannot read the platform ${JSON.stringify(text)}`, {
         hint: "write it as linux/arm64",
       });
     }
-    return platform[0];
   }
-  if (!parts) return undefined;
-  return [os ?? "linux", arch ?? hostArchitecture(), ...(variant === undefined ? [] : [variant])].join("/");
+  if (!parts) return platform;
+  const named = [os ?? "linux", arch ?? hostArchitecture(), ...(variant === undefined ? [] : [variant])];
+  return [named.join("/")];
 }
 
 export const PULL_FLAGS = {

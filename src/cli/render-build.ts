@@ -5,7 +5,8 @@ import { formatSize } from "./units.ts";
 
 /**
  * Renders to `write`. While one step runs, its output passes through as it comes; while several do, it is cut into
- * lines, each with its stage's name before it. The first stage without a name is not named.
+ * lines, each with its stage's name before it. The first stage without a name is not named. Of a build for several platforms
+ * every line says its platform, as Buildah's do.
  */
 export function plainRenderer(
   write: (data: string | Uint8Array) => void,
@@ -72,9 +73,9 @@ function lineOf(
     case "cache-exported":
       return `--> Cache exported to ${event.place}: ${event.written} of ${event.entries} entries written, ${formatSize(event.bytes)} sent`;
     case "commit-start":
-      return event.name === undefined ? "COMMIT" : `COMMIT ${event.name}`;
+      return `${platformPrefix(event)}COMMIT${event.name === undefined ? "" : ` ${event.name}`}`;
     case "commit-done":
-      return `--> ${event.imageId.slice(0, 12)}`;
+      return `${platformPrefix(event)}--> ${event.imageId.slice(0, 12)}`;
     case "blob":
       return blobLine(event, state.begun)?.trimEnd();
     case "warning":
@@ -85,12 +86,16 @@ function lineOf(
 const fromPlace = (place: string | undefined) => (place === undefined ? "" : ` from ${place}`);
 
 function keyOf(step: StepLabel): string {
-  return `${step.stage}\0${step.index}`;
+  return `${step.platform ?? ""}\0${step.stage}\0${step.index}`;
 }
 
 function prefixOf(step: StepLabel): string {
-  return step.stage === "0" || step.stage === "" ? "" : `[${step.stage}] `;
+  const stage = step.stage === "0" || step.stage === "" ? "" : `[${step.stage}] `;
+  return `${platformPrefix(step)}${stage}`;
 }
+
+const platformPrefix = ({ platform }: { platform?: string }) =>
+  platform === undefined ? "" : `[${platform}] `;
 
 /** An instruction may span lines (continuations, heredocs): its first line stands for it. */
 function oneLine(text: string): string {

@@ -145,6 +145,25 @@ export function createIndex(
   return record;
 }
 
+/** The index of a document: one that is there already, or a new one. The names become its names, whoever had them. */
+export function obtainIndex(
+  store: StoreFiles,
+  index: ImageIndex,
+  instances: StoredInstance[],
+  names: string[],
+): IndexRecord {
+  const { digest } = storeBytes(store, Buffer.from(JSON.stringify(indexDocument(index))));
+  const known = allIndexes(store.db).find(({ manifest }) => manifest === digest);
+  if (known === undefined || !holdIndex(store, known.id))
+    return createIndex(store, digest, instances, names, true);
+  store.db
+    .transaction(() => {
+      for (const name of names) setName(store.db, name, known.id);
+    })
+    .immediate();
+  return known;
+}
+
 function nameTaken(name: string): CooperError {
   return new CooperError("exists", `The name ${name} is taken already`, {
     hint: "use --amend to add to a list that exists, or --replace",

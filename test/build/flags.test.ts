@@ -151,9 +151,3 @@ test("warnings name their rule", async () => {
   const { stderr } = await it.build(`${FROM}MAINTAINER me`);
   expect(stderr).toMatch(/Warning: MaintainerDeprecated: .*Dockerfile:2\)/);
 });
-
-test("several platforms are refused clearly", async () => {
-  const { exitCode, stderr } = await it.build(FROM, ["--platform", "linux/amd64,linux/arm64"]);
-  expect(exitCode).not.toBe(0);
-  expect(stderr).toMatch(/platform/);
-});

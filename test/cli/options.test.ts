@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../../src/cli/build-options.ts";
 import { parseCacheFrom, parseCacheTo, parseCacheTtl } from "../../src/cli/cache-flags.ts";
-import { formatOf, PLATFORM_FLAGS, PULL_FLAGS, platformOf, pullPolicyOf } from "../../src/cli/image-flags.ts";
+import {
+  formatOf,
+  PLATFORM_FLAGS,
+  PULL_FLAGS,
+  platformOf,
+  platformsOf,
+  pullPolicyOf,
+} from "../../src/cli/image-flags.ts";
 import { parseFlags } from "../../src/cli/parse-flags.ts";
 import { HOST_FLAGS, RUN_FLAGS, runSettings } from "../../src/cli/run-flags.ts";
 import type { RunSettings } from "../../src/index.ts";
@@ -77,8 +84,13 @@ describe("platform", () => {
     expect(platform(["--os", "windows", "--arch", "amd64"])).toBe("windows/amd64");
     expect(platform(["--arch", "arm", "--variant", "v6"])).toBe("linux/arm/v6");
   });
+  test("several, where a command takes them", () => {
+    const argv = ["--platform", "linux/amd64,linux/arm64", "--platform=linux/arm/v7"];
+    const { values } = parseFlags(argv, { flags: PLATFORM_FLAGS, env: {} });
+    expect(platformsOf(values as never)).toEqual(["linux/amd64", "linux/arm64", "linux/arm/v7"]);
+  });
   test.each([
-    [["--platform", "linux/amd64,linux/arm64"], /Several/],
+    [["--platform", "linux/amd64,linux/arm64"], /Only one platform/],
     [["--platform", "linux/amd64", "--arch", "arm64"], /combined/],
     [["--platform", "amd64"], /"amd64"/],
   ] as [string[], RegExp][])("refuses %j", (argv, message) => {

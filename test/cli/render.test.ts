@@ -135,7 +135,31 @@ describe("a build", () => {
   const inA = step(1, "RUN a", "a");
   const inB = step(2, "RUN b", "b");
 
+  const forArm = { ...inA, platform: "linux/arm64" };
+  const forAmd = { ...inA, platform: "linux/amd64" };
   const cases: { title: string; events: BuildEvent[]; text: string }[] = [
+    {
+      title: "one stage for two platforms",
+      events: [
+        start(forArm),
+        start(forAmd),
+        out(forArm, "arm\n"),
+        out(forAmd, "amd\n"),
+        done(forArm),
+        done(forAmd, true),
+        { type: "commit-start", name: undefined, platform: "linux/arm64" },
+        { type: "commit-done", name: undefined, platform: "linux/arm64", imageId: "0123456789abcdef" },
+      ],
+      text: [
+        "[linux/arm64] [a] STEP 1/3: RUN a",
+        "[linux/amd64] [a] STEP 1/3: RUN a",
+        "[linux/arm64] [a] arm",
+        "[linux/amd64] [a] amd",
+        "[linux/amd64] [a] --> Using cache",
+        "[linux/arm64] COMMIT",
+        "[linux/arm64] --> 0123456789ab\n",
+      ].join("\n"),
+    },
     {
       title: "steps, cache, commit",
       events: [

@@ -118,6 +118,29 @@ describe("a view", () => {
     }
   });
 
+  test("steps of several platforms are told apart, and say theirs", () => {
+    const view = newView(0);
+    const on = (platform: string, stage = "build") => ({ ...step(stage, 2), platform });
+    for (const platform of ["linux/arm64", "linux/amd64"]) {
+      accept(view, { type: "step-start", step: on(platform) }, 0);
+      accept(view, output(on(platform), `on ${platform}\n`), 0);
+    }
+    accept(view, { type: "step-start", step: on("linux/arm64", "0") }, 0);
+    const shown = () => drawView(view, { columns: 80, rows: 24 }, 0).map((line) => painted(line, 80, false));
+    expect(shown().slice(0, -1)).toEqual([
+      "⠋    0.0s  [linux/arm64 build 2/9] RUN make",
+      "  │ on linux/arm64",
+      "⠋    0.0s  [linux/amd64 build 2/9] RUN make",
+      "  │ on linux/amd64",
+      "⠋    0.0s  [linux/arm64 2/9] RUN make",
+    ]);
+    const commit = { name: undefined, platform: "linux/arm64" };
+    accept(view, { type: "commit-start", ...commit }, 0);
+    expect(shown().at(-2)).toBe("⠋    0.0s  commit linux/arm64");
+    const [done] = accept(view, { type: "commit-done", ...commit, imageId: "0123456789abcdef" }, 0);
+    expect(painted(done!, 80, false)).toBe("✓    0.0s  commit 0123456789ab linux/arm64");
+  });
+
   test("what is done becomes one line each; a failure keeps its last output", () => {
     const view = newView(0);
     const lines = (event: BuildEvent, now = 0) =>

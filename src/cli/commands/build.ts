@@ -1,7 +1,12 @@
 import { CooperError, errorWithLog } from "../../base/errors.ts";
 import { isTerminal } from "../../base/libc.ts";
 import type { BuildOptions, BuildResult, EventSink, StepLabel } from "../../index.ts";
-import { type BuildProgress, logFileName, openBuildProgress } from "../build-progress.ts";
+import {
+  type BuildProgress,
+  type BuildProgressOptions,
+  logFileName,
+  openBuildProgress,
+} from "../build-progress.ts";
 import { exitStatusOf } from "../exit-status.ts";
 import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { imageVariables, parseOutput, parseSsh, writeMetadata } from "../build-output.ts";
@@ -15,7 +20,7 @@ import {
   MADE_IMAGE_FLAGS,
   PLATFORM_FLAGS,
   PULL_FLAGS,
-  platformOf,
+  platformsOf,
   pullPolicyOf,
 } from "../image-flags.ts";
 import { writeErr, writeOut } from "../output.ts";
@@ -41,12 +46,21 @@ const FLAGS = {
   ...RETRY_FLAGS,
   ...MADE_IMAGE_FLAGS,
   ...JSON_FLAG,
+  "all-platforms": {
+    type: "bool",
+    help: "build for every platform that all base images have, as with several of --platform",
+  },
   allow: {
     type: "commaList",
     placeholder: "entitlement",
     help: "let RUN flags have security.insecure or network.host",
   },
   annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
+  platform: {
+    type: "commaList",
+    placeholder: "os/arch[/variant]",
+    help: "the platform in place of the host's; with several the result is a list of images, which has the names",
+  },
   "build-arg": {
     type: "list",
     placeholder: "key[=value]",
@@ -124,7 +138,7 @@ const FLAGS = {
   manifest: {
     type: "string",
     placeholder: "list",
-    help: "add the image to a list of images, which is made if need be",
+    help: "add the image, or one for each platform, to a list of images, which is made if need be",
   },
   "no-cache": { type: "bool", help: "run every step anew" },
   "no-cache-filter": {
@@ -195,7 +209,6 @@ export const command = defineCommand({
   unsupported: [
     ...UNSUPPORTED_RUN_FLAGS,
     ...UNSUPPORTED_HOST_FLAGS,
-    "all-platforms",
     "cpp-flag",
     "cw",
     "decryption-key",
@@ -214,12 +227,13 @@ export const command = defineCommand({
     "stdin",
   ],
   details: [
-    "CONTEXT is a directory, a tar archive, a git repository (URL#REF:DIRECTORY), an http(s) URL of an archive or a Dockerfile, or - for one of both on standard input; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output.",
+    "CONTEXT is a directory, a tar archive, a git repository (URL#REF:DIRECTORY), an http(s) URL of an archive or a Dockerfile, or - for one of both on standard input; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output. For several platforms the build is done for each of them, what is the same for all (stages FROM --platform=$BUILDPLATFORM) once; the ID is that of the list of images, which push --all and manifest push send.",
   ],
   examples: [
     "cooper build -t localhost/app .",
     "cooper bud --layers --build-arg VERSION=2 -f Dockerfile.dev .",
     "id=$(cooper bud -q .)",
+    "cooper bud --platform linux/amd64,linux/arm64 -t reg.example.com/app .",
     "cooper bud --cache-from reg.example.com/cache --cache-to reg.example.com/cache .",
   ],
   namespace: onStore,
@@ -231,7 +245,7 @@ export const command = defineCommand({
     using progress = await openBuildProgress({
       progress: flags.progress,
       quiet: flags.quiet,
-      logFile: logFileName(flags.logfile, flags.logsplit, options.platform),
+      ...logOf(flags, options),
       warnings: showsWarnings(context.globals.logLevel),
     });
     let result: BuildResult;
@@ -261,6 +275,17 @@ export const command = defineCommand({
     return 0;
   },
 });
+
+function logOf(
+  { logfile, logsplit }: CommandContext<typeof FLAGS>["flags"],
+  { platforms = [] }: BuildOptions,
+): Pick<BuildProgressOptions, "logFile" | "splitLog"> {
+  if (logsplit && platforms === "all")
+    throw new CooperError("usage", "--logsplit needs platforms that are named: --all-platforms has none");
+  const splitLog = logsplit && platforms.length > 1;
+  const logFile = logFileName(logfile, logsplit, platforms[0]);
+  return { logFile: splitLog ? logfile : logFile, splitLog };
+}
 
 /** A RUN that fails leaves the whole log of the build behind: in the file that was named, else in one of the store. */
 async function buildWithLog(
@@ -316,10 +341,10 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
     layers: flags.layers,
   };
   const format = formatOf(flags.format);
-  const platform = platformOf(flags);
+  const platforms = askedPlatforms(flags);
   const pull = pullPolicyOf(flags);
   if (format !== undefined) options.format = format;
-  if (platform !== undefined) options.platform = platform;
+  if (platforms.length > 0) options.platforms = platforms;
   if (pull !== undefined) options.pull = pull;
   if (flags.tag.length > 0) options.tags = flags.tag;
   if (flags.target !== undefined) options.target = flags.target;
@@ -342,6 +367,16 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
   // 0 is "no limit" in Buildah; the API's default is the number of processors.
   if (given.has("jobs") && flags.jobs !== 0) options.jobs = checkJobs(flags.jobs);
   return options;
+}
+
+function askedPlatforms(
+  flags: CommandContext<typeof FLAGS>["flags"],
+): NonNullable<BuildOptions["platforms"]> {
+  const platforms = platformsOf(flags);
+  if (!flags["all-platforms"]) return platforms;
+  if (platforms.length > 0)
+    throw new CooperError("usage", "--all-platforms cannot be combined with a platform");
+  return "all";
 }
 
 function addLists(options: BuildOptions, flags: CommandContext<typeof FLAGS>["flags"]): void {

@@ -26,7 +26,7 @@ export interface BuildView {
   transfers: Map<string, Transfer>;
   /** Digests of blobs that are through. */
   moved: Set<string>;
-  commit: { name: string | undefined; since: number; done: number } | undefined;
+  commit: { name: string | undefined; platform: string | undefined; since: number; done: number } | undefined;
   done: number;
   cached: number;
 }
@@ -57,7 +57,7 @@ export function accept(view: BuildView, event: BuildEvent, now: number): Line[] 
     case "step-failed":
       return event.cancelled ? stepCancelled(view, event) : stepFailed(view, event.step, now);
     case "commit-start":
-      view.commit = { name: event.name, since: now, done: 0 };
+      view.commit = { name: event.name, platform: event.platform, since: now, done: 0 };
       return [];
     case "commit-progress":
       if (view.commit !== undefined) view.commit.done = event.done;
@@ -76,7 +76,7 @@ export function accept(view: BuildView, event: BuildEvent, now: number): Line[] 
 }
 
 function keyOf(step: StepLabel): string {
-  return `${step.stage}\0${step.index}`;
+  return `${step.platform ?? ""}\0${step.stage}\0${step.index}`;
 }
 
 function stepDone(view: BuildView, event: Extract<BuildEvent, { type: "step-done" }>): Line[] {
@@ -120,7 +120,7 @@ function stepCancelled(
 
 function commitDone(
   view: BuildView,
-  { name, imageId }: Extract<BuildEvent, { type: "commit-done" }>,
+  { name, platform, imageId }: Extract<BuildEvent, { type: "commit-done" }>,
   now: number,
 ): Line[] {
   const since = view.commit?.since ?? now;
@@ -130,9 +130,20 @@ function commitDone(
       { text: "✓", style: "green" },
       { text: ` ${seconds(now - since).padStart(7)}  `, style: "dim" },
       { text: "commit", style: "cyan" },
-      { text: ` ${imageId.slice(0, 12)}${name === undefined ? "" : ` ${harmless(name)}`}` },
+      { text: ` ${[imageId.slice(0, 12), ...commitNames({ platform, name })].join(" ")}` },
     ],
   ];
+}
+
+/** What a commit is for. */
+export function commitNames({
+  platform,
+  name,
+}: {
+  platform?: string | undefined;
+  name: string | undefined;
+}): string[] {
+  return [platform, name].flatMap((part) => (part === undefined ? [] : [harmless(part)]));
 }
 
 function blob(view: BuildView, event: Extract<BuildEvent, { type: "blob" }>, now: number): Line[] {
@@ -167,10 +178,11 @@ function warning({ message, rule, location }: Extract<BuildEvent, { type: "warni
   ];
 }
 
-/** `[build 3/7]`; a stage without a name goes by its number, and the first one by nothing. */
-function placeOf({ stage, index, total }: StepLabel): string {
+/** `[linux/arm64 build 3/7]`; a stage without a name goes by its number, and the first one by nothing. */
+function placeOf({ stage, platform, index, total }: StepLabel): string {
   const name = /^\d+$/.test(stage) ? `stage-${stage}` : harmless(stage);
-  return stage === "0" || stage === "" ? `[${index}/${total}]` : `[${name} ${index}/${total}]`;
+  const names = [platform ?? "", stage === "0" ? "" : name].filter((part) => part !== "");
+  return `[${[...names, `${index}/${total}`].join(" ")}]`;
 }
 
 /** `✓    1.2s  [build 3/7] RUN make`: the left columns have one width, so that texts stand below each other. */

@@ -2,6 +2,7 @@
 import { formatSize } from "../units.ts";
 import {
   type BuildView,
+  commitNames,
   type RunningStep,
   seconds,
   shortDigest,
@@ -70,12 +71,17 @@ function bar(fraction: number, columns: number): Span[] {
   ];
 }
 
-function commitLine({ name, since, done }: NonNullable<BuildView["commit"]>, now: number): Line {
+function commitLine(commit: NonNullable<BuildView["commit"]>, now: number): Line {
+  const { since, done } = commit;
   return [
     spinner(now),
     { text: ` ${seconds(now - since).padStart(7)}  `, style: "dim" },
     { text: "commit", style: "bold" },
-    { text: name === undefined ? "" : ` ${name}` },
+    {
+      text: commitNames(commit)
+        .map((name) => ` ${name}`)
+        .join(""),
+    },
     { text: done === 0 ? "" : `  ${formatSize(done)} hashed`, style: "dim" },
   ];
 }

@@ -1,0 +1,45 @@
+/** What the builds of one command have in common: one build, or one for each platform. */
+import pLimit, { type LimitFunction } from "p-limit";
+import type { Digest } from "../base/digest.ts";
+import type { Sandbox } from "../sandbox/types.ts";
+import type { BuildRequest } from "./build-request.ts";
+import type { OpenOrigin } from "./origins.ts";
+import type { RemoteCache } from "./remote-cache.ts";
+import type { StepResult } from "./step-result.ts";
+
+export interface SharedWork {
+  /** Runs a stage when a job is free. */
+  limit: LimitFunction;
+  /** Results of steps, by cache key, those under way included. */
+  steps: Map<Digest, Promise<StepResult>>;
+  /** Contexts that are directories, by name. */
+  contexts: Map<string | undefined, Promise<OpenOrigin>>;
+  /** Undefined without --cache-from and --cache-to. */
+  remote: RemoteCache | undefined;
+  /** Chosen at the first RUN that really runs. */
+  sandbox(): Sandbox;
+}
+
+export async function openSharedWork(request: BuildRequest, sandbox: () => Sandbox): Promise<SharedWork> {
+  const { cacheFrom, cacheTo, jobs } = request;
+  return {
+    limit: pLimit(Math.max(1, jobs)),
+    steps: new Map(),
+    contexts: new Map(),
+    remote: cacheFrom.length + cacheTo.length === 0 ? undefined : await openRemote(request),
+    sandbox: once(sandbox),
+  };
+}
+
+async function openRemote(request: BuildRequest): Promise<RemoteCache> {
+  const { openRemoteCache } = await import("./remote-cache.ts");
+  return await openRemoteCache(request);
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
