@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Store } from "../api-types.ts";
+import { canPinRoots } from "../archive/pinned-root.ts";
 import { CooperError } from "../base/errors.ts";
 import { requireReach } from "../container/mounting.ts";
 import {
@@ -38,10 +39,15 @@ export function mountNamespaceFor(driver: DriverName): void {
   else tryPrivateMountNamespace();
 }
 
-/** Runs `action` on the container's mounted root, and unmounts it again unless its user has it mounted. */
+/**
+ * Runs `action` on the container's mounted root, and unmounts it again unless its user has it mounted. Commands of one
+ * container wait for each other; what its user starts in a mounted one does not. So an action either changes files only
+ * through pinned directories (archive/pinned-root.ts, "pinned"), or is refused while a process runs in there.
+ */
 export async function withRoot<T>(
   store: Store,
   container: WorkingContainer,
+  lookUps: "pinned" | "by-name",
   action: (root: string) => Promise<T>,
 ): Promise<T> {
   requireReach(store.runRoot, container);
@@ -49,7 +55,8 @@ export async function withRoot<T>(
   const tree = treeOf(filesOf(store), container);
   const wasMounted = snapshotter(container).isMounted(tree);
   const root = snapshotter(container).mount(tree);
-  if (wasMounted || container.shown || container.driver === "copy") requireNobodyInside(container, root);
+  const mayBeShared = wasMounted || container.shown || container.driver === "copy";
+  if (mayBeShared && !(lookUps === "pinned" && canPinRoots())) requireNobodyInside(container, root);
   try {
     return await action(root);
   } finally {
@@ -57,10 +64,7 @@ export async function withRoot<T>(
   }
 }
 
-/**
- * Paths in the root are looked up name by name: a process that runs in it could put a link in the way between two names.
- * Commands of one container wait for each other; what its user starts in a mounted one does not.
- */
+/** A process that runs in the root could put a link in the way between two names of a path. */
 function requireNobodyInside(container: WorkingContainer, root: string): void {
   const [inside] = processesInside(root);
   if (inside === undefined) return;
@@ -76,7 +80,7 @@ function requireNobodyInside(container: WorkingContainer, root: string): void {
 /** Takes out of a container what a run that was killed could not. */
 export async function tidied(store: Store, container: WorkingContainer): Promise<WorkingContainer> {
   if (existsSync(mountPointNotes(container)))
-    await withRoot(store, container, async (root) => tidy(filesOf(store), container, root));
+    await withRoot(store, container, "by-name", async (root) => tidy(filesOf(store), container, root));
   return container;
 }
 

@@ -28,7 +28,7 @@ export async function copyIntoNamed(
   const source = named === undefined ? undefined : await findCopySource(store, named, options);
   return await withBoth(store, id, source, signal, async (untidy) => {
     const container = await tidied(store, untidy);
-    return await withRoot(store, container, (root) =>
+    return await withRoot(store, container, "pinned", (root) =>
       withSourceRoot(store, source, { id, root }, (sourceRoot) =>
         copyIntoContainer(filesOf(store), container, root, {
           ...rest,
@@ -101,7 +101,7 @@ async function withSourceRoot<T>(
   if (source.kind === "container" && source.id === own.id) return await action(own.root);
   const container = source.kind === "image" ? source.container : findContainer(filesOf(store), source.id);
   requireReachable(store, container);
-  return await withRoot(store, container, action);
+  return await withRoot(store, container, "pinned", action);
 }
 
 /** Only one container's mount can be joined, and that is the one that is copied into. */

@@ -45,7 +45,7 @@ function runFound(
   const { own, settings } = splitOptions(options);
   const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal } =
     own;
-  return withRoot(store, container, async (root) => {
+  return withRoot(store, container, "by-name", async (root) => {
     const command = find(root);
     const spec = runSpec(container, root, {
       argv: command.argv,

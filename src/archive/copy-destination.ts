@@ -3,8 +3,9 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, unlinkSync } from "node:fs"
 import { fsPath } from "../base/path-bytes.ts";
 import { cleanPath } from "../dockerfile/pattern.ts";
 import { type MetadataOptions, type Owner, recordOwner } from "./copy-metadata.ts";
+import type { Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
-import { statHost } from "./source-view.ts";
+import { statPinned } from "./source-view.ts";
 
 export interface Destination {
   /** Host path for a path in the root. */
@@ -28,20 +29,20 @@ function processOwner(): Owner {
 }
 
 /** A root as it is: symbolic links are followed inside it. */
-export function plainDestination(root: string, options: MetadataOptions): Destination {
+export function plainDestination(root: string, options: MetadataOptions, pins: Pins): Destination {
   const wanted = newDirectory(options);
   return {
     resolve: (path) => resolveInRoot(root, path),
     kindOf(host) {
-      const stat = statHost(host);
+      const stat = statPinned(pins, host);
       if (stat === undefined) return "missing";
       return stat.isDirectory() ? "directory" : "other";
     },
     makeDirectories(path) {
-      if (options.ownership !== "xattr") return makeDirectories(root, path, wanted);
+      if (options.ownership !== "xattr") return makeDirectories(root, path, wanted, pins);
       const own = processOwner();
-      const made = makeDirectories(root, path, { ...own, mode: wanted.mode });
-      for (const directory of made) recordOwner(directory, wanted, own);
+      const made = makeDirectories(root, path, { ...own, mode: wanted.mode }, pins);
+      for (const directory of made) recordOwner(pins.directory(directory), wanted, own);
       return made;
     },
   };
@@ -51,7 +52,7 @@ export function plainDestination(root: string, options: MetadataOptions): Destin
  * A root on which the copy is laid as a layer of its own (COPY --link): nothing exists but what this copy made, no link
  * is followed, what is in the way of a directory goes, and existing directories on the way are made over.
  */
-export function linkDestination(root: string, options: MetadataOptions): Destination {
+export function linkDestination(root: string, options: MetadataOptions, pins: Pins): Destination {
   const top = resolveInRoot(root, "/");
   const wanted = newDirectory(options);
   const ours = new Set<string>([top]);
@@ -62,12 +63,13 @@ export function linkDestination(root: string, options: MetadataOptions): Destina
   };
 
   function make(host: string): void {
-    const stat = statHost(host);
-    if (stat !== undefined && !stat.isDirectory()) unlinkSync(fsPath(host));
-    if (stat?.isDirectory() !== true) mkdirSync(fsPath(host), 0o700);
-    if (options.ownership !== "xattr") chownSync(fsPath(host), wanted.uid, wanted.gid);
-    chmodSync(fsPath(host), wanted.mode);
-    if (options.ownership === "xattr") recordOwner(host, wanted, lstatSync(fsPath(host)));
+    const stat = statPinned(pins, host);
+    if (stat !== undefined && !stat.isDirectory()) unlinkSync(fsPath(pins.entry(host)));
+    if (stat?.isDirectory() !== true) mkdirSync(fsPath(pins.entry(host)), 0o700);
+    const itself = pins.directory(host);
+    if (options.ownership !== "xattr") chownSync(fsPath(itself), wanted.uid, wanted.gid);
+    chmodSync(fsPath(itself), wanted.mode);
+    if (options.ownership === "xattr") recordOwner(itself, wanted, lstatSync(fsPath(itself)));
   }
 
   return {

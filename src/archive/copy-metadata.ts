@@ -1,10 +1,18 @@
 /** Owners, modes, times and extended attributes of copies. */
-import { chmodSync, fchmodSync, fchownSync, fstatSync, lchownSync, lstatSync } from "node:fs";
+import { fchmodSync, fchownSync, fstatSync, lchownSync, lstatSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
-import { getXattr, listXattrs, removeXattr, setTimes, setTimesOf, setXattr } from "../base/libc.ts";
+import {
+  chmodItself,
+  getXattr,
+  listXattrs,
+  removeXattr,
+  setTimes,
+  setTimesOf,
+  setXattr,
+} from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";
-import type { WalkedEntry } from "./walk-sources.ts";
+import { reach, type WalkedEntry } from "./walk-sources.ts";
 import { isOverlayXattr, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
 
 export interface Owner {
@@ -44,7 +52,8 @@ const CAPABILITY_XATTR = "security.capability";
 
 /** What the copy of an entry is to have. Owner and mode recorded in the source's OWNER_XATTR go before its inode's. */
 export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metadata {
-  const { stat, source } = entry;
+  const { stat } = entry;
+  const source = reach(entry);
   const xattrs: [string, Buffer][] = [];
   let recorded: (Owner & { mode: number }) | undefined;
   for (const name of listXattrs(source)) {
@@ -98,7 +107,7 @@ export function applyToPath(path: string, metadata: Metadata, options: MetadataO
   const give = options.ownership !== "xattr" && (now.uid !== metadata.uid || now.gid !== metadata.gid);
   if (give) lchownSync(name, metadata.uid, metadata.gid);
   if (!now.isSymbolicLink()) {
-    if (give || (now.mode & 0o7777) !== metadata.mode) chmodSync(name, metadata.mode);
+    if (give || (now.mode & 0o7777) !== metadata.mode) chmodItself(path, metadata.mode);
     // Special files and links cannot carry attributes of users.
     if (options.ownership === "xattr" && now.isDirectory()) recordOwner(path, metadata, now);
   }

@@ -1,6 +1,6 @@
 /**
  * COPY and ADD of files, as BuildKit does them (solver/llbsolver/file and fsutil/copy): where things go, what is made
- * on the way, and who owns it. Everything is synchronous and stays inside the two roots.
+ * on the way, and who owns it. Everything is synchronous and stays inside the two roots, whatever happens in them meanwhile.
  */
 import { CooperError } from "../base/errors.ts";
 import { setTimes } from "../base/libc.ts";
@@ -9,6 +9,7 @@ import { type Destination, linkDestination, plainDestination } from "./copy-dest
 import { applyToPath, metadataOf } from "./copy-metadata.ts";
 import { type CopyCount, treeWriter, type WriterOptions } from "./copy-writer.ts";
 import { matchSources, notFound, type SourceMatch } from "./match-sources.ts";
+import { asIs, type Pins, pinRoot } from "./pinned-root.ts";
 import { hostPath, type PathFilter, type SourceView, statHost, viewOf } from "./source-view.ts";
 import { walkSource } from "./walk-sources.ts";
 
@@ -59,7 +60,9 @@ export type CopyTreeOptions = Omit<WriterOptions, "replace">;
  * wildcards that does not exist, `invalid` for a malformed pattern and where a directory meets a file.
  */
 export function copyFiles(request: CopyRequest, options: CopyTreeOptions = {}): CopyCount {
-  const view = viewOf(request.sourceRoot, request.ignore);
+  using sourcePins = pinRoot(request.sourceRoot);
+  using pins = pinRoot(request.destinationRoot);
+  const view = viewOf(request.sourceRoot, request.ignore, sourcePins);
   const label = request.label ?? request.sourceRoot;
   const link = request.link === true && options.chmod === undefined;
   const job: CopyJob = {
@@ -67,7 +70,8 @@ export function copyFiles(request: CopyRequest, options: CopyTreeOptions = {}): 
     options: { ...options, replace: link },
     view,
     exclude: request.exclude === undefined ? undefined : new PatternList(request.exclude),
-    place: (link ? linkDestination : plainDestination)(request.destinationRoot, options),
+    place: (link ? linkDestination : plainDestination)(request.destinationRoot, options, pins),
+    pins,
     made: [],
     count: { copied: 0, bytes: 0 },
   };
@@ -79,7 +83,7 @@ export function copyFiles(request: CopyRequest, options: CopyTreeOptions = {}): 
   }
   // Last, because making an entry changes the time of its directory.
   if (options.timestamp !== undefined)
-    for (const directory of job.made.reverse()) setTimes(directory, options.timestamp);
+    for (const directory of job.made.reverse()) setTimes(pins.directory(directory), options.timestamp);
   return job.count;
 }
 
@@ -89,6 +93,8 @@ interface CopyJob {
   view: SourceView;
   exclude: PatternList | undefined;
   place: Destination;
+  /** Of the root that is written to. */
+  pins: Pins;
   /** Directories made on the way. */
   made: string[];
   count: CopyCount;
@@ -107,7 +113,7 @@ function copyMatch(job: CopyJob, match: SourceMatch): number {
   const target = placeMatch(job, match);
   const top = place.resolve("/");
   const shown = (host: string) => (top === "/" || host === top ? host : host.slice(top.length));
-  const writer = treeWriter(target, job.options, count, shown);
+  const writer = treeWriter(target, job.options, count, shown, job.pins);
   return walkSource(view, match, { exclude, avoid: statHost(top) }, writer);
 }
 
@@ -140,7 +146,7 @@ function ensureDirectory(job: CopyJob, path: string): string {
 function ensureUnpackDirectory(job: CopyJob): string {
   if (job.options.replace === true) return ensureDirectory(job, job.request.destination);
   const { chmod: _, ...options } = job.options;
-  const place = plainDestination(job.request.destinationRoot, options);
+  const place = plainDestination(job.request.destinationRoot, options, job.pins);
   job.made.push(...place.makeDirectories(job.request.destination));
   return place.resolve(job.request.destination);
 }
@@ -159,7 +165,7 @@ export function copyTree(source: string, destination: string, options: CopyTreeO
   const count: CopyCount = { copied: 0, bytes: 0 };
   const view = viewOf(source, undefined);
   const match = { pattern: source, name: "", path: "", stat, include: undefined, required: false };
-  const writer = treeWriter(destination, options, count, (path) => path);
+  const writer = treeWriter(destination, options, count, (path) => path, asIs);
   walkSource(view, match, { exclude: undefined, avoid: statHost(destination) }, writer);
   return count;
 }
@@ -177,5 +183,5 @@ export function copyMetadata(source: string, destination: string): void {
   const stat = statHost(source);
   if (stat === undefined) throw new CooperError("not-found", `Cannot copy ${source}: it does not exist`);
   const options: CopyTreeOptions = { ownership: "verbatim" };
-  applyToPath(destination, metadataOf({ source, path: "", stat }, options), options);
+  applyToPath(destination, metadataOf({ source, path: "", stat, pins: asIs }, options), options);
 }

@@ -1,6 +1,5 @@
 /** Writes what walk-sources.ts finds below a target: BuildKit's rules for what replaces, merges with or refuses what. */
 import {
-  chmodSync,
   closeSync,
   constants,
   linkSync,
@@ -11,12 +10,13 @@ import {
   unlinkSync,
 } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { link, mknod, setTimes } from "../base/libc.ts";
+import { chmodItself, link, mknod, setTimes } from "../base/libc.ts";
 import { fsPath, readLink, readNames } from "../base/path-bytes.ts";
 import { copyContent } from "./copy-content.ts";
 import { applyToFile, applyToPath, type MetadataOptions, metadataOf } from "./copy-metadata.ts";
-import { statHost } from "./source-view.ts";
-import type { WalkedEntry, WalkVisitor } from "./walk-sources.ts";
+import type { Pins } from "./pinned-root.ts";
+import { statPinned } from "./source-view.ts";
+import { reach, type WalkedEntry, type WalkVisitor } from "./walk-sources.ts";
 
 export interface WriterOptions extends MetadataOptions {
   /** What block devices become: BuildKit makes character devices of them. "block" when absent. */
@@ -41,6 +41,7 @@ export function treeWriter(
   options: WriterOptions,
   count: CopyCount,
   shown: (path: string) => string,
+  pins: Pins,
 ): WalkVisitor {
   const base = target === "/" ? "" : target;
   const linked = new Map<string, string>();
@@ -48,16 +49,17 @@ export function treeWriter(
   const at = (entry: WalkedEntry) => (entry.path === "" ? target : `${base}/${entry.path}`);
 
   function enter(entry: WalkedEntry): void {
-    created.push(attempt(entry, () => makeDirectory(at(entry), options, shown)));
+    created.push(attempt(entry, () => makeDirectory(at(entry), options, shown, pins)));
   }
 
   function leave(entry: WalkedEntry, wanted: boolean): void {
-    const path = at(entry);
+    const host = at(entry);
     const isNew = created.pop()!;
     attempt(entry, () => {
+      const path = pins.directory(host);
       if (isNew || (wanted && entry.path !== "")) applyToPath(path, metadataOf(entry, options), options);
       else if (wanted) setTimes(path, options.timestamp ?? entry.stat.mtimeNs);
-      else chmodSync(fsPath(path), Number(entry.stat.mode) & 0o7777);
+      else chmodItself(path, Number(entry.stat.mode) & 0o7777);
     });
   }
 
@@ -69,7 +71,7 @@ export function treeWriter(
   }
 
   function writeEntry(entry: WalkedEntry, path: string): void {
-    const { stat, source } = entry;
+    const { stat } = entry;
     if (stat.isFile() || stat.isSocket()) {
       writeFile(entry, path);
       return;
@@ -79,42 +81,42 @@ export function treeWriter(
       const key = `${stat.dev}:${stat.ino}`;
       const first = linked.get(key);
       if (first !== undefined) {
-        link(first, path);
+        link(pins.entry(first), pins.entry(path));
         return;
       }
       linked.set(key, path);
     }
     if (stat.isSymbolicLink()) {
-      const linkTarget = fsPath(readLink(source));
-      overwrite(path, () => symlinkSync(linkTarget, fsPath(path)));
+      const linkTarget = fsPath(readLink(reach(entry)));
+      overwrite(path, () => symlinkSync(linkTarget, fsPath(pins.entry(path))));
     } else {
       const kind =
         stat.isBlockDevice() && options.blockDevices === "character" ? constants.S_IFCHR : undefined;
       const type = kind ?? Number(stat.mode) & constants.S_IFMT;
-      overwrite(path, () => mknod(path, type | 0o600, stat.rdev));
+      overwrite(path, () => mknod(pins.entry(path), type | 0o600, stat.rdev));
     }
-    applyToPath(path, metadataOf(entry, options), options);
+    applyToPath(pins.entry(path), metadataOf(entry, options), options);
   }
 
   function writeFile(entry: WalkedEntry, path: string): void {
-    const { stat, source } = entry;
+    const { stat } = entry;
     const key = stat.nlink > 1n ? `${stat.dev}:${stat.ino}` : undefined;
     const first = key === undefined ? undefined : linked.get(key);
     if (first !== undefined) {
-      overwrite(path, () => linkSync(fsPath(first), fsPath(path)));
+      overwrite(path, () => linkSync(fsPath(pins.entry(first)), fsPath(pins.entry(path))));
       return;
     }
     if (key !== undefined) linked.set(key, path);
     const metadata = metadataOf(entry, options);
     // A socket becomes an empty file, as in BuildKit.
-    const input = stat.isSocket()
-      ? undefined
-      : openSync(fsPath(source), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const input = stat.isSocket() ? undefined : openSync(fsPath(reach(entry)), READ_FILE);
     try {
-      const output = overwrite(path, () => openSync(fsPath(path), NEW_FILE, metadata.mode & 0o777));
+      const output = overwrite(path, () =>
+        openSync(fsPath(pins.entry(path)), NEW_FILE, metadata.mode & 0o777),
+      );
       try {
         if (input !== undefined) count.bytes += copyContent(output, input, stat);
-        applyToFile(output, path, metadata, options);
+        applyToFile(output, pins.entry(path), metadata, options);
       } finally {
         closeSync(output);
       }
@@ -129,7 +131,7 @@ export function treeWriter(
     } catch (error) {
       if (errnoOf(error) !== "EEXIST") throw error;
     }
-    clear(path, options, shown);
+    clear(path, options, shown, pins);
     return make();
   }
 
@@ -151,37 +153,45 @@ export function treeWriter(
   return { enter, leave, file };
 }
 
+// What was a file when it was looked at may be a fifo or a device by now: neither may make us wait.
+const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** Makes a directory unless there is one; true when it was made. */
-function makeDirectory(path: string, options: WriterOptions, shown: (path: string) => string): boolean {
+function makeDirectory(
+  path: string,
+  options: WriterOptions,
+  shown: (path: string) => string,
+  pins: Pins,
+): boolean {
   try {
-    mkdirSync(fsPath(path), 0o700);
+    mkdirSync(fsPath(pins.entry(path)), 0o700);
     return true;
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
   }
-  if (statHost(path)?.isDirectory() === true) return false;
+  if (statPinned(pins, path)?.isDirectory() === true) return false;
   if (options.replace !== true)
     throw new CooperError("invalid", `Cannot copy a directory to ${shown(path)}: a file is there`);
-  unlinkSync(fsPath(path));
-  mkdirSync(fsPath(path), 0o700);
+  unlinkSync(fsPath(pins.entry(path)));
+  mkdirSync(fsPath(pins.entry(path)), 0o700);
   return true;
 }
 
 /** Takes away what a file is to replace. */
-function clear(path: string, options: WriterOptions, shown: (path: string) => string): void {
-  if (statHost(path)?.isDirectory() === true && options.replace !== true)
+function clear(path: string, options: WriterOptions, shown: (path: string) => string, pins: Pins): void {
+  if (statPinned(pins, path)?.isDirectory() === true && options.replace !== true)
     throw new CooperError("invalid", `Cannot copy a file to ${shown(path)}: a directory is there`);
-  removeTree(path);
+  removeTree(path, pins);
+  pins.forget();
 }
 
 /** Removes a path and everything below it, following no link. */
-export function removeTree(path: string): void {
-  if (statHost(path)?.isDirectory() !== true) {
-    unlinkSync(fsPath(path));
+export function removeTree(path: string, pins: Pins): void {
+  if (statPinned(pins, path)?.isDirectory() !== true) {
+    unlinkSync(fsPath(pins.entry(path)));
     return;
   }
-  for (const name of readNames(path)) removeTree(`${path}/${name}`);
-  rmdirSync(fsPath(path));
+  for (const name of readNames(pins.directory(path))) removeTree(`${path}/${name}`, pins);
+  rmdirSync(fsPath(pins.entry(path)));
 }

@@ -2,6 +2,7 @@
 import { lstatOrNothing, makeDirectories, resolveInRoot } from "./rooted-path.ts";
 import { CooperError } from "../base/errors.ts";
 import { cancelledOr } from "./apply-layer.ts";
+import { pinRoot } from "./pinned-root.ts";
 import { readTar } from "./tar-reader.ts";
 import { TreeWriter } from "./tree-writer.ts";
 
@@ -29,8 +30,10 @@ export async function extractArchive(
 ): Promise<{ size: number; notes: string[] }> {
   const { signal, owner, mode, ids = "keep" } = options;
   prepareDestination(root, destination, ids === "own" ? undefined : (owner ?? { uid: 0, gid: 0 }));
+  using pins = pinRoot(root);
   const writer = new TreeWriter({
     root,
+    pins,
     destination,
     ids,
     isLayer: false,

@@ -1,16 +1,15 @@
 /** Finds what the sources of a COPY or ADD name, inside the root that they are looked up in and nowhere else. */
 import type { BigIntStats } from "node:fs";
 import { CooperError } from "../base/errors.ts";
-import { readNames } from "../base/path-bytes.ts";
 import { cleanPath, compilePattern, hasWildcards } from "../dockerfile/pattern.ts";
 import { PatternList } from "../dockerfile/pattern-list.ts";
 import { nearName } from "../dockerfile/suggest.ts";
 import {
-  hostPath,
   listView,
+  namesInView,
   resolveInView,
   type SourceView,
-  statHost,
+  statInView,
   type ViewEntry,
 } from "./source-view.ts";
 
@@ -135,13 +134,13 @@ export function notFound(
 
 function missingHint(view: SourceView, path: string, label: string): string | undefined {
   const { ignore } = view;
-  if (ignore !== undefined && statHost(hostPath(view, path)) !== undefined && ignore.ignores(path))
+  if (ignore !== undefined && statInView(view, path) !== undefined && ignore.ignores(path))
     return `It exists, but ${ignore.origin} excludes it`;
   const slash = path.lastIndexOf("/");
   const directory = resolveInView(view, path.slice(0, Math.max(slash, 0)));
   if (directory?.stat.isDirectory() !== true)
     return slash > 0 ? `/${path.slice(0, slash)} is no directory in ${label}` : undefined;
-  const names = readNames(hostPath(view, directory.path));
+  const names = namesInView(view, directory.path);
   const near = nearName(path.slice(slash + 1), names);
   return near === undefined ? undefined : `Did you mean ${path.slice(0, slash + 1)}${near}?`;
 }

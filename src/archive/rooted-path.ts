@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, type Stats } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
 import { fsPath, readLink } from "../base/path-bytes.ts";
+import { type Pins, pinRoot } from "./pinned-root.ts";
 
 export interface ResolveOptions {
   /** Whether a symbolic link at the very end is followed; true when absent. */
@@ -59,9 +60,22 @@ export function resolveInRoot(root: string, path: string, options: ResolveOption
 /**
  * Makes the directory `path` inside `root`, and those of its parents that are missing, with these attributes; what
  * exists stays as it is. Returns the host paths of the directories made, outermost first. Throws `invalid` where
- * something else than a directory is in the way.
+ * something else than a directory is in the way. `pins` are those of the root; nothing outside of it is ever changed.
  */
-export function makeDirectories(root: string, path: string, attributes: DirectoryAttributes): string[] {
+export function makeDirectories(
+  root: string,
+  path: string,
+  attributes: DirectoryAttributes,
+  pins?: Pins,
+): string[] {
+  const missing = missingDirectories(root, path);
+  if (missing.length === 0) return missing;
+  using own = pins === undefined ? pinRoot(root) : undefined;
+  for (const directory of missing) makeDirectory(directory, attributes, pins ?? own!);
+  return missing;
+}
+
+function missingDirectories(root: string, path: string): string[] {
   const missing: string[] = [];
   const top = resolveInRoot(root, "/");
   let at = resolveInRoot(root, path);
@@ -76,16 +90,14 @@ export function makeDirectories(root: string, path: string, attributes: Director
     missing.push(at);
     at = at.slice(0, at.lastIndexOf("/")) || "/";
   }
-  missing.reverse();
-  for (const directory of missing) makeDirectory(directory, attributes);
-  return missing;
+  return missing.reverse();
 }
 
-function makeDirectory(directory: string, { uid, gid, mode }: DirectoryAttributes): void {
+function makeDirectory(directory: string, { uid, gid, mode }: DirectoryAttributes, pins: Pins): void {
   try {
-    mkdirSync(fsPath(directory), 0o700);
-    chownSync(fsPath(directory), uid, gid);
-    chmodSync(fsPath(directory), mode & 0o7777); // after chown(2), which takes setuid and setgid away
+    mkdirSync(fsPath(pins.entry(directory)), 0o700);
+    chownSync(fsPath(pins.directory(directory)), uid, gid);
+    chmodSync(fsPath(pins.directory(directory)), mode & 0o7777); // after chown(2), which takes setuid and setgid away
   } catch (error) {
     throw wrapError(`Cannot make directory ${directory}`, error);
   }

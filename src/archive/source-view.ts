@@ -5,6 +5,7 @@
 import { type BigIntStats, lstatSync } from "node:fs";
 import { CooperError, errnoOf } from "../base/errors.ts";
 import { compareNames, fsPath, readLink, readNames } from "../base/path-bytes.ts";
+import { asIs, type Pins } from "./pinned-root.ts";
 
 /** What hides paths of a view; dockerfile/ignore.ts makes them. */
 export interface PathFilter {
@@ -18,6 +19,8 @@ export interface SourceView {
   /** Host path of the root. */
   root: string;
   ignore: PathFilter | undefined;
+  /** How system calls reach what is below the root. */
+  readonly pins: Pins;
   /** Ignored directories that were asked about: whether something below them exists nevertheless. */
   readonly reopened: Map<string, boolean>;
 }
@@ -29,8 +32,8 @@ export interface ViewEntry {
 }
 
 /** `root` seen through `ignore`. A view remembers answers: it lives no longer than one operation. */
-export function viewOf(root: string, ignore: PathFilter | undefined): SourceView {
-  return { root: root.length > 1 ? root.replace(/\/+$/, "") : root, ignore, reopened: new Map() };
+export function viewOf(root: string, ignore: PathFilter | undefined, pins: Pins = asIs): SourceView {
+  return { root: root.length > 1 ? root.replace(/\/+$/, "") : root, ignore, pins, reopened: new Map() };
 }
 
 /** Host path of a path in a view. */
@@ -54,6 +57,26 @@ export function statHost(path: string): BigIntStats | undefined {
   }
 }
 
+/** The same for a path below a root. */
+export function statPinned(pins: Pins, host: string): BigIntStats | undefined {
+  try {
+    return statHost(pins.entry(host));
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "")) return undefined;
+    throw error;
+  }
+}
+
+/** Status of what is at a path of a view. */
+export function statInView(view: SourceView, path: string): BigIntStats | undefined {
+  return statPinned(view.pins, hostPath(view, path));
+}
+
+/** Names in a directory of a view. */
+export function namesInView(view: SourceView, path: string): string[] {
+  return readNames(view.pins.directory(hostPath(view, path)));
+}
+
 /** Whether an existing path is in the view. An ignored directory is when anything below it is. */
 export function isVisible(view: SourceView, path: string, isDirectory: boolean): boolean {
   const { ignore } = view;
@@ -61,10 +84,10 @@ export function isVisible(view: SourceView, path: string, isDirectory: boolean):
   if (!isDirectory || !ignore.mayUnignoreBelow(path)) return false;
   let open = view.reopened.get(path);
   if (open === undefined) {
-    open = readNames(hostPath(view, path)).some((name) => {
+    open = namesInView(view, path).some((name) => {
       const child = childPath(path, name);
       if (!ignore.ignores(child)) return true;
-      const stat = statHost(hostPath(view, child));
+      const stat = statInView(view, child);
       return stat?.isDirectory() === true && isVisible(view, child, true);
     });
     view.reopened.set(path, open);
@@ -75,12 +98,12 @@ export function isVisible(view: SourceView, path: string, isDirectory: boolean):
 /** Entries of a directory of the view, in the order of their names' bytes. */
 export function listView(view: SourceView, directory: string): ViewEntry[] {
   const entries: ViewEntry[] = [];
-  for (const name of readNames(hostPath(view, directory)).sort(compareNames)) {
+  for (const name of namesInView(view, directory).sort(compareNames)) {
     const path = childPath(directory, name);
     // Asked before lstat(2): what is ignored for good need not be readable.
     const ignored = view.ignore?.ignores(path) === true;
     if (ignored && !view.ignore!.mayUnignoreBelow(path)) continue;
-    const stat = statHost(hostPath(view, path));
+    const stat = statInView(view, path);
     if (stat === undefined) continue;
     if (ignored && !isVisible(view, path, stat.isDirectory())) continue;
     entries.push({ path, stat });
@@ -98,25 +121,25 @@ const MOST_LINKS = 255;
 export function resolveInView(view: SourceView, path: string): ViewEntry | undefined {
   const todo = components(path).reverse();
   let done: string[] = [];
-  let stat = statHost(view.root);
+  let stat = statInView(view, "");
   for (let links = 0, next = todo.pop(); next !== undefined; next = todo.pop()) {
     if (next === "..") {
       done.pop();
-      stat = statHost(hostPath(view, done.join("/")));
+      stat = statInView(view, done.join("/"));
       continue;
     }
     if (stat?.isDirectory() !== true) return undefined;
     done.push(next);
     const at = done.join("/");
-    stat = statHost(hostPath(view, at));
+    stat = statInView(view, at);
     if (stat === undefined) return undefined;
     if (!stat.isSymbolicLink()) continue;
     if (!isVisible(view, at, false)) return undefined;
     if (++links > MOST_LINKS)
       throw new CooperError("invalid", `Cannot resolve ${path}: too many symbolic links`);
-    const target = readLink(hostPath(view, at));
+    const target = readLink(view.pins.entry(hostPath(view, at)));
     done = target.startsWith("/") ? [] : done.slice(0, -1);
-    stat = statHost(hostPath(view, done.join("/")));
+    stat = statInView(view, done.join("/"));
     for (const component of components(target).reverse()) todo.push(component);
   }
   const at = done.join("/");

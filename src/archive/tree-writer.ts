@@ -1,9 +1,8 @@
 /**
  * Makes the entries of an archive below a directory, whatever their names and links attempt: names are taken apart, not
- * handed to the kernel, and symbolic links are followed inside the root only.
+ * handed to the kernel, and symbolic links are followed inside the root only, whoever else is at work in it.
  */
 import {
-  chmodSync,
   chownSync,
   closeSync,
   constants,
@@ -13,16 +12,26 @@ import {
   lchownSync,
   mkdirSync,
   openSync,
-  rmdirSync,
   symlinkSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { link, listXattrs, makedev, mknod, setTimes, setTimesOf, setXattr } from "../base/libc.ts";
-import { fsPath, readNames } from "../base/path-bytes.ts";
-import { statExact } from "./diff-stack.ts";
+import {
+  chmodItself,
+  link,
+  listXattrs,
+  makedev,
+  mknod,
+  setTimes,
+  setTimesOf,
+  setXattr,
+} from "../base/libc.ts";
+import { fsPath } from "../base/path-bytes.ts";
+import { removeTree } from "./copy-writer.ts";
+import { asIs, type Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
+import { statHost, statPinned } from "./source-view.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import type { TarMember } from "./tar-reader.ts";
 import { isWhiteout, makeOpaque } from "./whiteouts.ts";
@@ -40,6 +49,8 @@ export interface TreeWriterOptions {
   ids: "keep" | "own";
   /** Character devices 0:0 are whiteouts and implied directories belong to nobody in particular. */
   isLayer: boolean;
+  /** Of the root, where somebody else may be at work in it. */
+  pins?: Pins;
   signal?: AbortSignal;
 }
 
@@ -62,6 +73,7 @@ export class TreeWriter {
   /** What could not be kept, for warnings: "PATH: what and why". */
   readonly notes: string[] = [];
   #options: TreeWriterOptions;
+  #pins: Pins;
   /** Host paths of directories by their path in the archive; valid until something is removed. */
   #parents = new Map<string, string>();
   /** Attributes of directories come last: later entries change times and may need to be let in. */
@@ -77,6 +89,7 @@ export class TreeWriter {
 
   constructor(options: TreeWriterOptions) {
     this.#options = options;
+    this.#pins = options.pins ?? asIs;
     // The directories of a layer are all made here, and get their own modes and attributes last.
     this.#newFilesAreOurs = options.isLayer && !passesOn(options.root, this.#gid);
   }
@@ -101,7 +114,7 @@ export class TreeWriter {
   finish(): void {
     for (const [path, entry] of [...this.#directories].sort(([a], [b]) => b.length - a.length)) {
       try {
-        this.#attributes(path, entry);
+        this.#attributes(this.#pins.directory(path), entry);
       } catch (error) {
         throw wrapError(`Cannot unpack ${entry.name}`, error);
       }
@@ -123,7 +136,7 @@ export class TreeWriter {
     const base = parts.at(-1);
     if (base === undefined) return resolveInRoot(root, destination);
     const path = `${this.parent(parts.slice(0, -1))}/${base}`;
-    const stat = statExact(path);
+    const stat = statPinned(this.#pins, path);
     if (stat === undefined) return this.#implied(path);
     if (stat.isDirectory()) return path;
     if (this.#options.isLayer && isWhiteout(stat, path)) {
@@ -136,17 +149,18 @@ export class TreeWriter {
     // Behind a link of the archive or of the container: where that leads inside the root.
     const inRoot = `${destination}/${key}`;
     const target = resolveInRoot(root, inRoot);
-    for (const made of makeDirectories(root, inRoot, { ...this.#impliedOwner(), mode: 0o755 }))
+    for (const made of makeDirectories(root, inRoot, { ...this.#impliedOwner(), mode: 0o755 }, this.#pins))
       this.#noteImplied(made);
     return target;
   }
 
   /** A directory that entries are in but that has none itself: 0755, as Docker makes it. */
   #implied(path: string): string {
-    mkdirSync(fsPath(path), 0o755);
+    mkdirSync(fsPath(this.#pins.entry(path)), 0o755);
     const { uid, gid } = this.#impliedOwner();
-    chownSync(fsPath(path), uid, gid);
-    chmodSync(fsPath(path), 0o755);
+    const itself = this.#pins.directory(path);
+    chownSync(fsPath(itself), uid, gid);
+    chmodItself(itself, 0o755);
     this.#noteImplied(path);
     return path;
   }
@@ -174,12 +188,12 @@ export class TreeWriter {
 
   #directory(path: string, member: TarMember): void {
     try {
-      mkdirSync(fsPath(path), 0o700);
+      mkdirSync(fsPath(this.#pins.entry(path)), 0o700);
     } catch (error) {
       if (errnoOf(error) !== "EEXIST") throw error;
-      if (!statExact(path)?.isDirectory()) {
+      if (!statPinned(this.#pins, path)?.isDirectory()) {
         const wasWhiteout = this.#clear(path);
-        mkdirSync(fsPath(path), 0o700);
+        mkdirSync(fsPath(this.#pins.entry(path)), 0o700);
         if (wasWhiteout) this.hideBelow(path);
       }
     }
@@ -191,7 +205,9 @@ export class TreeWriter {
     const mode = this.#options.mode ?? member.mode;
     // Each call spared is one of five for a small file, of which layers have tens of thousands.
     const asMade = this.#newFilesAreOurs && (mode & (0o7000 | this.#umask)) === 0;
-    const fd = this.#creating(path, () => openSync(fsPath(path), flags, asMade ? mode : 0o600));
+    const fd = this.#creating(path, () =>
+      openSync(fsPath(this.#pins.entry(path)), flags, asMade ? mode : 0o600),
+    );
     try {
       await this.#content(fd, member);
       const { uid, gid } = this.#options.owner ?? member;
@@ -199,7 +215,7 @@ export class TreeWriter {
       if (this.#options.ids === "keep" && !isOwner) fchownSync(fd, uid, gid);
       if (!asMade) fchmodSync(fd, mode);
       // Attributes need the path and change no times.
-      this.#xattrs(path, member);
+      this.#xattrs(this.#pins.entry(path), member);
       setTimesOf(fd, member.mtime);
     } finally {
       closeSync(fd);
@@ -228,7 +244,7 @@ export class TreeWriter {
       this.notes.push(`${member.name}: not made, as it is a link to ${target}`);
       return;
     }
-    const found = statExact(targetPath);
+    const found = statPinned(this.#pins, targetPath);
     const isNothing = found === undefined || (this.#options.isLayer && isWhiteout(found, targetPath));
     if (isNothing || found.isDirectory()) {
       const why = isNothing ? "which does not exist" : "which is a directory";
@@ -240,18 +256,18 @@ export class TreeWriter {
         `it is a hard link to ${member.linkName}, which is inside what it replaces`,
       );
     }
-    this.#creating(path, () => link(targetPath, path));
+    this.#creating(path, () => link(this.#pins.entry(targetPath), this.#pins.entry(path)));
   }
 
   #special(path: string, member: TarMember): void {
     if (member.type === "symlink") {
       if (member.linkName === "") throw new CooperError("invalid", "it is a symbolic link to nothing");
-      this.#creating(path, () => symlinkSync(fsPath(member.linkName), fsPath(path)));
+      this.#creating(path, () => symlinkSync(fsPath(member.linkName), fsPath(this.#pins.entry(path))));
     } else {
       const kind = S_IFMT[member.type as keyof typeof S_IFMT];
       const device = member.type === "fifo" ? 0n : makedev(member.major, member.minor);
       try {
-        this.#creating(path, () => mknod(path, kind | 0o600, device));
+        this.#creating(path, () => mknod(this.#pins.entry(path), kind | 0o600, device));
       } catch (error) {
         // As Docker, containerd and Buildah do: in a user namespace images with a static /dev are to unpack.
         if (errnoOf(error) !== "EPERM" || member.type === "fifo") throw error;
@@ -260,7 +276,7 @@ export class TreeWriter {
         return;
       }
     }
-    this.#attributes(path, member);
+    this.#attributes(this.#pins.entry(path), member);
   }
 
   /** Runs what makes `path`; when something is there already, once more after that is gone. */
@@ -276,32 +292,34 @@ export class TreeWriter {
 
   /** Removes what is at a path; true when it was a whiteout of this layer. */
   #clear(path: string): boolean {
-    const stat = statExact(path);
+    const stat = statPinned(this.#pins, path);
     if (stat === undefined) return false;
     this.#parents.clear();
     if (!stat.isDirectory()) {
       const wasWhiteout = this.#options.isLayer && isWhiteout(stat, path);
-      unlinkSync(fsPath(path));
+      unlinkSync(fsPath(this.#pins.entry(path)));
       return wasWhiteout;
     }
     for (const directory of this.#directories.keys()) {
       if (directory === path || directory.startsWith(`${path}/`)) this.#directories.delete(directory);
     }
-    removeTree(path);
+    removeTree(path, this.#pins);
+    this.#pins.forget();
     return false;
   }
 
+  /** `path` is one of the pins'. */
   #attributes(path: string, entry: TarEntry): void {
     if (this.#options.ids === "keep") {
       const { uid, gid } = this.#options.owner ?? entry;
       lchownSync(fsPath(path), uid, gid);
     }
-    if (entry.type !== "symlink") chmodSync(fsPath(path), this.#options.mode ?? entry.mode);
+    if (entry.type !== "symlink") chmodItself(path, this.#options.mode ?? entry.mode);
     this.#xattrs(path, entry);
     setTimes(path, entry.mtime);
   }
 
-  /** After chown(2) and chmod(2): the one removes capabilities, the other changes access control lists. */
+  /** `path` is one of the pins'. After chown(2) and chmod(2): the one removes capabilities, the other changes access control lists. */
   #xattrs(path: string, entry: TarEntry): void {
     const own = this.#options.ids === "own";
     const owner = this.#options.owner ?? entry;
@@ -327,7 +345,7 @@ export class TreeWriter {
 
 /** Whether a directory gives its group, or an access control list, to what is made in it. */
 function passesOn(directory: string, gid: number): boolean {
-  const stat = statExact(directory);
+  const stat = statHost(directory);
   return (
     stat === undefined ||
     (Number(stat.mode) & 0o2000) !== 0 ||
@@ -356,13 +374,4 @@ function isHole(bytes: Uint8Array): boolean {
   const { length } = bytes;
   if (length < 4096 || length > ZEROS.length || bytes[0] !== 0 || bytes[length - 1] !== 0) return false;
   return Buffer.compare(bytes, ZEROS.subarray(0, length)) === 0;
-}
-
-function removeTree(path: string): void {
-  for (const name of readNames(path)) {
-    const child = `${path}/${name}`;
-    if (statExact(child)?.isDirectory()) removeTree(child);
-    else unlinkSync(fsPath(child));
-  }
-  rmdirSync(fsPath(path));
 }

@@ -5,6 +5,7 @@
 import type { BigIntStats } from "node:fs";
 import type { PatternList, PatternState } from "../dockerfile/pattern-list.ts";
 import type { SourceMatch } from "./match-sources.ts";
+import type { Pins } from "./pinned-root.ts";
 import { hostPath, listView, type SourceView } from "./source-view.ts";
 
 export interface WalkedEntry {
@@ -13,6 +14,13 @@ export interface WalkedEntry {
   /** Path relative to what is copied; "" is that itself. */
   path: string;
   stat: BigIntStats;
+  /** How system calls reach `source`. */
+  pins: Pins;
+}
+
+/** What a system call on an entry is given; one that follows no link at the end. */
+export function reach({ source, stat, pins }: WalkedEntry): string {
+  return stat.isDirectory() ? pins.directory(source) : pins.entry(source);
 }
 
 export interface WalkVisitor {
@@ -47,7 +55,8 @@ export function walkSource(
   options: WalkOptions,
   visitor: WalkVisitor,
 ): number {
-  const top: WalkedEntry = { source: hostPath(view, match.path), path: "", stat: match.stat };
+  const { pins } = view;
+  const top: WalkedEntry = { source: hostPath(view, match.path), path: "", stat: match.stat, pins };
   if (!match.stat.isDirectory()) {
     visitor.file(top);
     return 1;
@@ -82,6 +91,7 @@ export function walkSource(
         source: `${entry.source === "/" ? "" : entry.source}/${name}`,
         path,
         stat,
+        pins,
       };
       const childInclude = include?.step(path, includeState);
       const childExclude = exclude?.step(path, excludeState);

@@ -64,7 +64,9 @@ export class CooperError extends Error {
 /** Text of any thrown value. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.name === "SQLiteError" ? `the store's database failed: ${error.message}` : error.message;
+  if (error.name === "SQLiteError") return `the store's database failed: ${error.message}`;
+  // A name behind an open directory says nothing to a reader (archive/pinned-root.ts).
+  return error.message.replace(/ '\/proc\/self\/fd\/[^']*'(?: -> '[^']*')?/g, "");
 }
 
 /** The `code` of a failed system call ("ENOENT"…), or undefined for anything else. */

@@ -4,9 +4,9 @@
  * path-bytes.ts. Symbols are bound at their first use, so that a command pays for none that it does not call.
  */
 import { dlopen, type FFIFunction, FFIType, ptr, read } from "bun:ffi";
-import { closeSync } from "node:fs";
+import { chmodSync, closeSync, constants as fileConstants, openSync } from "node:fs";
 import { constants } from "node:os";
-import { encodeName } from "./path-bytes.ts";
+import { encodeName, fsPath } from "./path-bytes.ts";
 
 const { i32, i64, u32, u64, pointer } = FFIType;
 
@@ -137,7 +137,7 @@ export function mount(
 }
 
 /** Numbers of the system calls that libc does not wrap; the same on every architecture (include/uapi/asm-generic/unistd.h). */
-const NUMBER = { move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432 } as const;
+const NUMBER = { move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432, openat2: 437 } as const;
 const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, CMD_CREATE: 6 } as const;
 
 function systemCall(name: keyof typeof NUMBER, types: FFIType[], values: unknown[], path?: string): number {
@@ -248,6 +248,39 @@ export function splitDevice(device: bigint): { major: number; minor: number } {
     major: Number(((device >> 32n) & 0xfffff000n) | ((device >> 8n) & 0xfffn)),
     minor: Number(((device >> 12n) & 0xffffff00n) | (device & 0xffn)),
   };
+}
+
+/** Flags of open(2) that `node:fs` has no name for; the same on x86 and arm. */
+export const O = { PATH: 0o10000000, CLOEXEC: 0o2000000 } as const;
+
+/**
+ * Opens `path` as a process whose root the open directory is would: no link, no `..` and no rename made meanwhile leads
+ * out of it (openat2(2), RESOLVE_IN_ROOT, Linux 5.6). Magic links of proc(5) are not followed. Error: ENOSYS, or EPERM
+ * under a seccomp filter that does not know the call.
+ */
+export function openInDirectory(directory: number, path: string, flags: number): number {
+  const RESOLVE_NO_MAGICLINKS = 0x02n;
+  const RESOLVE_IN_ROOT = 0x10n;
+  const how = new BigUint64Array([BigInt(flags | O.CLOEXEC), 0n, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
+  for (let attempts = 0; ; attempts++) {
+    try {
+      return systemCall("openat2", [i32, pointer, pointer, u64], [directory, cString(path), how, 24], path);
+    } catch (error) {
+      // Something was renamed while a `..` was looked up.
+      const isRace = (error as SystemCallError).code === "EAGAIN";
+      if (!isRace || attempts === 1000) throw error;
+    }
+  }
+}
+
+/** chmod(2) of a path itself: EOPNOTSUPP for a symbolic link, whose target is never touched. */
+export function chmodItself(path: string, mode: number): void {
+  const fd = openSync(fsPath(path), O.PATH | fileConstants.O_NOFOLLOW);
+  try {
+    chmodSync(`/proc/self/fd/${fd}`, mode);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const AT_SYMLINK_NOFOLLOW = 0x100;

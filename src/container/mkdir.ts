@@ -1,5 +1,6 @@
 /** WORKDIR's directory. */
 import { CooperError } from "../base/errors.ts";
+import { pinRoot } from "../archive/pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "../archive/rooted-path.ts";
 import { lstatSync } from "node:fs";
 import { fsPath } from "../base/path-bytes.ts";
@@ -19,6 +20,7 @@ export function mkdirInContainer(root: string, path: string, user: string): void
     return;
   }
   const own = { uid: process.geteuid!(), gid: process.getegid!() };
-  for (const made of makeDirectories(root, path, { ...own, mode: 0o755 }))
-    recordOwner(made, { uid, gid, mode: 0o755 }, own);
+  using pins = pinRoot(root);
+  for (const made of makeDirectories(root, path, { ...own, mode: 0o755 }, pins))
+    recordOwner(pins.directory(made), { uid, gid, mode: 0o755 }, own);
 }

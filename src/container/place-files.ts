@@ -6,6 +6,7 @@ import { parseChmod } from "../archive/copy-chmod.ts";
 import { type CopyTreeOptions, copyFiles } from "../archive/copy-tree.ts";
 import { extractArchive } from "../archive/extract-archive.ts";
 import { matchSources } from "../archive/match-sources.ts";
+import { openFileInRoot } from "../archive/pinned-root.ts";
 import { hostPath, type PathFilter, viewOf } from "../archive/source-view.ts";
 import { setTimes } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
@@ -85,7 +86,7 @@ export async function placeFiles(sources: FileSources, placement: Placement): Pr
     },
     options,
   );
-  for (const { file, directory } of unpacked) await unpackInto(file, directory, placement);
+  for (const { file, directory } of unpacked) await unpackInto(sources.root, file, directory, placement);
 }
 
 /** Host paths of the sources that are archives; deciding that takes reading their beginnings. */
@@ -104,11 +105,18 @@ async function findArchives(sources: FileSources, placement: Placement): Promise
   return archives;
 }
 
-async function unpackInto(file: string, directory: string, placement: Placement): Promise<void> {
+async function unpackInto(
+  sourceRoot: string,
+  file: string,
+  directory: string,
+  placement: Placement,
+): Promise<void> {
+  const inSource = sourceRoot === "/" ? file : file.slice(sourceRoot.replace(/\/+$/, "").length);
   const inRoot = directory.slice(placement.root.length) || "/";
   const owner = placement.chown === undefined ? undefined : lookupOwner(placement.root, placement.chown);
+  const fd = openFileInRoot(sourceRoot, inSource, () => file);
   await extractArchive(
-    decompress(createReadStream(fsPath(file), { highWaterMark: 1 << 20 })),
+    decompress(createReadStream("", { fd, highWaterMark: 1 << 20 })),
     placement.root,
     inRoot,
     {

@@ -1,8 +1,8 @@
 /** Users and groups by name, looked up in a root file system's own /etc/passwd and /etc/group, never the host's. */
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, readFileSync } from "node:fs";
+import { openFileInRoot } from "../archive/pinned-root.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError } from "../base/errors.ts";
-import { fsPath } from "../base/path-bytes.ts";
 import type { RunUser } from "../sandbox/types.ts";
 
 interface PasswdEntry {
@@ -31,13 +31,17 @@ const MAX_ID = 2 ** 32 - 2;
 
 function readLines(root: string, path: string): string[][] {
   try {
-    const bytes = readFileSync(fsPath(resolveInRoot(root, path)));
-    if (bytes.length > MAX_BYTES) return [];
-    return bytes
-      .toString("utf8")
-      .split("\n")
-      .filter((line) => line !== "" && !line.startsWith("#"))
-      .map((line) => line.split(":"));
+    const fd = openFileInRoot(root, path, () => resolveInRoot(root, path));
+    try {
+      const stat = fstatSync(fd);
+      if (!stat.isFile() || stat.size > MAX_BYTES) return [];
+      return readFileSync(fd, "utf8")
+        .split("\n")
+        .filter((line) => line !== "" && !line.startsWith("#"))
+        .map((line) => line.split(":"));
+    } finally {
+      closeSync(fd);
+    }
   } catch {
     return []; // No such file: names are unknown and numbers stand for themselves.
   }

@@ -58,7 +58,7 @@ describe.each(people)("as $kind", (person) => {
     await site.ok("rm", container);
   });
 
-  test("what runs in a mounted container is not worked beside", async () => {
+  test("what runs in a mounted container leads no copy outside, and no run is begun beside it", async () => {
     const container = await site.ok("from", "localhost/busybox");
     const mounted = await site.ok("mount", container);
     writeFileSync(join(site.work, "swap.sh"), swap());
@@ -70,17 +70,17 @@ describe.each(people)("as $kind", (person) => {
     const running = site.start(inside);
     const ended = finished(running);
     expect(await eventually(() => readable(`${mounted}/started`)), "it runs").toBe(true);
-    for (let round = 0; round < 2; round++) {
-      for (const args of [
-        ["copy", container, tree, "/d/x"],
-        ["add", container, tree, "/d/x"],
-        ["run", container, "--", "true"],
-      ]) {
-        const { exitCode, stderr } = await site.cooper(...args);
-        expect(stderr).toMatch(/process \d+ runs in it/);
-        expect(exitCode).not.toBe(0);
+    for (let round = 0; round < 5; round++) {
+      for (const command of ["copy", "add"]) {
+        const { exitCode, stderr } = await site.cooper(command, container, tree, "/d/x");
+        // A name may be gone in the moment that it is asked for.
+        if (exitCode !== 0) expect(stderr).toMatch(/^Error: Cannot (?:copy|make directory)/);
+        expectUntouched();
       }
     }
+    const { exitCode, stderr } = await site.cooper("run", container, "--", "true");
+    expect(stderr).toMatch(/process \d+ runs in it/);
+    expect(exitCode).not.toBe(0);
     await site.script(`touch ${mounted}/stop`);
     await ended;
     await site.ok("copy", container, tree, "/d/new");
