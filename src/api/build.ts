@@ -8,6 +8,7 @@ import { buildImage, checkImage } from "../build/build-image.ts";
 import type { BuildRequest } from "../build/build-request.ts";
 import { exportImage } from "../build/export-image.ts";
 import { openContextSource } from "../build/open-context.ts";
+import { sandboxSettings } from "../container/run-settings.ts";
 import { findIgnoreFile, readDockerfiles } from "../build/read-dockerfile.ts";
 import { formatPlatform, parsePlatform } from "../oci/platform.ts";
 import { normaliseName, parseReference } from "../oci/reference.ts";
@@ -24,10 +25,9 @@ export async function build(store: Store, options: BuildOptions): Promise<BuildR
   const request = await buildRequest(store, options);
   // All mounts of a build live in a namespace of its own: however it ends, the host keeps none.
   mountNamespaceFor(store.driver);
-  const isolation = options.run?.isolation;
   const sandbox = () =>
     selectSandbox({
-      ...(isolation === undefined ? {} : { isolation }),
+      ...sandboxSettings(options.run ?? {}),
       runtimeDir: store.runRoot,
       selfCommand: selfCommand(),
     });

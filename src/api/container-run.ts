@@ -2,7 +2,7 @@
 import type { RunOptions, RunResult, Store } from "../api-types.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
-import type { RunSettings } from "../container/run-settings.ts";
+import { mergeRunSettings, type RunSettings, sandboxSettings } from "../container/run-settings.ts";
 import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { withRoot } from "./container-access.ts";
@@ -88,9 +88,8 @@ function splitOptions(options: Plain): { own: Plain; settings: RunSettings } {
 }
 
 function sandboxOf(store: Store, container: WorkingContainer, settings: RunSettings) {
-  const isolation = settings.isolation ?? container.run.isolation;
   return selectSandbox({
-    ...(isolation === undefined ? {} : { isolation }),
+    ...sandboxSettings(mergeRunSettings(container.run, settings)),
     runtimeDir: store.runRoot,
     selfCommand: selfCommand(),
   });

@@ -164,7 +164,8 @@ async function mountInput(build: Build, from: Origin, source: string): Promise<I
  * nor what is in volumes: they are what the host has at the time.
  */
 export function settingsInput(settings: RunSettings): string | undefined {
-  const { isolation: _, seccomp, capAdd, capDrop, ...rest } = settings;
+  // How it is isolated and how much it may use do not change what it leaves.
+  const { isolation, runtime, runtimeFlags, noPivot, limits, seccomp, capAdd, capDrop, ...rest } = settings;
   const asked = Object.entries({
     ...rest,
     capAdd: capAdd?.toSorted(),

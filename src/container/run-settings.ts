@@ -1,12 +1,25 @@
 /** How commands run in a container: what `from` keeps with it, and `run` and `build` may give anew. */
-import type { Isolation, NetworkMode } from "../sandbox/types.ts";
+import type { ChosenNamespaces, Isolation, NetworkMode, ResourceLimits } from "../sandbox/types.ts";
 
 export interface RunSettings {
   isolation?: Isolation;
+  /** Name or path of an OCI runtime, before `isolation`. */
+  runtime?: string;
+  /** Global flags of the runtime, without their dashes: `debug`, `criu=/path`. */
+  runtimeFlags?: string[];
+  noPivot?: boolean;
   network?: NetworkMode;
+  namespaces?: ChosenNamespaces;
   /** `name:ip` as --add-host has it. */
   addHosts?: string[];
-  dns?: { servers?: string[]; search?: string[]; options?: string[] };
+  /** `servers: "none"`: the image's /etc/resolv.conf stays. */
+  dns?: { servers?: string[] | "none"; search?: string[]; options?: string[] };
+  /** The image's /etc/hosts stays; default containers.conf's `no_hosts`. */
+  noHosts?: boolean;
+  /** The image's /etc/hostname stays. */
+  noHostname?: boolean;
+  /** Whether the host's proxy variables reach commands; default containers.conf's `http_proxy`, which is true. */
+  httpProxy?: boolean;
   capAdd?: string[];
   capDrop?: string[];
   /** `unconfined` or the path of a profile; default Docker's. */
@@ -17,6 +30,7 @@ export interface RunSettings {
   devices?: string[];
   /** Bytes. */
   shmSize?: number;
+  limits?: ResourceLimits;
   /** `host:container[:options]` as --volume has it. */
   volumes?: string[];
 }
@@ -28,5 +42,20 @@ export function mergeRunSettings(kept: RunSettings, asked: RunSettings): RunSett
     const both = [...(kept[key] ?? []), ...(asked[key] ?? [])];
     if (both.length > 0) merged[key] = both;
   }
+  if (kept.namespaces !== undefined || asked.namespaces !== undefined)
+    merged.namespaces = { ...kept.namespaces, ...asked.namespaces };
   return merged;
+}
+
+/** Those by which the sandbox is chosen. */
+export function sandboxSettings({
+  isolation,
+  runtime,
+  runtimeFlags,
+}: RunSettings): Pick<RunSettings, "isolation" | "runtime" | "runtimeFlags"> {
+  return {
+    ...(isolation === undefined ? {} : { isolation }),
+    ...(runtime === undefined ? {} : { runtime }),
+    ...(runtimeFlags === undefined ? {} : { runtimeFlags }),
+  };
 }

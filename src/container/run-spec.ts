@@ -1,5 +1,5 @@
 /** From a container's config and settings to the plain RunSpec that a sandbox executes. */
-import { statSync } from "node:fs";
+import { hostname } from "node:os";
 import { isAbsolute, resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { ContainerConfig } from "../oci/types.ts";
@@ -7,9 +7,10 @@ import { DEFAULT_PATH } from "../plan/env-list.ts";
 import { defaultCapabilities, editCapabilities } from "../sandbox/capabilities.ts";
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
 import { parseRlimit } from "../sandbox/rlimits.ts";
-import type { NetworkMode, RunMount, RunSpec } from "../sandbox/types.ts";
+import type { HostFile, NetworkMode, RunMount, RunSpec } from "../sandbox/types.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
 import { lookupUser } from "./user.ts";
+import { parseVolume, requireSource } from "./volume.ts";
 import { mountPointNotes, type WorkingContainer } from "./working-container.ts";
 
 const DEFAULT_SHM_SIZE = 64 << 20;
@@ -37,18 +38,18 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
   return {
     rootfs,
     argv: request.argv,
-    env: environment(config, conf, request.env ?? [], user.home, request.terminal === true),
+    env: environment(config, request, user.home, [
+      ...((settings.httpProxy ?? conf.httpProxy) ? hostProxies() : []),
+      ...conf.env,
+    ]),
     cwd: workingDirectory(config, request.workingDir),
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
-    hostname: request.hostname ?? config.Hostname ?? container.id.slice(0, 12),
+    hostname: hostnameOf(settings, request.hostname, config.Hostname ?? container.id.slice(0, 12)),
     network: networkOf(settings, conf),
     mounts: mountsOf(settings, conf, request.mounts ?? []),
     addHosts: settings.addHosts ?? [],
-    dns: {
-      servers: settings.dns?.servers ?? conf.dnsServers,
-      search: settings.dns?.search ?? conf.dnsSearches,
-      options: settings.dns?.options ?? conf.dnsOptions,
-    },
+    ...dnsOf(settings, conf),
+    ...(settings.namespaces === undefined ? {} : { namespaces: settings.namespaces }),
     capabilities: editCapabilities(defaultCapabilities(conf.defaultCapabilities), {
       add: settings.capAdd ?? [],
       drop: settings.capDrop ?? [],
@@ -59,13 +60,49 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     devices: [...new Set([...conf.devices.map(hostDevice), ...(settings.devices ?? [])])],
     shmSize: settings.shmSize ?? conf.shmSize ?? DEFAULT_SHM_SIZE,
     terminal: request.terminal ?? false,
+    ...(settings.noPivot === undefined ? {} : { noPivot: settings.noPivot }),
+    ...(settings.limits === undefined ? {} : { limits: settings.limits }),
     // A build's container goes with the build.
     ...(container.name === undefined ? {} : { mountPointNotes: mountPointNotes(container) }),
   };
 }
 
+/** Where the host's name is shared, it is the command's. Throws `usage` when it is to be another one. */
+function hostnameOf({ namespaces }: RunSettings, asked: string | undefined, otherwise: string): string {
+  if (namespaces?.uts !== "host") return asked ?? otherwise;
+  if (asked === undefined) return hostname();
+  throw new CooperError("usage", "A host name cannot be set where the host's own is shared (--uts host)");
+}
+
 function networkOf(settings: RunSettings, conf: ContainersConf): NetworkMode {
   return settings.network ?? conf.network ?? "host";
+}
+
+/** /etc/resolv.conf, and which of the files in /etc stay the image's. Throws `usage` for what contradicts itself. */
+function dnsOf(
+  { dns = {}, addHosts = [], noHosts, noHostname }: RunSettings,
+  conf: ContainersConf,
+): Pick<RunSpec, "dns" | "imageFiles"> {
+  if (noHosts === true && addHosts.length > 0)
+    throw new CooperError("usage", "--no-hosts and --add-host exclude each other");
+  const none = dns.servers === "none" || (dns.servers === undefined && conf.dnsServers.includes("none"));
+  if (none && (dns.search !== undefined || dns.options !== undefined))
+    throw new CooperError(
+      "usage",
+      "--dns none leaves /etc/resolv.conf as it is: no other --dns flag goes with it",
+    );
+  const imageFiles: HostFile[] = [];
+  if (none) imageFiles.push("resolv.conf");
+  if ((noHosts ?? conf.noHosts) && addHosts.length === 0) imageFiles.push("hosts");
+  if (noHostname === true) imageFiles.push("hostname");
+  return {
+    dns: {
+      servers: typeof dns.servers === "object" ? dns.servers : none ? [] : conf.dnsServers,
+      search: dns.search ?? conf.dnsSearches,
+      options: dns.options ?? conf.dnsOptions,
+    },
+    ...(imageFiles.length === 0 ? {} : { imageFiles }),
+  };
 }
 
 function seccompOf(settings: RunSettings, conf: ContainersConf): RunSpec["seccomp"] {
@@ -95,8 +132,7 @@ function hostDevice(text: string): string {
 const PROXIES = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"];
 
 /** The host's proxies, in the spellings that it has them, as Buildah gives them to commands (--http-proxy). */
-function hostProxies(conf: ContainersConf): string[] {
-  if (!conf.httpProxy) return [];
+function hostProxies(): string[] {
   return PROXIES.flatMap((name) => [name, name.toUpperCase()]).flatMap((name) =>
     process.env[name] ? [`${name}=${process.env[name]}`] : [],
   );
@@ -105,18 +141,12 @@ function hostProxies(conf: ContainersConf): string[] {
 /** Later entries win; the order of first appearance is kept. */
 function environment(
   config: ContainerConfig,
-  conf: ContainersConf,
-  asked: string[],
+  { env: asked = [], terminal }: RunRequest,
   home: string,
-  terminal: boolean,
+  host: string[],
 ): string[] {
   const values = new Map<string, string>();
-  const defaults = [
-    DEFAULT_PATH,
-    ...hostProxies(conf),
-    ...conf.env,
-    ...(terminal ? [`TERM=${process.env.TERM ?? "xterm"}`] : []),
-  ];
+  const defaults = [DEFAULT_PATH, ...host, ...(terminal ? [`TERM=${process.env.TERM ?? "xterm"}`] : [])];
   for (const pair of [...defaults, `HOME=${home}`, ...(config.Env ?? []), ...asked]) {
     const at = pair.indexOf("=");
     if (at > 0) values.set(pair.slice(0, at), pair.slice(at + 1));
@@ -128,32 +158,6 @@ function workingDirectory(config: ContainerConfig, asked: string | undefined): s
   const base = config.WorkingDir || "/";
   if (asked === undefined || asked === "") return base;
   return isAbsolute(asked) ? asked : resolve(base, asked);
-}
-
-/** `host:container[:options]` of --volume. Throws `usage`, `not-found`. */
-export function parseVolume(text: string): RunMount {
-  const [source, target, options, ...rest] = text.split(":");
-  if (
-    source === undefined ||
-    target === undefined ||
-    rest.length > 0 ||
-    !isAbsolute(source) ||
-    !isAbsolute(target)
-  ) {
-    throw new CooperError(
-      "usage",
-      `The volume "${text}" is not of the form /host/path:/container/path[:options]`,
-    );
-  }
-  const words = (options ?? "").split(",").filter((word) => word !== "");
-  const unknown = words.find((word) => !["ro", "rw", "z", "Z", "bind", "rbind"].includes(word));
-  if (unknown !== undefined) {
-    throw new CooperError("unsupported", `The option "${unknown}" of the volume "${text}" is not supported`, {
-      hint: "ro, rw, z and Z are",
-    });
-  }
-  requireSource(source, text);
-  return { type: "bind", source, target, readOnly: words.includes("ro") };
 }
 
 const MOUNT_FIELDS = new Set(
@@ -209,10 +213,4 @@ function tmpfsSize(text: string | undefined): { size?: number } {
   if (match === null) throw new CooperError("usage", `"${text}" is not a size`);
   const unit = { "": 1, k: 1 << 10, m: 1 << 20, g: 1 << 30 }[match[2]!.toLowerCase()] ?? 1;
   return { size: Number(match[1]) * unit };
-}
-
-function requireSource(source: string, text: string): void {
-  if (statSync(source, { throwIfNoEntry: false }) === undefined) {
-    throw new CooperError("not-found", `The source of "${text}" does not exist`);
-  }
 }

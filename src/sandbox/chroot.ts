@@ -6,11 +6,13 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { launch, notStarted } from "./launch.ts";
+import { isPrivate, joinedNamespaces } from "./namespaces.ts";
 import { openNetwork } from "./network.ts";
-import { prepareRun } from "./prepare-run.ts";
+import { type PreparedRun, prepareRun } from "./prepare-run.ts";
 import { mountsOf } from "./runtime-spec.ts";
 import type { InitSpec } from "./sandbox-init.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
+import { supervisorFor } from "./supervised.ts";
 import type { RunIo, RunResult, RunSpec, Sandbox } from "./types.ts";
 
 export interface ChrootOptions {
@@ -26,14 +28,20 @@ export function chrootSandbox(options: ChrootOptions): Sandbox {
 
 async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
   io.signal?.throwIfAborted();
+  if (spec.noPivot === true)
+    throw new CooperError(
+      "unsupported",
+      "Cannot run the command with --no-pivot: --isolation chroot does nothing else",
+    );
+  const joined = joinedNamespaces(spec);
   const network = await openNetwork(spec.network, options.runtimeDir);
   try {
     const prepared = await prepareRun(spec, options.runtimeDir, network);
     try {
       const { userNamespace, files, rlimits, seccomp, directory } = prepared;
       const init: InitSpec = {
-        run: spec,
-        mounts: mountsOf(spec, { userNamespace, files }),
+        run: prepared.spec,
+        mounts: mountsOf(prepared.spec, { userNamespace, files }),
         rlimits,
         userNamespace,
         report: join(directory, "report"),
@@ -42,7 +50,7 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
           ? {}
           : { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") }),
       };
-      return await start(options.selfCommand, init, directory, io);
+      return await start(options.selfCommand, init, prepared, joined, io);
     } finally {
       prepared.close();
     }
@@ -54,7 +62,8 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
 async function start(
   selfCommand: string[],
   init: InitSpec,
-  directory: string,
+  { directory, cgroups }: PreparedRun,
+  joined: string[],
   io: RunIo,
 ): Promise<RunResult> {
   const file = join(directory, "init.json");
@@ -62,14 +71,18 @@ async function start(
   writeFileSync(init.report, "");
   const network = init.networkNamespace;
   // A namespace by path is joined before the others are made.
-  const enter = network === undefined ? [] : [`--net=${network}`];
-  const own = init.run.network === "host" || network !== undefined ? [] : ["--net"];
+  const enter = network === undefined ? joined : [...joined, `--net=${network}`];
+  const own = (["ipc", "uts", "cgroup"] as const).filter((kind) => isPrivate(init.run, kind));
+  const unshare = own.map((kind) => `--${kind}`);
+  if (init.run.network === "none") unshare.push("--net");
   const exitCode = await launch(
     {
       argv: [...selfCommand, "__sandbox-init", file],
       env: { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
-      unshare: ["--ipc", "--uts", ...own],
+      unshare,
       enter,
+      ...supervisorFor(init.run, selfCommand, directory),
+      ...(cgroups === undefined ? {} : { cgroups }),
     },
     io,
   );

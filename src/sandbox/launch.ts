@@ -12,6 +12,10 @@ export interface Launch {
   unshare?: string[];
   /** Options of nsenter(1) for namespaces to join first, such as `--net=/proc/1/ns/net`. */
   enter?: string[];
+  /** Where there is no PID namespace to end it with: it starts what it is given below a supervisor. */
+  supervisor?: (argv: string[]) => string[];
+  /** Cgroups to run in, and a file that is written to where they cannot be entered. */
+  cgroups?: { directories: string[]; report: string };
 }
 
 /**
@@ -19,9 +23,30 @@ export interface Launch {
  * killed, with it the first process of the PID namespace, and with that the kernel kills every other. Returns the exit
  * status as a shell has it, after all of them have ended. Errors: `unsupported` without util-linux, `cancelled`.
  */
-export function launch({ argv, env, unshare = [], enter = [] }: Launch, io: RunIo): Promise<number> {
-  return runToEnd([...wrapper(enter), ...unshare, "--", ...argv], env, io, killNamespace);
+export async function launch(
+  { argv, env, unshare = [], enter = [], supervisor, cgroups }: Launch,
+  io: RunIo,
+): Promise<number> {
+  const isolated = supervisor === undefined ? OWN_PROCESSES : [];
+  const command = [...isolated, ...unshare, "--", ...(supervisor?.(argv) ?? argv)];
+  const end = supervisor === undefined ? killNamespace : async (pid: number) => void signal(pid, "SIGTERM");
+  const status = await runToEnd([...wrapper(enter, cgroups), ...command], env, io, end);
+  const refused = cgroups === undefined ? "" : readFileSync(cgroups.report, "utf8").trim();
+  if (refused === "") return status;
+  throw new CooperError("unsupported", `Cannot put the command into its cgroup: ${refused}`, {
+    hint: "Processes may only be moved within what is delegated to their user: start Cooper there too (systemd-run --user --scope)",
+  });
 }
+
+const OWN_PROCESSES = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+
+/** $1: a report; $2: how many cgroups follow, and then the command. */
+const ENTER_CGROUPS = `report=$1 count=$2; shift 2
+while [ "$count" -gt 0 ]; do
+  { echo $$ >"$1/cgroup.procs"; } 2>>"$report" || exit 125
+  shift; count=$((count - 1))
+done
+exec "$@"`;
 
 /** Runs a program; `end` ends it and everything below it, when the caller asks for that. Error: `cancelled`. */
 export async function runToEnd(
@@ -62,14 +87,22 @@ export function notStarted(exitCode: number): CooperError {
   );
 }
 
-function wrapper(enter: string[]): string[] {
-  const namespaces = ["--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"];
+function wrapper(enter: string[], cgroups: Launch["cgroups"]): string[] {
+  const namespaces = ["--mount", "--propagation", "slave"];
+  const entering =
+    cgroups === undefined
+      ? []
+      : [findProgram("sh") ?? "/bin/sh", "-c", ENTER_CGROUPS, "sh", cgroups.report].concat(
+          String(cgroups.directories.length),
+          cgroups.directories,
+        );
   const nsenter = enter.length === 0 ? [] : [requireProgram("nsenter"), ...enter, "--"];
   return [
     requireProgram("setpriv"),
     "--pdeathsig",
     "KILL",
     "--",
+    ...entering,
     ...nsenter,
     requireProgram("unshare"),
     ...namespaces,
@@ -107,7 +140,7 @@ async function killNamespace(unsharePid: number): Promise<void> {
 }
 
 /** Whether there was such a process. */
-function signal(pid: number, name: "SIGSTOP" | "SIGKILL"): boolean {
+function signal(pid: number, name: "SIGSTOP" | "SIGKILL" | "SIGTERM"): boolean {
   try {
     process.kill(pid, name);
     return true;

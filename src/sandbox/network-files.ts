@@ -82,12 +82,12 @@ export function hostsFile(
   spec: Pick<RunSpec, "addHosts" | "hostname" | "network">,
   options: { baseHosts?: string; hostAddress?: string } = {},
 ): string {
-  const added = spec.addHosts.map((entry) => parseHost(entry, options.hostAddress));
+  const hostAddress = options.hostAddress ?? (spec.network === "host" ? "127.0.0.1" : undefined);
+  const added = spec.addHosts.map((entry) => parseHost(entry, hostAddress));
   const lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"];
   if (options.baseHosts !== undefined) lines.push(...readOr(options.baseHosts, "").trimEnd().split("\n"));
   lines.push(...added.map(({ name, address }) => `${address}\t${name}`));
   if (spec.hostname !== "" && spec.hostname !== "localhost") lines.push(`127.0.1.1\t${spec.hostname}`);
-  const hostAddress = options.hostAddress ?? (spec.network === "host" ? "127.0.0.1" : undefined);
   const known = added.some(({ name }) => name === HOST_NAME);
   if (hostAddress !== undefined && !known) lines.push(`${hostAddress}\t${HOST_NAME}`);
   return lines.map((line) => `${line}\n`).join("");
@@ -95,11 +95,21 @@ export function hostsFile(
 
 const HOST_NAME = "host.containers.internal";
 
+function noGateway(entry: string): never {
+  throw new CooperError(
+    "unsupported",
+    `Cannot add the host ${entry}: the host cannot be reached from this network`,
+    {
+      hint: "Use --network host, pasta:--map-gw or slirp4netns:allow_host_loopback=true, or give an address",
+    },
+  );
+}
+
 function parseHost(entry: string, hostAddress: string | undefined): { name: string; address: string } {
   const at = entry.search(/[:=]/);
   const name = entry.slice(0, at);
   let address = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
-  if (address === "host-gateway") address = hostAddress ?? "127.0.0.1";
+  if (address === "host-gateway") address = hostAddress ?? noGateway(entry);
   if (at > 0 && /^[A-Za-z0-9._-]+$/.test(name) && isIpAddress(address)) return { name, address };
   throw new CooperError("usage", `The host entry ${JSON.stringify(entry)} is not of the form name:ip`);
 }

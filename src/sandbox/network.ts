@@ -1,25 +1,44 @@
-/** Networks for commands: the host's, none, or a namespace of its own that pasta(1) connects to the outside. */
-import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
+/** Networks for commands: the host's, none, somebody else's, or one of its own that a program connects to the outside. */
+import { accessSync, constants, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { MNT, umount } from "../base/libc.ts";
 import { findProgram, runProcess } from "../base/process.ts";
 import { privateMountNamespace } from "./mount-namespace.ts";
+import { joinOption, namespacePath } from "./namespaces.ts";
 import { needsForwarder } from "./network-files.ts";
 import type { NetworkFacts } from "./prepare-run.ts";
+import { pasta } from "./pasta.ts";
 import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
+import { slirp } from "./slirp.ts";
 import type { NetworkMode } from "./types.ts";
 
 export interface OpenNetwork extends NetworkFacts {
-  /** Path of the network namespace to join, for `private`. */
+  /** Path of the network namespace to join, for all but `host` and `none`. */
   namespace?: string;
   close(): Promise<void>;
 }
 
+/** A started program that connects a namespace, once its interface is configured. */
+export interface Connection extends NetworkFacts {
+  close(): Promise<void>;
+}
+
+/** A way to connect a namespace to the outside. */
+export interface Connector {
+  /** Of the program, and of the network's name on the command line. */
+  name: "pasta" | "slirp4netns";
+  debianPackage: string;
+  /** `options`: as the user gave them. Errors: `usage` for those, `system` when the program fails. */
+  connect(
+    program: string,
+    place: { namespace: string; directory: string; forwards: boolean },
+    options: string[],
+  ): Promise<Connection>;
+}
+
 const TUN = "/dev/net/tun";
-/** Where pasta answers for the host's name server, for hosts whose own server listens on loopback only. */
-const FORWARDER = "169.254.1.1";
-const READY_MILLISECONDS = 5000;
+const CONNECTORS: readonly Connector[] = [pasta, slirp];
 
 /** What runs get that ask for nothing: the host's network. A namespace with pasta costs 45 ms a run. */
 export function defaultNetwork(): NetworkMode {
@@ -28,7 +47,11 @@ export function defaultNetwork(): NetworkMode {
 
 /** Why `private` cannot be had here; undefined when it can. */
 export function privateNetworkObstacle(tun = TUN): string | undefined {
-  if (findProgram("pasta") === undefined) return "pasta is not installed";
+  if (CONNECTORS.every(({ name }) => findProgram(name) === undefined)) return "pasta is not installed";
+  return tunObstacle(tun);
+}
+
+function tunObstacle(tun = TUN): string | undefined {
   try {
     accessSync(tun, constants.R_OK | constants.W_OK);
     return undefined;
@@ -38,41 +61,70 @@ export function privateNetworkObstacle(tun = TUN): string | undefined {
 }
 
 /**
- * Opens the network for one run; close it afterwards. Error: `unsupported` when `private` cannot be had, `system` when
- * pasta fails.
+ * Opens the network for one run; close it afterwards. Error: `unsupported` when it cannot be had, `system` when the program
+ * that connects it fails.
  */
 export async function openNetwork(mode: NetworkMode, runtimeDir: string): Promise<OpenNetwork> {
-  if (mode !== "private") return { close: async () => {} };
-  const obstacle = privateNetworkObstacle();
-  if (obstacle !== undefined) {
-    throw new CooperError("unsupported", `Cannot give the command a private network: ${obstacle}`, {
-      hint: "Install passt and make /dev/net/tun accessible, or use the host's network",
-    });
+  if (mode === "host" || mode === "none") return { close: async () => {} };
+  const path = namespacePath(mode);
+  if (path !== undefined) {
+    joinOption("net", path);
+    return { namespace: path, close: async () => {} };
   }
+  return connected(
+    chosenConnector(mode),
+    mode.includes(":") ? mode.slice(mode.indexOf(":") + 1) : "",
+    runtimeDir,
+  );
+}
+
+/** The program for a mode. Error: `unsupported`. */
+function chosenConnector(mode: NetworkMode): { connector: Connector; program: string } {
+  const refuse = (why: string, hint: string) =>
+    new CooperError("unsupported", `Cannot give the command a private network: ${why}`, { hint });
+  const name = mode.split(":", 1)[0];
+  const candidates = name === "private" ? CONNECTORS : CONNECTORS.filter((one) => one.name === name);
+  for (const connector of candidates) {
+    const program = findProgram(connector.name);
+    if (program === undefined) continue;
+    const obstacle = tunObstacle();
+    if (obstacle === undefined) return { connector, program };
+    throw refuse(obstacle, "Make /dev/net/tun accessible, or use the host's network");
+  }
+  const [wanted] = candidates;
+  throw refuse(
+    `${wanted?.name ?? name} is not installed`,
+    `Install ${wanted?.debianPackage ?? "passt"}, or use the host's network`,
+  );
+}
+
+async function connected(
+  { connector, program }: ReturnType<typeof chosenConnector>,
+  options: string,
+  runtimeDir: string,
+): Promise<OpenNetwork> {
   privateMountNamespace();
   const directory = makeRunDirectory(runtimeDir);
   const namespace = join(directory, "netns");
-  let pasta: Pasta | undefined;
+  let connection: Connection | undefined;
   const close = async () => {
-    pasta?.kill("SIGKILL");
-    await pasta?.exited;
+    await connection?.close();
     detach(namespace);
     removeRunDirectory(directory);
   };
   try {
     await makeNamespace(namespace);
-    // Where it forwards, answers of that server come from the forwarder's address only: not beside direct queries.
-    const forwards = needsForwarder();
-    pasta = startPasta(namespace, directory, forwards ? ["--dns-forward", FORWARDER] : []);
-    await ready(pasta, join(directory, "pid"));
-    return { namespace, close, ...(forwards ? { forwarder: FORWARDER } : {}) };
+    const words = options.split(",").filter((word) => word !== "");
+    const place = { namespace, directory, forwards: needsForwarder() };
+    connection = await connector.connect(program, place, words);
+    return { ...connection, namespace, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** A namespace without a process in it, held by a mount that only we (and pasta, and the run) see. */
+/** A namespace without a process in it, held by a mount that only we (and the connecting program, and the run) see. */
 async function makeNamespace(path: string): Promise<void> {
   writeFileSync(path, "");
   const { exitCode, stderr } = await runProcess([
@@ -92,44 +144,5 @@ function detach(namespace: string): void {
     umount(namespace, MNT.DETACH);
   } catch {
     // Never mounted.
-  }
-}
-
-type Pasta = Bun.Subprocess<"ignore", "ignore", "pipe">;
-
-function startPasta(namespace: string, directory: string, forwarder: string[]): Pasta {
-  const noPorts = ["-t", "none", "-u", "none", "-T", "none", "-U", "none"];
-  // No way back to services on the host's loopback; no user but ours, who alone can reach the namespace's mount.
-  const flags = ["--foreground", "--quiet", "--config-net", "--no-map-gw", "--runas", "0", "--netns-only"];
-  const wrapper = [findProgram("setpriv") ?? "setpriv", "--pdeathsig", "KILL", "--"];
-  const target = ["--netns", namespace, "--pid", join(directory, "pid")];
-  return Bun.spawn([...wrapper, findProgram("pasta")!, ...flags, ...forwarder, ...noPorts, ...target], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
-    cwd: "/",
-  });
-}
-
-/** pasta writes its PID once the interface is configured. */
-async function ready(pasta: Pasta, pidFile: string): Promise<void> {
-  const deadline = Date.now() + READY_MILLISECONDS;
-  while (pasta.exitCode === null && Date.now() < deadline) {
-    if (hasText(pidFile)) return;
-    await Bun.sleep(2);
-  }
-  pasta.kill("SIGKILL");
-  const said = (await pasta.stderr.text()).trim();
-  throw new CooperError(
-    "system",
-    `Cannot connect the private network: pasta ${said === "" ? "is not ready in time" : `says: ${said}`}`,
-  );
-}
-
-function hasText(path: string): boolean {
-  try {
-    return readFileSync(path, "latin1").includes("\n");
-  } catch {
-    return false;
   }
 }

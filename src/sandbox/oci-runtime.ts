@@ -5,11 +5,13 @@ import { CooperError } from "../base/errors.ts";
 import { restoreTerminal, terminalModes } from "../base/libc.ts";
 import { coverCgroups } from "./cgroup-view.ts";
 import { launch, notStarted } from "./launch.ts";
+import { joinedNamespaces, namespacePath } from "./namespaces.ts";
 import { openNetwork } from "./network.ts";
 import { type PreparedRun, prepareRun } from "./prepare-run.ts";
 import { runtimeSpec } from "./runtime-spec.ts";
 import type { SeccompFilter } from "./seccomp.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
+import { supervisorFor } from "./supervised.ts";
 import type { RunIo, RunResult, RunSpec, Sandbox } from "./types.ts";
 
 export interface OciRuntimeOptions {
@@ -17,6 +19,10 @@ export interface OciRuntimeOptions {
   /** Absolute path of the runtime. */
   program: string;
   runtimeDir: string;
+  /** Global flags that were asked for, with their dashes. */
+  flags: string[];
+  /** How to start this program, to supervise what has no PID namespace. */
+  selfCommand: string[];
 }
 
 /** A sandbox that runs every command through an OCI runtime. */
@@ -26,15 +32,20 @@ export function ociSandbox(options: OciRuntimeOptions): Sandbox {
 
 async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
   io.signal?.throwIfAborted();
-  coverCgroups(options.isolation);
+  const joined = joinedNamespaces(spec);
+  const cgroup = spec.namespaces?.cgroup;
+  coverCgroups(options.isolation, cgroup !== undefined && cgroup !== "private");
   const network = await openNetwork(spec.network, options.runtimeDir);
   try {
     const prepared = await prepareRun(spec, options.runtimeDir, network);
     // A runtime that is killed, and crun now and then by itself, leaves the terminal raw.
     const modes = spec.terminal ? terminalModes(0) : undefined;
     try {
-      writeConfig(options, spec, prepared, network.namespace);
-      return await start(options, prepared.directory, io);
+      // A namespace by path is joined outside, where its path still means it.
+      const path = namespacePath(spec.network);
+      writeConfig(options, prepared, path === undefined ? network.namespace : undefined);
+      const enter = path === undefined ? joined : [...joined, `--net=${path}`];
+      return await start(options, prepared, enter, io);
     } finally {
       if (modes !== undefined) restoreTerminal(0, modes);
       prepared.close();
@@ -46,11 +57,10 @@ async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Pro
 
 function writeConfig(
   options: OciRuntimeOptions,
-  spec: RunSpec,
   prepared: PreparedRun,
   networkNamespace: string | undefined,
 ): void {
-  const { seccomp } = prepared;
+  const { seccomp, spec } = prepared;
   const host = {
     ...prepared,
     renamesId: options.isolation === "crun",
@@ -77,17 +87,29 @@ function compiled(filter: SeccompFilter): Uint8Array {
 }
 
 async function start(
-  { isolation, program }: OciRuntimeOptions,
-  directory: string,
+  { isolation, program, selfCommand, flags: asked }: OciRuntimeOptions,
+  { directory, spec, cgroups }: PreparedRun,
+  enter: string[],
   io: RunIo,
 ): Promise<RunResult> {
   const log = join(directory, "log");
   const state = join(directory, "state");
-  const common = [program, "--root", state, "--log", log, "--log-format", "json"];
+  const common = [program, ...asked, "--root", state, "--log", log, "--log-format", "json"];
   const flags = isolation === "crun" ? ["--cgroup-manager=disabled"] : ["--rootless=true"];
+  const pivot = spec.noPivot === true ? ["--no-pivot"] : [];
+  const pidFile = join(directory, "pid");
   const id = basename(directory);
   const env = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
-  const exitCode = await launch({ argv: [...common, ...flags, "run", "--bundle", directory, id], env }, io);
+  const exitCode = await launch(
+    {
+      argv: [...common, ...flags, "run", ...pivot, "--pid-file", pidFile, "--bundle", directory, id],
+      env,
+      enter,
+      ...supervisorFor(spec, selfCommand, directory, pidFile),
+      ...(cgroups === undefined ? {} : { cgroups }),
+    },
+    io,
+  );
   if (exitCode === 0) return { exitCode };
   const result = explainStatus(isolation, exitCode, log);
   // The runtime makes its directory first of all: without it, the status is unshare's.

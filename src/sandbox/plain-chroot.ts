@@ -12,6 +12,7 @@ import { holds } from "./capabilities.ts";
 import { type ChrootOptions, resultOf } from "./chroot.ts";
 import { runToEnd } from "./launch.ts";
 import { MountPointNotes } from "./mountpoint-notes.ts";
+import { requireNothingIsolated } from "./plain-isolation.ts";
 import { makePlainDev } from "./plain-dev.ts";
 import { standForMount } from "./plain-mounts.ts";
 import type { Supervision } from "./plain-supervisor.ts";
@@ -29,6 +30,7 @@ export function plainChrootSandbox(options: ChrootOptions): Sandbox {
 async function runPlain(options: ChrootOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
   io.signal?.throwIfAborted();
   requireWhatIsAsked(spec);
+  requireNothingIsolated(spec);
   const prepared = await prepareRun(spec, options.runtimeDir);
   let untouched: string[] = [];
   try {

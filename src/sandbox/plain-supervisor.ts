@@ -11,13 +11,18 @@ export interface Supervision {
   /** PID of the Cooper that started it. */
   parent: number;
   argv: string[];
+  /**
+   * File in which the program writes the PID of the command, where it is not the command itself: a runtime, which would
+   * wait for everything that the command left.
+   */
+  pidFile?: string;
 }
 
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_CHILD_SUBREAPER = 36;
 
 /** Runs the command to its end and returns its status, when no process of it is left. */
-export async function supervise({ parent, argv }: Supervision): Promise<number> {
+export async function supervise({ parent, argv, pidFile }: Supervision): Promise<number> {
   let ended = false;
   const endAll = () => {
     ended = true;
@@ -32,16 +37,35 @@ export async function supervise({ parent, argv }: Supervision): Promise<number> 
   const child = Bun.spawn(argv, { stdio: ["inherit", "inherit", "inherit"], cwd: "/" });
   // A signal that came between: the child was not there yet.
   if (ended) killDescendants();
+  if (pidFile !== undefined) await commandEnded(child, pidFile);
   await child.exited;
   killDescendants();
   reapChildren();
   return child.exitCode ?? 128 + signalNumber(String(child.signalCode));
 }
 
-/** Kills until there is nobody left: what forks meanwhile is found the next time round. */
-function killDescendants(): void {
+/** Waits until a runtime's command has ended, or the runtime, and ends what the command left to the runtime. */
+async function commandEnded(runtime: Bun.Subprocess, pidFile: string): Promise<void> {
+  let pid: number | undefined;
+  while (runtime.exitCode === null && runtime.signalCode === null) {
+    pid ??= writtenPid(pidFile);
+    if (pid !== undefined && parentAndState(pid)?.ended !== false) return killDescendants(runtime.pid);
+    await Promise.race([runtime.exited, Bun.sleep(10)]);
+  }
+}
+
+function writtenPid(file: string): number | undefined {
+  try {
+    return Number.parseInt(readFileSync(file, "latin1"), 10) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Kills until there is nobody left but `spared`: what forks meanwhile is found the next time round. */
+function killDescendants(spared?: number): void {
   for (;;) {
-    const left = descendants();
+    const left = descendants().filter((pid) => pid !== spared);
     if (left.length === 0) return;
     for (const pid of left) {
       try {

@@ -9,6 +9,8 @@ import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountp
 import { hostsFile, resolvConf } from "./network-files.ts";
 import { clampRlimits, type Rlimit, withFileLimit } from "./rlimits.ts";
 import { oneIdFiles } from "./one-id-files.ts";
+import { readyMounts } from "./ready-mounts.ts";
+import { openLimits } from "./resource-limits.ts";
 import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
 import { mountsOf } from "./runtime-spec.ts";
 import { defaultSeccomp, type SeccompFilter } from "./seccomp.ts";
@@ -25,8 +27,12 @@ export interface NetworkFacts {
 }
 
 export interface PreparedRun {
+  /** What was asked for, with mounts as they can be made now. */
+  spec: RunSpec;
   /** Private to the run. */
   directory: string;
+  /** Cgroups that the first process has to enter; see launch(). */
+  cgroups?: { directories: string[]; report: string };
   userNamespace: boolean;
   files: { source: string; target: string }[];
   rlimits: Rlimit[];
@@ -39,27 +45,36 @@ export interface PreparedRun {
 
 /** Prepares a run below the runtime directory. */
 export async function prepareRun(
-  spec: RunSpec,
+  asked: RunSpec,
   runtimeDir: string,
   network: NetworkFacts = {},
 ): Promise<PreparedRun> {
   const userNamespace = namespaceState().kind === "mapped";
-  const rlimits = withFileLimit(clampRlimits(spec.rlimits));
-  const seccomp = await seccompOf(spec);
+  const rlimits = withFileLimit(clampRlimits(asked.rlimits));
+  const seccomp = await seccompOf(asked);
   const directory = makeRunDirectory(runtimeDir);
+  const undo: (() => void)[] = [() => removeRunDirectory(directory)];
+  const close = () => {
+    for (const action of undo.splice(0).reverse()) action();
+  };
   try {
+    const ready = readyMounts(asked, directory);
+    undo.push(ready.close);
+    const spec = { ...asked, mounts: ready.mounts };
+    const limits = openLimits(spec.limits);
+    if (limits !== undefined) undo.push(limits.close);
     const files = writeFiles(spec, directory, network);
     const { rootfs, mountPointNotes } = spec;
     const notes = mountPointNotes === undefined ? undefined : new MountPointNotes(mountPointNotes, rootfs);
     const made = prepareMountPoints(rootfs, mountPoints(spec, files), notes);
-    const close = () => {
+    undo.push(() => {
       removeMountPoints(made);
       notes?.close();
-      removeRunDirectory(directory);
-    };
+    });
     const top = resolveInRoot(rootfs, "/");
     const madeIn = new Set([...made.parents.keys()].map((path) => path.slice(top.length)));
     return {
+      spec,
       directory,
       userNamespace,
       files,
@@ -67,11 +82,20 @@ export async function prepareRun(
       madeIn,
       close,
       ...(seccomp === undefined ? {} : { seccomp }),
+      ...(limits === undefined
+        ? {}
+        : { cgroups: { directories: limits.directories, report: cgroupReport(directory) } }),
     };
   } catch (error) {
-    removeRunDirectory(directory);
+    close();
     throw error;
   }
+}
+
+function cgroupReport(directory: string): string {
+  const report = join(directory, "cgroup-report");
+  writeFileSync(report, "");
+  return report;
 }
 
 async function seccompOf(spec: RunSpec): Promise<SeccompFilter | undefined> {
@@ -88,16 +112,16 @@ async function askedSeccomp(spec: RunSpec): Promise<SeccompFilter | undefined> {
 }
 
 function writeFiles(spec: RunSpec, directory: string, network: NetworkFacts): PreparedRun["files"] {
-  const conf = loadContainersConf();
-  const { baseHostsFile } = conf;
+  const { baseHostsFile } = loadContainersConf();
   const base = baseHostsFile?.startsWith("/") ? { baseHosts: baseHostsFile } : {};
   const texts: Record<string, string> = {
     "/etc/resolv.conf": resolvConf(spec, network.forwarder),
     "/etc/hostname": `${spec.hostname}\n`,
     ...(hasOneId() ? oneIdFiles(spec.rootfs) : {}),
   };
-  if (!conf.noHosts && baseHostsFile !== "image")
+  if (baseHostsFile !== "image" && !spec.imageFiles?.includes("hosts"))
     texts["/etc/hosts"] = hostsFile(spec, { ...base, ...network });
+  for (const name of spec.imageFiles ?? []) delete texts[`/etc/${name}`];
   return Object.entries(texts).map(([target, text]) => {
     const source = join(directory, basename(target));
     writeFileSync(source, text);

@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { CooperError, messageOf } from "../base/errors.ts";
 import { splitDevice } from "../base/libc.ts";
 import { hasOneId } from "../base/process-ids.ts";
+import { isPrivate } from "./namespaces.ts";
 import type { Rlimit } from "./rlimits.ts";
 import type { SeccompFilter } from "./seccomp.ts";
 import type { RunMount, RunSpec } from "./types.ts";
@@ -13,7 +14,7 @@ export interface RuntimeHost {
   userNamespace: boolean;
   /** Files to bind at their targets, such as /etc/resolv.conf. */
   files: { source: string; target: string }[];
-  /** A network namespace to join for `private`. */
+  /** A network namespace to join, unless the runtime is started in it. */
   networkNamespace?: string;
   seccomp?: SeccompFilter;
   /** The same filter compiled, which crun takes instead (run.oci.seccomp_bpf_data in crun(1)). */
@@ -79,7 +80,7 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
       noNewPrivileges: spec.noNewPrivileges,
     },
     root: { path: spec.rootfs, readonly: false },
-    hostname: spec.hostname,
+    ...(isPrivate(spec, "uts") ? { hostname: spec.hostname } : {}),
     mounts: mountsOf(spec, host),
     ...(host.seccompProgram === undefined
       ? {}
@@ -121,12 +122,11 @@ function limit(value: number): unknown {
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
 function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: string }[] {
-  const namespaces: { type: string; path?: string }[] = ["pid", "ipc", "uts", "mount"].map((type) => ({
-    type,
-  }));
+  const chosen = (["pid", "ipc", "uts", "cgroup"] as const).filter((kind) => isPrivate(spec, kind));
+  const namespaces: { type: string; path?: string }[] = [...chosen, "mount"].map((type) => ({ type }));
   if (isRenamed(spec.user, host)) namespaces.push({ type: "user" });
   if (host.networkNamespace !== undefined) namespaces.push({ type: "network", path: host.networkNamespace });
-  else if (spec.network !== "host") namespaces.push({ type: "network" });
+  else if (spec.network === "none") namespaces.push({ type: "network" });
   return namespaces;
 }
 
@@ -150,7 +150,10 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
   // The kernel gives a new sysfs only to the owner of the network namespace.
   const borrowed = userNamespace && spec.network === "host";
   return [
-    { destination: "/proc", type: "proc", source: "proc", options: plain },
+    // The kernel shows the host's processes to a user namespace in mounts that are there already.
+    userNamespace && !isPrivate(spec, "pid")
+      ? { destination: "/proc", type: "bind", source: "/proc", options: ["rbind", "rprivate", ...plain] }
+      : { destination: "/proc", type: "proc", source: "proc", options: plain },
     {
       destination: "/dev",
       type: "tmpfs",
@@ -174,6 +177,24 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
     borrowed
       ? { destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "rprivate", ...plain, "ro"] }
       : { destination: "/sys", type: "sysfs", source: "sysfs", options: [...plain, "ro"] },
+    ...ipcMounts(spec),
+  ];
+}
+
+/** Where the host's IPC is shared, its shared memory is. */
+function ipcMounts(spec: RunSpec): Mount[] {
+  const plain = ["nosuid", "noexec", "nodev"];
+  if (spec.namespaces?.ipc === "host") {
+    return ["/dev/mqueue", "/dev/shm"]
+      .filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory())
+      .map((path) => ({
+        destination: path,
+        type: "bind",
+        source: path,
+        options: ["rbind", "rprivate", ...plain],
+      }));
+  }
+  return [
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: plain },
     {
       destination: "/dev/shm",
@@ -186,7 +207,7 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
 
 function userMount(mount: RunMount): Mount {
   if (mount.type === "bind") {
-    const options = ["rbind", "rprivate", ...(mount.readOnly ? ["ro"] : [])];
+    const options = ["rbind", "rprivate", ...(mount.forbids ?? []), ...(mount.readOnly ? ["ro"] : [])];
     return { destination: mount.target, type: "bind", source: mount.source, options };
   }
   const options = ["nosuid", "nodev", `mode=${(mount.mode ?? 0o1777).toString(8)}`];

@@ -15,6 +15,7 @@ import {
 import { hasOneId } from "../base/process-ids.ts";
 import { signalNumber } from "../base/process.ts";
 import { CAPABILITY_NAMES, capabilitiesOf, capabilityMask, ownCapabilities } from "./capabilities.ts";
+import { isPrivate } from "./namespaces.ts";
 import { type Supervision, supervise } from "./plain-supervisor.ts";
 import { RLIMIT_NUMBERS, type Rlimit } from "./rlimits.ts";
 import { enterRoot, maskPaths, mountAll, populateDev, type SandboxMount } from "./sandbox-mounts.ts";
@@ -59,7 +60,7 @@ function runInit(init: InitSpec): never {
   }
 }
 
-function become({ run, mounts, rlimits, userNamespace, networkNamespace, seccompProgram }: InitSpec): never {
+function become({ run, mounts, rlimits, userNamespace, seccompProgram }: InitSpec): never {
   const terminal = run.terminal ? readlinkSync("/proc/self/fd/0") : undefined;
   process.umask(0);
   mountAll(run.rootfs, mounts);
@@ -70,8 +71,8 @@ function become({ run, mounts, rlimits, userNamespace, networkNamespace, seccomp
   maskPaths(run.rootfs);
   const last = Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"));
   enterRoot(run.rootfs);
-  sethostname(run.hostname);
-  if (run.network !== "host" && networkNamespace === undefined) raiseLoopback();
+  if (isPrivate(run, "uts")) sethostname(run.hostname);
+  if (run.network === "none") raiseLoopback();
   for (const { name, soft, hard } of rlimits) setrlimit(RLIMIT_NUMBERS[name]!, limit(soft), limit(hard));
   enterDirectory(run.cwd);
   process.umask(0o022);

@@ -25,7 +25,7 @@ const FLAGS: Record<string, number> = {
   rbind: MS.BIND | MS.REC,
 };
 const IGNORED = new Set(["rprivate", "rw"]);
-const LOCKED_FLAGS = ["nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"] as const;
+const LOCKED_FLAGS = ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"] as const;
 const LOCKED: Record<string, number> = {
   ...FLAGS,
   noatime: MS.NOATIME,
@@ -77,7 +77,8 @@ function bind(source: string, target: string, flags: number): void {
   makeTarget(target, statSync(source).isDirectory());
   mount(source, target, undefined, flags & (MS.BIND | MS.REC));
   mount("none", target, undefined, MS.REC | MS.PRIVATE);
-  if ((flags & MS.RDONLY) !== 0) makeReadonly(target, flags & (MS.NOSUID | MS.NODEV | MS.NOEXEC));
+  const restrictions = flags & (MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC);
+  if (restrictions !== 0) restrict(target, restrictions);
 }
 
 /** Only below our own tmpfs mounts is anything missing here: the rest was prepared in mountpoints.ts. */
@@ -87,14 +88,14 @@ function makeTarget(path: string, directory: boolean): void {
   if (!directory) closeSync(openSync(fsPath(path), "a", 0o644));
 }
 
-/** Makes a mount and all mounts below it read-only; flags that a user namespace may not clear are kept. */
-function makeReadonly(target: string, flags: number): void {
+/** Adds flags to a mount and all mounts below it, such as that they are read-only; those that a user namespace may not clear are kept. */
+function restrict(target: string, flags: number): void {
   for (const { path, options } of mountsBelow(target)) {
     const kept = LOCKED_FLAGS.filter((name) => options.includes(name)).reduce(
       (sum, name) => sum | LOCKED[name]!,
       0,
     );
-    mount("none", path, undefined, MS.REMOUNT | MS.BIND | MS.RDONLY | kept | flags);
+    mount("none", path, undefined, MS.REMOUNT | MS.BIND | kept | flags);
   }
 }
 
@@ -171,7 +172,7 @@ export function maskPaths(root: string): void {
     const target = resolveInRoot(root, path);
     if (lstatOrNothing(target) === undefined) continue;
     mount(target, target, undefined, MS.BIND | MS.REC);
-    makeReadonly(target, 0);
+    restrict(target, MS.RDONLY);
   }
 }
 

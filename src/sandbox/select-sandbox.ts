@@ -17,6 +17,8 @@ export interface SandboxOptions {
   isolation?: string;
   /** Name or path of an OCI runtime (--runtime), before containers.conf's. */
   runtime?: string;
+  /** Global flags for it, without their dashes (--runtime-flag). */
+  runtimeFlags?: string[];
   /** Directory for the state of runs, of this user alone. */
   runtimeDir: string;
   /** How to start this program, for the chroot isolation. */
@@ -31,11 +33,17 @@ type RuntimeName = "crun" | "runc";
  */
 export function selectSandbox(options: SandboxOptions): Sandbox {
   requireRoot();
-  const { isolation = "default", runtimeDir, selfCommand } = options;
+  const { runtimeDir, selfCommand } = options;
+  // A runtime that is asked for is to be used.
+  const isolation = options.runtime === undefined ? (options.isolation ?? "default") : "oci";
+  const flags = (options.runtimeFlags ?? []).map(runtimeFlag);
+  if (flags.length > 0 && isolation === "chroot")
+    throw new CooperError("usage", "--runtime-flag takes an OCI runtime, not --isolation chroot");
   const chroot = () =>
     (commandsHaveMounts() ? chrootSandbox : plainChrootSandbox)({ runtimeDir, selfCommand });
   const oci = (found: { name: RuntimeName; program: string }) =>
-    requireMounts(found.name) ?? ociSandbox({ isolation: found.name, program: found.program, runtimeDir });
+    requireMounts(found.name) ??
+    ociSandbox({ isolation: found.name, program: found.program, runtimeDir, selfCommand, flags });
   switch (isolation) {
     case "chroot":
       return chroot();
@@ -47,8 +55,8 @@ export function selectSandbox(options: SandboxOptions): Sandbox {
       return oci(chosenRuntime(options.runtime) ?? missing("neither crun nor runc is installed"));
     case "default":
     case "": {
-      if (!commandsHaveMounts()) return chroot();
-      const found = chosenRuntime(options.runtime);
+      const found = commandsHaveMounts() ? chosenRuntime(options.runtime) : undefined;
+      if (flags.length > 0) return oci(found ?? missing("neither crun nor runc can be used"));
       return found === undefined ? chroot() : oci(found);
     }
     default:
@@ -56,6 +64,21 @@ export function selectSandbox(options: SandboxOptions): Sandbox {
         hint: "Isolations are default, oci, rootless, crun, runc and chroot",
       });
   }
+}
+
+/** What Cooper itself tells the runtime. */
+const OWN_FLAGS = new Set(["root", "log", "log-format", "cgroup-manager", "rootless", "systemd-cgroup"]);
+
+/** `debug` → `--debug`. Throws `usage`, and `unsupported` for what is Cooper's to say. */
+function runtimeFlag(text: string): string {
+  const name = text.split("=", 1)[0]!;
+  if (!/^[a-z][a-z0-9-]*$/.test(name)) {
+    throw new CooperError("usage", `Cannot read the runtime flag ${JSON.stringify(text)}`, {
+      hint: "Write it without dashes: --runtime-flag debug, --runtime-flag criu=/path",
+    });
+  }
+  if (!OWN_FLAGS.has(name)) return `--${text}`;
+  throw new CooperError("unsupported", `The runtime flag ${name} cannot be given: Cooper sets it itself`);
 }
 
 /** Where even a user namespace is refused, nobody can become the users of a container. */

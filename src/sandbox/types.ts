@@ -2,8 +2,34 @@
 
 export type Isolation = "crun" | "runc" | "chroot";
 
-/** `private`: a network namespace connected by pasta. */
-export type NetworkMode = "host" | "none" | "private";
+/** A namespace of the command's own, the caller's, or the one that a file under /proc/PID/ns or a mount holds. */
+export type NamespaceChoice = "private" | "host" | `ns:${string}`;
+
+/** Namespaces that may be chosen beside the network's; `private` where nothing is said. */
+export interface ChosenNamespaces {
+  ipc?: NamespaceChoice;
+  pid?: NamespaceChoice;
+  uts?: NamespaceChoice;
+  /** What is not said here is left to the isolation: the view of cgroups hardly matters. */
+  cgroup?: NamespaceChoice;
+}
+
+/**
+ * `private`: a network namespace connected by pasta, else by slirp4netns; both can be asked for by name, with options
+ * behind a colon. `ns:PATH` is somebody else's.
+ */
+export type NetworkMode =
+  | "host"
+  | "none"
+  | "private"
+  | "pasta"
+  | `pasta:${string}`
+  | "slirp4netns"
+  | `slirp4netns:${string}`
+  | `ns:${string}`;
+
+/** Files in /etc that Cooper writes for a command, unless the image's are to stay. */
+export type HostFile = "hosts" | "hostname" | "resolv.conf";
 
 export interface RunUser {
   uid: number;
@@ -20,8 +46,36 @@ export type RunMount =
       readOnly?: boolean;
       /** The source is nobody else's meanwhile: where nothing can be mounted, it may be moved there and back. */
       lend?: boolean;
+      /** Set-uid programs, device nodes, programs at all: without effect there. */
+      forbids?: ("nosuid" | "nodev" | "noexec")[];
+      /** The source and all in it is given to the command's user first. */
+      chown?: boolean;
+      /**
+       * The command sees the source and may write, which leaves it as it is. What is written goes when the command ends,
+       * or stays in the directories that are named.
+       */
+      overlay?: { upper?: string; work?: string };
     }
   | { type: "tmpfs"; target: string /** Bytes. */; size?: number; mode?: number };
+
+/** Enforced by a cgroup of the run's own; with none of them it stays in the caller's. */
+export interface ResourceLimits {
+  /** Bytes. */
+  memory?: number;
+  /** Bytes of memory and swap together; -1 for no limit. Takes `memory`. */
+  memorySwap?: number;
+  /** Microseconds; default 100,000. */
+  cpuPeriod?: number;
+  /** Microseconds of each period; 0 or less for no limit. */
+  cpuQuota?: number;
+  /** Weight against others, 1024 being the usual one. */
+  cpuShares?: number;
+  /** Processors and memory nodes, as `0-3,7`. */
+  cpusetCpus?: string;
+  cpusetMems?: string;
+  /** Path of the cgroup below which the run's is made. */
+  cgroupParent?: string;
+}
 
 /** Plain data: everything that a command's environment is made of. */
 export interface RunSpec {
@@ -35,11 +89,14 @@ export interface RunSpec {
   user: RunUser;
   hostname: string;
   network: NetworkMode;
+  namespaces?: ChosenNamespaces;
   mounts: RunMount[];
   /** Lines for /etc/hosts, `name:ip` as in --add-host. */
   addHosts: string[];
   /** Servers, search domains and options that replace the host's in /etc/resolv.conf. Empty: the host's. */
   dns: { servers: string[]; search: string[]; options: string[] };
+  /** Files that stay the image's own. */
+  imageFiles?: HostFile[];
   /** Names as CAP_CHOWN, the whole bounding set; see defaultCapabilities(). */
   capabilities: string[];
   /** Docker's default profile, none, or a profile file in Docker's JSON format. */
@@ -51,6 +108,9 @@ export interface RunSpec {
   devices: string[];
   /** Bytes of /dev/shm. */
   shmSize: number;
+  limits?: ResourceLimits;
+  /** The root is changed by moving mounts and chroot(2): for roots on a ramdisk, where pivot_root(2) fails. */
+  noPivot?: boolean;
   /** File that tells of the run's mount points while it lasts, for removeNotedMountPoints(). */
   mountPointNotes?: string;
   /** Gives the command a pseudo-terminal; the caller's stdin and stdout must be one. */

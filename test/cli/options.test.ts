@@ -14,17 +14,21 @@ import {
   pullPolicyOf,
 } from "../../src/cli/image-flags.ts";
 import { parseFlags } from "../../src/cli/parse-flags.ts";
-import { HOST_FLAGS, RUN_FLAGS, runSettings } from "../../src/cli/run-flags.ts";
+import { HOST_FLAGS, RUN_FLAGS, RUNTIME_FLAGS, runSettings } from "../../src/cli/run-flags.ts";
 import type { RunSettings } from "../../src/index.ts";
 
 describe("run settings", () => {
-  const settings = (argv: string[]) =>
-    runSettings(
-      parseFlags(argv, {
-        flags: { ...RUN_FLAGS, ...HOST_FLAGS, runtime: { type: "string", help: "" } },
-        env: {},
-      }).values as never,
-    );
+  const settings = (argv: string[]) => {
+    const own = {
+      "no-hostname": { type: "bool", help: "" },
+      "no-pivot": { type: "bool", help: "" },
+    } as const;
+    const line = parseFlags(argv, {
+      flags: { ...RUN_FLAGS, ...HOST_FLAGS, ...RUNTIME_FLAGS, ...own },
+      env: {},
+    });
+    return runSettings(line.values as never, line.given);
+  };
 
   const cases: [argv: string[], settings: RunSettings][] = [
     [[], {}],
@@ -34,7 +38,32 @@ describe("run settings", () => {
     ],
     [["--network", "none"], { network: "none" }],
     [["--isolation", "chroot"], { isolation: "chroot" }],
-    [["--isolation", "chroot", "--runtime", "runc"], { isolation: "runc" }],
+    [["--isolation", "chroot", "--runtime", "runc"], { isolation: "chroot", runtime: "runc" }],
+    [
+      ["--runtime", "/opt/kata", "--runtime-flag", "debug"],
+      { runtime: "/opt/kata", runtimeFlags: ["debug"] },
+    ],
+    [["--network", "ns:/proc/1/ns/net"], { network: "ns:/proc/1/ns/net" }],
+    [["--network", "/proc/1/ns/net"], { network: "ns:/proc/1/ns/net" }],
+    [["--network", "container"], { network: "private" }],
+    [["--network", "slirp4netns:mtu=1500"], { network: "slirp4netns:mtu=1500" }],
+    [["--network", "pasta:-t,80"], { network: "pasta:-t,80" }],
+    [
+      ["--ipc", "host", "--pid", "container", "--uts", "private", "--cgroupns", "ns:/x"],
+      { namespaces: { ipc: "host", pid: "private", uts: "private", cgroup: "ns:/x" } },
+    ],
+    [["--dns", "none"], { dns: { servers: "none" } }],
+    [["--no-hosts", "--no-hostname", "--no-pivot"], { noHosts: true, noHostname: true, noPivot: true }],
+    [["--no-hosts=false", "--http-proxy=false"], { noHosts: false, httpProxy: false }],
+    [
+      ["-m", "64m", "--memory-swap", "-1", "-c", "512", "--cpu-period", "50000", "--cpu-quota", "-1"],
+      { limits: { memory: 67_108_864, memorySwap: -1, cpuShares: 512, cpuPeriod: 50_000, cpuQuota: -1 } },
+    ],
+    [
+      ["--cpuset-cpus", "0-1,3", "--cpuset-mems", "0", "--cgroup-parent", "/x"],
+      { limits: { cpusetCpus: "0-1,3", cpusetMems: "0", cgroupParent: "/x" } },
+    ],
+    [["--memory", "0", "--cpu-shares", "0", "--cpuset-cpus", ""], {}],
     [["-v", "/a:/b:ro,z", "-v", "/c:/d"], { volumes: ["/a:/b:ro,z", "/c:/d"] }],
     [["--add-host", "a:1.2.3.4,b:::1"], { addHosts: ["a:1.2.3.4", "b:::1"] }],
     [
@@ -62,12 +91,15 @@ describe("run settings", () => {
 
   test.each([
     [["--isolation", "vm"], /"vm"/],
-    [["--runtime", "/usr/bin/kata"], /kata/],
-    [["--network", "ns:/proc/1/ns/net"], /ns:/],
+    [["--network", "bridge"], /bridge/],
+    [["--ipc", "shareable"], /--ipc/],
+    [["--cgroupns", "x"], /--cgroupns/],
+    [["--cpuset-cpus", "all"], /--cpuset-cpus/],
+    [["--memory", "much"], /--memory/],
     [["--security-opt", "label=disable"], /label=disable/],
     [["--security-opt", "seccomp="], /seccomp=/],
     [["--shm-size", "big"], /--shm-size/],
-    [["--dns", "none"], /--dns=none/],
+    [["--dns", "none,1.1.1.1"], /--dns none/],
   ] as [string[], RegExp][])("refuses %j", (argv, message) => {
     expect(() => settings(argv)).toThrow(message);
   });

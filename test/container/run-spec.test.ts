@@ -1,9 +1,10 @@
 // Protects what a command gets: its environment, directory and mounts, out of the image, the container and the flags.
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { type RunRequest, parseMount, parseVolume, runSpec } from "../../src/container/run-spec.ts";
+import { type RunRequest, parseMount, runSpec } from "../../src/container/run-spec.ts";
+import { parseVolume } from "../../src/container/volume.ts";
 import { mergeRunSettings, type RunSettings } from "../../src/container/run-settings.ts";
 import type { WorkingContainer } from "../../src/container/working-container.ts";
 import type { ContainerConfig } from "../../src/oci/types.ts";
@@ -72,6 +73,35 @@ describe("the environment", () => {
   });
 });
 
+test("the host's proxies reach a command unless they are to stay away", () => {
+  const before = process.env.ftp_proxy;
+  process.env.ftp_proxy = "http://proxy:1";
+  try {
+    const has = (run: RunSettings) => spec({}, {}, run).env.includes("ftp_proxy=http://proxy:1");
+    expect([has({}), has({ httpProxy: true }), has({ httpProxy: false })]).toEqual([true, true, false]);
+  } finally {
+    if (before === undefined) delete process.env.ftp_proxy;
+    else process.env.ftp_proxy = before;
+  }
+});
+
+test("files of the image in /etc", () => {
+  expect(spec({}).imageFiles).toBeUndefined();
+  const run: RunSettings = { noHosts: true, noHostname: true, dns: { servers: "none" } };
+  expect(spec({}, {}, run)).toMatchObject({
+    imageFiles: ["resolv.conf", "hosts", "hostname"],
+    dns: { servers: [] },
+  });
+  expect(() => spec({}, {}, { noHosts: true, addHosts: ["a:1.2.3.4"] })).toThrow(/exclude each other/);
+  expect(() => spec({}, {}, { dns: { servers: "none", search: ["a"] } })).toThrow(/--dns none/);
+});
+
+test("the host's own name, where that is shared", () => {
+  const run: RunSettings = { namespaces: { uts: "host" } };
+  expect(spec({ Hostname: "image" }, {}, run).hostname).toBe(hostname());
+  expect(() => spec({}, { hostname: "other" }, run)).toThrow(/--uts host/);
+});
+
 describe("the working directory", () => {
   test.each([
     [undefined, undefined, "/"],
@@ -116,6 +146,10 @@ describe("--volume", () => {
     [`${root}:/in:Z`, { readOnly: false }],
     [`${root}:/in:ro,z`, { readOnly: true }],
     [`${root}:/in:`, { readOnly: false }],
+    [`${root}:/in:U,rprivate`, { readOnly: false, chown: true }],
+    [`${root}:/in:O`, { readOnly: false, overlay: {} }],
+    [`${root}:/in:O,upperdir=/u,workdir=/w`, { readOnly: false, overlay: { upper: "/u", work: "/w" } }],
+    [`${root}:/in:noexec,nosuid`, { readOnly: false, forbids: ["noexec", "nosuid"] }],
   ])("%p", (text, wanted) => {
     expect(parseVolume(text)).toEqual({ type: "bind", source: root, target: "/in", ...wanted });
   });

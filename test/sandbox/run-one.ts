@@ -78,7 +78,7 @@ async function runOne(request: Request): Promise<Reply> {
 }
 
 if (import.meta.main) {
-  if (process.argv[2] === "__sandbox-init") runSandboxInit(process.argv[3]!);
+  if (process.argv[2] === "__sandbox-init") process.exit(await runSandboxInit(process.argv[3]!));
   finishEntering();
   if (namespaceState().kind === "unprivileged") {
     enterUserNamespace({ execPath: process.execPath, argv: process.argv, env: process.env });

@@ -28,18 +28,13 @@ import { showsWarnings } from "../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { renderChecks } from "../render-checks.ts";
 import { plainRenderer } from "../render-build.ts";
-import {
-  HOST_FLAGS,
-  RUN_FLAGS,
-  runSettings,
-  UNSUPPORTED_HOST_FLAGS,
-  UNSUPPORTED_RUN_FLAGS,
-} from "../run-flags.ts";
+import { HOST_FLAGS, RUN_FLAGS, RUNTIME_FLAGS, runSettings, UNSUPPORTED_HOST_FLAGS } from "../run-flags.ts";
 import { VERSION } from "../version.ts";
 
 const FLAGS = {
   ...RUN_FLAGS,
   ...HOST_FLAGS,
+  ...RUNTIME_FLAGS,
   ...PLATFORM_FLAGS,
   ...PULL_FLAGS,
   ...REGISTRY_FLAGS,
@@ -146,6 +141,7 @@ const FLAGS = {
     placeholder: "stage",
     help: "run the steps of a stage anew",
   },
+  "no-hostname": { type: "bool", help: "leave the image's /etc/hostname as it is" },
   "omit-history": { type: "bool", help: "leave the history out of the image" },
   output: {
     type: "list",
@@ -169,7 +165,6 @@ const FLAGS = {
     help: "remove working containers after the build",
     fixed: "working containers of a build are always removed",
   },
-  runtime: { type: "string", placeholder: "name", help: "the OCI runtime: crun or runc" },
   secret: {
     type: "list",
     placeholder: "id=name,src=file|env=variable",
@@ -207,7 +202,6 @@ export const command = defineCommand({
   args: { max: 1 },
   flags: FLAGS,
   unsupported: [
-    ...UNSUPPORTED_RUN_FLAGS,
     ...UNSUPPORTED_HOST_FLAGS,
     "cpp-flag",
     "cw",
@@ -217,11 +211,8 @@ export const command = defineCommand({
     "inherit-annotations",
     "inherit-labels",
     "layer-label",
-    "no-hostname",
-    "no-hosts",
     "os-feature",
     "os-version",
-    "runtime-flag",
     "sbom",
     "sign-by",
     "stdin",
@@ -336,7 +327,7 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
   const options: BuildOptions = {
     ...buildPlaces(args[0], flags.file),
     ...registryOptions(flags, given),
-    run: runSettings(flags),
+    run: runSettings(flags, given),
     signal,
     layers: flags.layers,
   };

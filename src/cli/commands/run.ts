@@ -5,7 +5,7 @@ import type { RunOptions } from "../../index.ts";
 import { defineCommand, onContainer } from "../command.ts";
 import { HISTORY_FLAG } from "../history-flag.ts";
 import { writeErr, writeOut } from "../output.ts";
-import { HOST_FLAGS, RUN_FLAGS, runSettings, UNSUPPORTED_RUN_FLAGS } from "../run-flags.ts";
+import { HOST_FLAGS, RUN_FLAGS, RUNTIME_FLAGS, runSettings } from "../run-flags.ts";
 
 /** buildah-run(1) */
 export const command = defineCommand({
@@ -16,6 +16,7 @@ export const command = defineCommand({
   flags: {
     ...RUN_FLAGS,
     ...HISTORY_FLAG,
+    ...RUNTIME_FLAGS,
     cache: {
       type: "bool",
       help: "take what the command gave before on the same files, by this or in a Dockerfile; it gets no input",
@@ -34,7 +35,10 @@ export const command = defineCommand({
     },
     hostname: { type: "string", placeholder: "name", help: "host name in the container" },
     mount: { type: "list", placeholder: "type=bind|tmpfs,…", help: "mount something for this command" },
-    runtime: { type: "string", placeholder: "name", help: "the OCI runtime: crun or runc" },
+    "no-pivot": {
+      type: "bool",
+      help: "change the root without pivot_root(2), for roots on a ramdisk",
+    },
     terminal: { type: "bool", short: "t", help: "give the command a terminal" },
     tty: { type: "bool", help: "the same as --terminal", hidden: true },
     user: {
@@ -48,7 +52,6 @@ export const command = defineCommand({
       help: "where the command starts, in place of the container's directory",
     },
   },
-  unsupported: [...UNSUPPORTED_RUN_FLAGS, "no-hosts", "no-pivot", "runtime-flag"],
   details: [
     "Flags end at the container's name: what follows belongs to the command. The exit status is the command's; 125 is Cooper's own.",
   ],
@@ -60,12 +63,12 @@ export const command = defineCommand({
   ],
   stopsAtFirstArgument: true,
   namespace: onContainer,
-  async run({ args, flags, signal, api, store }) {
+  async run({ args, flags, given, signal, api, store }) {
     const [name, ...words] = args as [string, ...string[]];
     const argv = words[0] === "--" ? words.slice(1) : words;
     if (argv.length === 0)
       throw new CooperError("usage", "A command must be given", { hint: `cooper run ${name} -- COMMAND` });
-    const options: RunOptions = { ...runSettings(flags), ...outputOf(flags.cache), signal };
+    const options: RunOptions = { ...runSettings(flags, given), ...outputOf(flags.cache), signal };
     const env = flags.env.flatMap(environmentEntry);
     if (env.length > 0) options.env = env;
     if (flags.hostname !== undefined) options.hostname = flags.hostname;

@@ -1,0 +1,24 @@
+/** What takes a namespace, a mount or a cgroup, and so is refused where there are none of these. */
+import { CooperError } from "../base/errors.ts";
+import type { RunSpec } from "./types.ts";
+
+/** Everything that may be asked for beside the network. Error: `unsupported`. What the outer container shares is `host`. */
+export function requireNothingIsolated({ namespaces = {}, limits, mounts }: RunSpec): void {
+  const refuse = (what: string, hint: string) => {
+    throw new CooperError("unsupported", `Cannot run the command ${what}: this host refuses namespaces`, {
+      hint,
+    });
+  };
+  for (const [kind, choice] of Object.entries(namespaces)) {
+    if (choice !== undefined && choice !== "host")
+      refuse(
+        `with the ${kind} namespace ${choice}`,
+        "It has the outer container's: leave the flag away, or use host",
+      );
+  }
+  if (limits !== undefined) refuse("with limits of memory or processors", "Give them to the outer container");
+  for (const mount of mounts) {
+    if (mount.type === "bind" && mount.overlay !== undefined)
+      refuse(`with ${mount.source} under an overlay (O)`, "Mount it read-only (:ro)");
+  }
+}

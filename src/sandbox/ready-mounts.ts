@@ -1,0 +1,124 @@
+/** Mounts whose sources have to be made ready first: given to the command's user, or laid under a writable directory. */
+import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { copyMetadata } from "../archive/copy-tree.ts";
+import { CooperError, messageOf } from "../base/errors.ts";
+import { MNT, mount, umount } from "../base/libc.ts";
+import { fsPath, readNames } from "../base/path-bytes.ts";
+import { hasOneId } from "../base/process-ids.ts";
+import { privateMountNamespace } from "./mount-namespace.ts";
+import type { RunMount, RunSpec } from "./types.ts";
+
+type Bind = Extract<RunMount, { type: "bind" }>;
+
+/** The mounts as isolations make them, and what undoes the preparation. `directory`: the run's own. */
+export function readyMounts(
+  spec: Pick<RunSpec, "mounts" | "user">,
+  directory: string,
+): { mounts: RunMount[]; close(): void } {
+  const made: string[] = [];
+  const close = () => {
+    for (const path of made) umount(path, MNT.DETACH);
+    made.length = 0;
+  };
+  try {
+    const mounts = spec.mounts.map((mount, index) => {
+      if (mount.type !== "bind") return mount;
+      if (mount.chown === true) giveTree(mount, spec.user);
+      if (mount.overlay === undefined) return mount;
+      const source = layOver(mount, join(directory, `overlay-${index}`));
+      made.push(source);
+      return { ...mount, source };
+    });
+    return { mounts, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Directories that a slip of the hand would make a system unusable with. */
+const SYSTEM = new Set(
+  [
+    [
+      "/",
+      "/bin",
+      "/boot",
+      "/dev",
+      "/etc",
+      "/home",
+      "/lib",
+      "/lib64",
+      "/media",
+      "/mnt",
+      "/opt",
+      "/proc",
+      "/root",
+    ],
+    ["/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib", "/var/log", "/var/tmp"],
+  ].flat(),
+);
+
+/** Errors: `denied` for a directory of the system's, and for files that this process may not give away. */
+function giveTree({ source }: Bind, { uid, gid }: RunSpec["user"]): void {
+  const top = resolve(source);
+  if (SYSTEM.has(top) || top === homedir()) {
+    throw new CooperError(
+      "denied",
+      `Cannot give ${top} to the container's user (:U): it is the system's own`,
+      {
+        hint: "Mount a directory further down",
+      },
+    );
+  }
+  // With one id everybody in the container is that one.
+  const owner = hasOneId() ? { uid: 0, gid: 0 } : { uid, gid };
+  give(top, owner);
+}
+
+function give(path: string, owner: { uid: number; gid: number }): void {
+  const stat = lstatSync(fsPath(path));
+  try {
+    if (stat.uid !== owner.uid || stat.gid !== owner.gid) {
+      lchownSync(fsPath(path), owner.uid, owner.gid);
+      // Changing the owner takes the set-uid bits.
+      if (!stat.isSymbolicLink() && (stat.mode & 0o6000) !== 0) chmodSync(fsPath(path), stat.mode & 0o7777);
+    }
+  } catch (error) {
+    throw new CooperError(
+      "denied",
+      `Cannot give ${path} to user ${owner.uid}:${owner.gid} (:U): ${messageOf(error)}`,
+      {
+        cause: error,
+        hint: "Without root, only files of one's own ids can change hands",
+      },
+    );
+  }
+  if (!stat.isDirectory()) return;
+  for (const name of readNames(path)) give(`${path}/${name}`, owner);
+}
+
+/** Mounts an overlay on the source, in our mount namespace; returns where. Errors: `usage`, `unsupported`. */
+function layOver({ source, overlay }: Bind, place: string): string {
+  if (!statSync(fsPath(source)).isDirectory())
+    throw new CooperError("usage", `Cannot mount ${source} with O: it is not a directory`);
+  privateMountNamespace();
+  const merged = join(place, "merged");
+  const { upper = join(place, "upper"), work = join(place, "work") } = overlay ?? {};
+  const isNew = !existsSync(upper);
+  for (const path of [merged, upper, work]) mkdirSync(path, { recursive: true, mode: 0o755 });
+  // The upper directory's owner and mode are what the whole shows.
+  if (isNew) copyMetadata(source, upper);
+  const options = { lowerdir: source, upperdir: upper, workdir: work };
+  const data = Object.entries(options).map(([name, path]) => `${name}=${path.replace(/[\\:,]/g, "\\$&")}`);
+  try {
+    mount("overlay", merged, "overlay", 0, [...data, "userxattr"].join(","));
+  } catch (error) {
+    throw new CooperError("unsupported", `Cannot mount ${source} with O: ${messageOf(error)}`, {
+      cause: error,
+      hint: "It takes overlayfs, and an upper directory on a file system that it can use",
+    });
+  }
+  return merged;
+}
