@@ -8,6 +8,7 @@ import { parseVolume } from "../../src/container/volume.ts";
 import { mergeRunSettings, type RunSettings } from "../../src/container/run-settings.ts";
 import type { WorkingContainer } from "../../src/container/working-container.ts";
 import type { ContainerConfig } from "../../src/oci/types.ts";
+import type { RunMount } from "../../src/sandbox/types.ts";
 
 const root = mkdtempSync(join(tmpdir(), "cooper-run-spec-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -139,7 +140,7 @@ test("of settings scalars replace and lists add", () => {
 });
 
 describe("--volume", () => {
-  test.each([
+  const volumes: [text: string, wanted: Partial<Extract<RunMount, { type: "bind" }>>][] = [
     [`${root}:/in`, { readOnly: false }],
     [`${root}:/in:ro`, { readOnly: true }],
     [`${root}:/in:rw`, { readOnly: false }],
@@ -150,7 +151,8 @@ describe("--volume", () => {
     [`${root}:/in:O`, { readOnly: false, overlay: {} }],
     [`${root}:/in:O,upperdir=/u,workdir=/w`, { readOnly: false, overlay: { upper: "/u", work: "/w" } }],
     [`${root}:/in:noexec,nosuid`, { readOnly: false, forbids: ["noexec", "nosuid"] }],
-  ])("%p", (text, wanted) => {
+  ];
+  test.each(volumes)("%p", (text, wanted) => {
     expect(parseVolume(text)).toEqual({ type: "bind", source: root, target: "/in", ...wanted });
   });
 
