@@ -297,6 +297,7 @@ export const deleteImage = remote("deleteImage");
 export const digestOfReference = remote("digestOfReference");
 export const diskUsage = remote("diskUsage");
 export const doctor = remote("doctor");
+export const exploreImage = remote("exploreImage");
 export const from = remote("from");
 export const imageHistory = remote("imageHistory");
 export const importImage = remote("importImage");

@@ -1,4 +1,5 @@
 /** Options and results of the public API: plain data. */
+import type { BuildReport } from "./api/report-types.ts";
 import type { EventSink } from "./base/events.ts";
 import type { Location } from "./base/errors.ts";
 import type { Digest } from "./base/digest.ts";
@@ -8,6 +9,7 @@ import type { RunSettings } from "./container/run-settings.ts";
 import type { SyncedImage } from "./image/sync.ts";
 import type { Isolation } from "./sandbox/types.ts";
 
+export type * from "./api/report-types.ts";
 export type { RunSettings } from "./container/run-settings.ts";
 
 /** An open store; close with `await using` or `Symbol.asyncDispose`. Its fields are for reading. */
@@ -184,6 +186,11 @@ export interface BuildOptions extends RegistryOptions {
   /** A list of images to which the image is added, or several are; it is made if there is none of that name. */
   manifest?: string;
   onEvent?: EventSink;
+  /**
+   * Called once when the build has ended, also when it failed. To make the report the layers of the image are walked through,
+   * base included.
+   */
+  onReport?: (report: BuildReport) => void;
   signal?: AbortSignal;
 }
 

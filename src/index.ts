@@ -9,7 +9,14 @@ export type { BuildLog } from "./api/build-log.ts";
 export type { Container } from "./api/container.ts";
 export type { Check, Diagnosis } from "./api/doctor.ts";
 export { CooperError, type ErrorCode, type Location } from "./base/errors.ts";
-export type { BuildEvent, EventSink, StepLabel } from "./base/events.ts";
+export type {
+  BuildEvent,
+  EventSink,
+  FileDifference,
+  InputChange,
+  StepLabel,
+  StepMiss,
+} from "./base/events.ts";
 export type { ConfigEdits } from "./oci/config-edits.ts";
 
 type Late<F> = F extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
@@ -53,6 +60,7 @@ export const resolveImage = late(imagesModule, "resolveImage");
 export const tagImage = late(imagesModule, "tagImage");
 export const untagImage = late(imagesModule, "untagImage");
 export const importImage = late(() => import("./api/import.ts"), "importImage");
+export const exploreImage = late(() => import("./api/explore.ts"), "exploreImage");
 export const imageHistory = late(() => import("./api/history.ts"), "imageHistory");
 
 const moveModule = () => import("./api/move.ts");

@@ -1,7 +1,14 @@
 /** `build`: finds the Dockerfile and decides the defaults; the build floor does the rest. */
 import { cpus } from "node:os";
 import { resolve } from "node:path";
-import type { BuildOptions, BuildResult, CachePlaceOptions, CheckWarning, Store } from "../api-types.ts";
+import type {
+  BuildOptions,
+  BuildReport,
+  BuildResult,
+  CachePlaceOptions,
+  CheckWarning,
+  Store,
+} from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
 import { buildImage, checkImage } from "../build/build-image.ts";
@@ -23,6 +30,46 @@ import { filesOf } from "./store.ts";
 /** Builds a Dockerfile. Throws the first failing step's error, located; nothing is named then. */
 export async function build(store: Store, options: BuildOptions): Promise<BuildResult> {
   const request = await buildRequest(store, options);
+  const { onReport } = options;
+  return onReport === undefined
+    ? execute(store, options, request)
+    : reported(store, options, request, onReport);
+}
+
+/** Builds and reports, whatever comes of it. */
+async function reported(
+  store: Store,
+  options: BuildOptions,
+  request: BuildRequest,
+  onReport: (report: BuildReport) => void,
+): Promise<BuildResult> {
+  const { BuildRecording } = await import("./build-recording.ts");
+  const recording = new BuildRecording();
+  const { names, secretValues } = request;
+  const observed: BuildRequest = {
+    ...request,
+    onEvent: (event) => {
+      recording.onEvent(event);
+      request.onEvent(event);
+    },
+    onMiss: (step, miss) => recording.onMiss(step, miss),
+  };
+  let result: BuildResult;
+  try {
+    result = await execute(store, options, observed);
+  } catch (error) {
+    onReport(recording.report(names, [], error, secretValues));
+    throw error;
+  }
+  const { reportImage } = await import("./explore.ts");
+  const images = (result.images ?? [result]).map(({ imageId }) =>
+    reportImage(filesOf(store), imageId, request.signal),
+  );
+  onReport(recording.report(names, images, undefined, secretValues));
+  return result;
+}
+
+async function execute(store: Store, options: BuildOptions, request: BuildRequest): Promise<BuildResult> {
   // All mounts of a build live in a namespace of its own: however it ends, the host keeps none.
   mountNamespaceFor(store.driver);
   const sandbox = () =>
@@ -115,6 +162,8 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     driver: store.driver,
     runRoot: store.runRoot,
     onEvent,
+    onMiss: undefined,
+    secretValues: new Map(),
     signal,
   };
 }
@@ -144,7 +193,7 @@ async function openPlaces(
   store: Store,
   options: BuildOptions,
   signal: AbortSignal,
-): Promise<Pick<BuildRequest, "context" | "dockerfiles" | "ignoreFile">> {
+): Promise<Pick<BuildRequest, "project" | "context" | "dockerfiles" | "ignoreFile">> {
   const asked = [options.file ?? []].flat();
   if (options.context === "-" && asked.includes("-"))
     throw new CooperError("usage", "Standard input cannot be both the context and the Dockerfile");
@@ -160,7 +209,10 @@ async function openPlaces(
       ? await readDockerfiles(fetching, asked, opened)
       : [{ text: dockerfile, file: options.context === "-" ? "-" : options.context! }];
   const ignoreFile = findIgnoreFile(options.ignoreFile, dockerfiles[0]!.file, directory);
-  return { context: directory, dockerfiles, ignoreFile };
+  // What was fetched is in a directory of this session.
+  const files = opened.local ? dockerfiles.map(({ file }) => file) : asked;
+  const project = JSON.stringify([opened.local ? directory : options.context, files]);
+  return { project, context: directory, dockerfiles, ignoreFile };
 }
 
 /** --timestamp sets every time, as in Buildah; a source date only those after it (reproducible-builds.org). */

@@ -4,15 +4,16 @@
  * output comes from the host but the files themselves, so that equal trees give equal bytes.
  */
 import type { BigIntStats } from "node:fs";
-import { CooperError, wrapError } from "../base/errors.ts";
+import { CooperError } from "../base/errors.ts";
 import { getXattr, listXattrs, splitDevice } from "../base/libc.ts";
-import { compareNames, readLink, readNames } from "../base/path-bytes.ts";
+import { readLink } from "../base/path-bytes.ts";
 import { ChunkBuffer } from "./chunk-buffer.ts";
-import { MergedDirectory, mergeChild, statExact } from "./diff-stack.ts";
+import { type Child, listChildren } from "./diff-children.ts";
+import { MergedDirectory, mergeChild } from "./diff-stack.ts";
 import { packContent } from "./pack-file.ts";
 import { NO_XATTRS, type TarEntry, type TarType } from "./tar-entry.ts";
 import { END_OF_ARCHIVE, encodeHeader, encodeShortHeader, SHORT_HEADER } from "./tar-writer.ts";
-import { isWhiteout, OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
+import { OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
 import { INCOMPLETE_XATTRS, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
 
 export interface PackOptions {
@@ -43,14 +44,6 @@ export function* packLayer(options: PackOptions): Generator<Uint8Array, void> {
   packer.out.write(END_OF_ARCHIVE);
   packer.out.flush();
   yield* packer.out.take();
-}
-
-interface Child {
-  name: string;
-  /** Which of the directory's sources has it topmost. */
-  source: number;
-  stat: BigIntStats;
-  isWhiteout: boolean;
 }
 
 const TYPES = new Map<number, TarType>([
@@ -192,42 +185,6 @@ const MARKER: Omit<TarEntry, "name" | "mtime"> = {
   xattrs: NO_XATTRS,
   ...NO_DEVICE,
 };
-
-/** Children of a merged directory in their order, whiteouts among them, without what the topmost ones hide. */
-function listChildren(prefix: string, sources: string[]): Child[] {
-  const children: Child[] = [];
-  const seen = sources.length > 1 ? new Set<string>() : undefined;
-  for (const [source, directory] of sources.entries()) {
-    for (const name of namesOf(prefix, directory)) {
-      if (seen?.has(name)) continue;
-      seen?.add(name);
-      const path = `${directory}/${name}`;
-      const stat = statExact(path);
-      if (stat === undefined)
-        throw new CooperError("in-use", `Cannot archive ${prefix}${name}: it vanished meanwhile`);
-      const isGone = isWhiteout(stat, path);
-      if (name.startsWith(WHITEOUT_PREFIX) && !isGone) {
-        throw new CooperError(
-          "unsupported",
-          `Cannot archive ${prefix}${name}: in a layer such a name marks a deletion`,
-          {
-            hint: `Rename the file so that it does not begin with ${WHITEOUT_PREFIX}`,
-          },
-        );
-      }
-      children.push({ name, source, stat, isWhiteout: isGone });
-    }
-  }
-  return children.sort((a, b) => compareNames(a.name, b.name));
-}
-
-function namesOf(prefix: string, directory: string): string[] {
-  try {
-    return readNames(directory);
-  } catch (error) {
-    throw wrapError(`Cannot archive ${prefix === "" ? directory : prefix}`, error);
-  }
-}
 
 /** Owner that `applyLayer` with `ids: "own"` noted; root where it noted none. */
 function notedOwner(path: string, xattrNames: readonly string[]): { uid: number; gid: number } {

@@ -15,6 +15,36 @@ export interface StepLabel {
   location?: Location;
 }
 
+/** Why a step was run and not taken from the cache. */
+export interface StepMiss {
+  /**
+   * `asked`: the cache was not to be used. `new`: nothing is known of such a step at its place in the Dockerfile. `changed`:
+   * see `changes`. `forgotten`: all is as it was, but the cache has not got it any more, or only something too old.
+   */
+  reason: "asked" | "new" | "changed" | "forgotten";
+  /** Since the step was last run. */
+  changes: InputChange[];
+}
+
+/** One part of what decides about a step's result, and how it differs. */
+export interface InputChange {
+  /** For people: `build arg VERSION`, `files of the context`. */
+  input: string;
+  kind: "added" | "changed" | "removed";
+  /** What the instruction was. */
+  before?: string;
+  /** The step whose being run made it differ. */
+  step?: number;
+  /** Of files that a COPY or ADD took: which, by where they went, and how many more. */
+  files?: FileDifference[];
+  filesOmitted?: number;
+}
+
+export interface FileDifference {
+  kind: "added" | "changed" | "removed";
+  path: string;
+}
+
 export type BuildEvent =
   | { type: "step-start"; step: StepLabel }
   /** `from` is the remote cache that had it. */

@@ -179,7 +179,7 @@ async function planned(store: StoreFiles, request: BuildRequest, shared: SharedW
     fileDigests: fileDigestCache(store.db),
     downloads: new Map(),
     checkouts: new Map(),
-    secrets: new Map(),
+    secrets: request.secretValues,
     boundCopies: new Map(),
   };
   prepareRun(build);

@@ -1,7 +1,7 @@
 /** What a build is asked for, with every default decided. */
 import type { CacheSource, CacheTarget } from "./remote-cache.ts";
 import type { DockerfileText } from "./read-dockerfile.ts";
-import type { EventSink } from "../base/events.ts";
+import type { EventSink, StepLabel, StepMiss } from "../base/events.ts";
 import type { RunSettings } from "../container/run-settings.ts";
 import type { PullPolicy } from "../image/obtain-image.ts";
 import type { ImageFormat } from "../oci/types.ts";
@@ -24,6 +24,8 @@ export interface BuildSsh {
 }
 
 export interface BuildRequest {
+  /** What tells this Dockerfile and its context from others, from one build to the next; the platform is not in it. */
+  project: string;
   /** Absolute path of the context's directory; undefined when there is none. */
   context: string | undefined;
   /** The Dockerfile, or several that are read as one. */
@@ -72,5 +74,9 @@ export interface BuildRequest {
   /** For the sandbox's own state. */
   runRoot: string;
   onEvent: EventSink;
+  /** Learns of each step that is run why; undefined where nobody wants to know. */
+  onMiss: ((step: StepLabel, miss: StepMiss) => void) | undefined;
+  /** Gets the values of the secrets that steps ask for, by id. */
+  secretValues: Map<string, Buffer>;
   signal: AbortSignal;
 }

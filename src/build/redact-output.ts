@@ -1,4 +1,5 @@
 /** Takes secrets out of what commands write: to the terminal, into logs, into errors. */
+import { decodeName, encodeName } from "../base/path-bytes.ts";
 import type { Needles } from "./secret-needles.ts";
 
 /** One stream of output. What may be the beginning of a secret is held back until more is known; end() gives what is left. */
@@ -38,4 +39,28 @@ export class RedactedStream {
     }
     return rest;
   }
+}
+
+/** Plain data with the secrets taken out of its strings, keys included. */
+export function redactedValue<T>(needles: Needles, value: T): T {
+  return needles.isEmpty ? value : (withoutSecrets(needles, value) as T);
+}
+
+function withoutSecrets(needles: Needles, value: unknown): unknown {
+  if (typeof value === "string") return redactedText(needles, value);
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => withoutSecrets(needles, item));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [redactedText(needles, key), withoutSecrets(needles, item)]),
+  );
+}
+
+function redactedText(needles: Needles, text: string): string {
+  const bytes = encodeName(text);
+  if (needles.in(bytes) === undefined) return text;
+  const pieces: Uint8Array[] = [];
+  const stream = new RedactedStream(needles, (data) => pieces.push(data));
+  stream.add(bytes);
+  stream.end();
+  return decodeName(Buffer.concat(pieces));
 }

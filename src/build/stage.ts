@@ -18,12 +18,17 @@ export async function buildStage(build: Build, index: number): Promise<StageStat
   build.signal.throwIfAborted();
   const state = await openBase(build, plan);
   const resolved = build.resolved.get(index)!;
+  const cacheAsked = !build.request.noCache && !isFiltered(build, plan);
   const run: StageRun = {
     build,
     plan,
     state,
     total: resolved.steps.length + 1,
-    useCache: !build.request.noCache && !isFiltered(build, plan),
+    baseKey: state.key,
+    cacheAsked,
+    useCache: cacheAsked,
+    lastRun: undefined,
+    records: undefined,
   };
   announceBase(run);
   for (const [number, step] of resolved.steps.entries()) {

@@ -16,6 +16,8 @@ import { noteSecret } from "./secrets.ts";
 
 /** Digests of inputs, for keys of this store and, where they are asked for, for those that all machines compute alike. */
 export interface Inputs {
+  /** What each digest is of, for people; not part of any key. */
+  names: string[];
   digests: Digest[];
   portable(): Promise<Digest[]>;
 }
@@ -31,13 +33,14 @@ export interface StepInputs {
 }
 
 interface Input {
+  name: string;
   quick: Digest;
   /** `quick` for all machines, where that is something else. */
   portable?: () => Promise<Digest>;
   exact?: () => Promise<Digest>;
 }
 
-const input = (text: string): Input => ({ quick: digestOf(text) });
+const input = (name: string, text: string): Input => ({ name, quick: digestOf(text) });
 
 /** Everything that a step reads. Downloads happen here: their content decides about the cache. */
 export async function stepInputs(build: Build, op: Op): Promise<StepInputs> {
@@ -45,7 +48,8 @@ export async function stepInputs(build: Build, op: Op): Promise<StepInputs> {
     op.kind === "copy" ? await copyInputs(build, op) : op.kind === "run" ? await runInputs(build, op) : [];
   const exact = async () => {
     const read: Input[] = [];
-    for (const one of inputs) read.push(one.exact === undefined ? one : { quick: await one.exact() });
+    for (const one of inputs)
+      read.push(one.exact === undefined ? one : { name: one.name, quick: await one.exact() });
     return digestsOf(read);
   };
   return {
@@ -56,6 +60,7 @@ export async function stepInputs(build: Build, op: Op): Promise<StepInputs> {
 
 function digestsOf(inputs: Input[]): Inputs {
   return {
+    names: inputs.map((one) => one.name),
     digests: inputs.map((one) => one.quick),
     portable: () => Promise.all(inputs.map((one) => one.portable?.() ?? one.quick)),
   };
@@ -66,11 +71,13 @@ async function copyInputs(build: Build, op: CopyOp): Promise<Input[]> {
   const patterns = op.sources.filter(isPath).map((source) => source.pattern);
   if (patterns.length > 0) inputs.push(await filesInput(build, op, patterns));
   for (const source of op.sources) {
-    if (source.kind === "inline") inputs.push({ quick: digestOf(encodeName(source.content)) });
-    if (source.kind === "git") inputs.push(input((await fetchGit(build, source)).commit));
+    if (source.kind === "inline")
+      inputs.push({ name: "here-document", quick: digestOf(encodeName(source.content)) });
+    if (source.kind === "git")
+      inputs.push(input("commit of the git repository", (await fetchGit(build, source)).commit));
     if (source.kind === "url") {
       const { digest, suggestedName } = await downloaded(build, source, op.checksum);
-      inputs.push(input(`${digest} ${suggestedName ?? source.name}`));
+      inputs.push(input("download", `${digest} ${suggestedName ?? source.name}`));
     }
   }
   return inputs;
@@ -94,12 +101,14 @@ async function filesInput(build: Build, op: CopyOp, patterns: string[]): Promise
     };
   };
   const owner = op.chown === undefined ? {} : { owner: { uid: 0, gid: 0 } };
+  const name = `files of ${originName(build, op.from)}`;
   const key = await originKey(build, op.from);
   if (key === undefined)
-    return { quick: hashSources(await request(), { ...CONTEXT, ...chmod }, build.fileDigests) };
+    return { name, quick: hashSources(await request(), { ...CONTEXT, ...chmod }, build.fileDigests) };
   // Without the stat cache: the numbers of a mount's device and inodes are another mount's later.
   const portable = async () => digestOf(await key.portable());
   return {
+    name,
     quick: digestOf(key.local),
     portable,
     exact: async () => hashSources(await request(), { ...owner, ...chmod }),
@@ -115,9 +124,9 @@ async function runInputs(build: Build, op: RunOp): Promise<Input[]> {
     // The flag of RUN goes before the build's.
     ...(op.network === "default" ? {} : { network: op.network }),
   });
-  if (settings !== undefined) inputs.push(input(settings));
+  if (settings !== undefined) inputs.push(input("flags of the build", settings));
   const { BUILDKIT_SANDBOX_HOSTNAME: hostname } = buildArgs;
-  if (hostname !== undefined && hostname !== "") inputs.push(input(`hostname ${hostname}`));
+  if (hostname !== undefined && hostname !== "") inputs.push(input("host name", `hostname ${hostname}`));
   return inputs;
 }
 
@@ -127,23 +136,32 @@ async function mountInputs(build: Build, wanted: MountOp): Promise<Input[]> {
       return [];
     // Whether there is one, never what it holds: without it the step may leave something else.
     case "secret":
-      return [input(`secret ${noteSecret(build, wanted.id)}`)];
+      return [input(`whether there is a secret ${wanted.id}`, `secret ${noteSecret(build, wanted.id)}`)];
     case "ssh":
-      return [input(`ssh ${build.request.ssh.some(({ id }) => id === wanted.id)}`)];
+      return [
+        input(
+          `whether there is an SSH agent ${wanted.id}`,
+          `ssh ${build.request.ssh.some(({ id }) => id === wanted.id)}`,
+        ),
+      ];
     case "bind":
-      return [await mountInput(build, wanted.from, wanted.source)];
+      return [await mountInput(build, wanted.target, wanted.from, wanted.source)];
     case "cache": {
       const { BUILDKIT_CACHE_MOUNT_NS: namespace } = build.request.buildArgs;
-      const named = namespace === undefined || namespace === "" ? [] : [input(`namespace ${namespace}`)];
+      const named =
+        namespace === undefined || namespace === ""
+          ? []
+          : [input("name space of cache mounts", `namespace ${namespace}`)];
       return wanted.from === undefined
         ? named
-        : [...named, await mountInput(build, wanted.from, wanted.source)];
+        : [...named, await mountInput(build, wanted.target, wanted.from, wanted.source)];
     }
   }
 }
 
 /** What a mount shows. The whole of a stage or image is not read: it is hardly ever what another one was. */
-async function mountInput(build: Build, from: Origin, source: string): Promise<Input> {
+async function mountInput(build: Build, target: string, from: Origin, source: string): Promise<Input> {
+  const name = `files of ${originName(build, from)} mounted at ${target}`;
   const isWhole = /^[./]*$/.test(source);
   const content = async (options: HashOptions, cache?: Build["fileDigests"]) => {
     const sourceRoot = await originRoot(build, from);
@@ -153,9 +171,22 @@ async function mountInput(build: Build, from: Origin, source: string): Promise<I
     return hashSources(request, { ...options, itself: !isWhole }, cache);
   };
   const key = await originKey(build, from);
-  if (key === undefined) return { quick: await content(CONTEXT, build.fileDigests) };
+  if (key === undefined) return { name, quick: await content(CONTEXT, build.fileDigests) };
   const { local: quick, portable } = key;
-  return isWhole ? { quick, portable } : { quick, portable, exact: () => content({}) };
+  return isWhole ? { name, quick, portable } : { name, quick, portable, exact: () => content({}) };
+}
+
+function originName(build: Build, origin: Origin): string {
+  switch (origin.kind) {
+    case "scratch":
+      return "nothing";
+    case "stage":
+      return `stage ${build.plan.stages[origin.stage]?.name ?? origin.stage}`;
+    case "image":
+      return origin.reference;
+    case "context":
+      return origin.name === undefined ? "the context" : `the context ${origin.name}`;
+  }
 }
 
 /**

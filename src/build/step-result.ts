@@ -5,9 +5,11 @@ import { mkdirInContainer } from "../container/mkdir.ts";
 import { keyAfter, stepKey } from "../plan/cache-key.ts";
 import type { StagePlan, Step } from "../plan/types.ts";
 import { addCached, findCached } from "../store/records.ts";
+import { saveStepRecord, type StepRecord } from "../store/step-records.ts";
 import { deleteUnused, holdSnapshots } from "../store/store.ts";
 import type { Build } from "./build-image.ts";
 import { executeCopy } from "./copy-step.ts";
+import { explainMiss, factsOf, nameFiles, placeOf } from "./explain-miss.ts";
 import { materialise } from "./materialise.ts";
 import { measureFrozen, portableAfter, type PortableKey, portableStep } from "./portable-key.ts";
 import type { RemoteCache, RemoteHit } from "./remote-cache.ts";
@@ -32,18 +34,31 @@ export interface SteppedStage {
   build: Build;
   plan: StagePlan;
   state: StageState;
+  /** The state's key before its first step. */
+  baseKey: Digest;
+  /** Whether results of earlier builds may be used at all. */
+  cacheAsked: boolean;
+  /** Number of the last step that was run. */
+  lastRun: number | undefined;
+  /** What is known of the stage's steps from earlier builds, once somebody asked. */
+  records: StepRecord[] | undefined;
   /** False from the first miss on: what follows a new snapshot is new. */
   useCache: boolean;
 }
 
 /** A step's key in this store, and in remote caches. */
 interface Keys {
+  inputs: Inputs;
   local: Digest;
   portable: PortableKey;
 }
 
 function keysOf({ key, portable }: StageState, step: Step, inputs: Inputs): Keys {
-  return { local: stepKey(key, step, inputs.digests), portable: portableStep(portable, step, inputs) };
+  return {
+    inputs,
+    local: stepKey(key, step, inputs.digests),
+    portable: portableStep(portable, step, inputs),
+  };
 }
 
 /** Runs a step, or finds what it gives, and brings the stage's state to what it is afterwards. */
@@ -105,11 +120,28 @@ async function ownResult(
     adopt(build, state, found.snapshot);
     return found;
   }
+  const facts = factsOf(stage, step, (exact ?? quick).inputs);
+  const why = build.request.onMiss === undefined ? undefined : explainMiss(stage, label, facts);
   stage.useCache = false;
   await materialise(build, state);
-  await execute(build, state, step, label);
+  try {
+    await execute(build, state, step, label);
+  } catch (error) {
+    if (why !== undefined) build.request.onMiss?.(label, why.miss);
+    throw error;
+  }
+  stage.lastRun = label.index;
   const result = { snapshot: freezeStage(build.store, state), diffId: null, created: Date.now() };
-  remember(build, exact === undefined ? [quick.local] : [quick.local, exact.local], result);
+  const { index: number, text } = label;
+  remember(build, exact === undefined ? [quick.local] : [quick.local, exact.local], result, () =>
+    saveStepRecord(build.store.db, placeOf(stage), {
+      number,
+      text,
+      facts: JSON.stringify(facts),
+      snapshot: result.snapshot,
+    }),
+  );
+  if (why !== undefined) build.request.onMiss?.(label, nameFiles(build, step, why, result.snapshot));
   return { ...result, cached: false };
 }
 
@@ -144,11 +176,19 @@ function cachedResult({ store, request }: Build, key: Digest): StepResult | unde
   return { snapshot, diffId: result, created, cached: true };
 }
 
-function remember({ store }: Build, keys: Digest[], result: Omit<StepResult, "cached">): void {
+function remember(
+  { store }: Build,
+  keys: Digest[],
+  result: Omit<StepResult, "cached">,
+  record: () => void = () => {},
+): void {
   const { snapshot, diffId, created } = result;
   const step = { snapshot, result: diffId, created };
   const replaced = store.db
-    .transaction(() => keys.flatMap((key) => addCached(store.db, key, step)))
+    .transaction(() => {
+      record();
+      return keys.flatMap((key) => addCached(store.db, key, step));
+    })
     .immediate();
   deleteUnused(store, replaced);
 }

@@ -19,6 +19,7 @@ const MODULES = {
   doctor: () => import("./commands/doctor.ts"),
   du: () => import("./commands/du.ts"),
   enter: () => import("./commands/enter.ts"),
+  explore: () => import("./commands/explore.ts"),
   export: () => import("./commands/export.ts"),
   from: () => import("./commands/from.ts"),
   history: () => import("./commands/history.ts"),

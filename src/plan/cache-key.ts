@@ -41,7 +41,7 @@ export function keyAfter(parent: Digest, step: Digest, identity: string | null):
 }
 
 /** What of an op can change the files; undefined when nothing can. */
-function keyPart(op: Op): unknown {
+export function keyPart(op: Op): object | undefined {
   switch (op.kind) {
     case "config":
       return undefined;
@@ -55,7 +55,7 @@ function keyPart(op: Op): unknown {
 }
 
 /** Where the files come from, and what checks that they are the right ones, is nothing beside what they are. */
-function copyPart(op: CopyOp): unknown {
+function copyPart(op: CopyOp): object {
   const { from: _from, checksum: _checksum, ...rest } = op;
   return { ...rest, sources: op.sources.map(sourcePart) };
 }
@@ -68,7 +68,7 @@ function sourcePart(source: CopySource): unknown {
   return rest;
 }
 
-function runPart(op: RunOp): unknown {
+function runPart(op: RunOp): object {
   // `args` are in `env`.
   const { proxyEnv: _proxy, args: _args, env, mounts, ...rest } = op;
   return { ...rest, env: env.toSorted(), mounts: mounts.map(mountPart) };

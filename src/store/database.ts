@@ -22,6 +22,7 @@ export type { Database } from "bun:sqlite";
  * instance_layers  for layers of an index's images that were never a blob: the stack behind each. All layers of an
  *               image or none are here; those of the others are blobs
  * recoded_layers  the digests that layers had when they were compressed and sent (recoded-layers.ts)
+ * step_records  what each step of a Dockerfile was made of when it was last run (step-records.ts)
  */
 const FIRST_SCHEMA = `
 CREATE TABLE snapshots (id TEXT PRIMARY KEY, created INTEGER NOT NULL) WITHOUT ROWID;
@@ -68,8 +69,20 @@ ALTER TABLE cache ADD COLUMN result TEXT;
 ALTER TABLE cache ADD COLUMN created INTEGER NOT NULL DEFAULT 0;
 `;
 
+const STEP_RECORDS = `
+CREATE TABLE step_records (project TEXT NOT NULL, stage TEXT NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL,
+  facts TEXT NOT NULL, snapshot TEXT, PRIMARY KEY (project, stage, number));
+`;
+
 /** What each version adds to the one before it, the first to an empty database. */
-export const UPGRADES: readonly string[] = [FIRST_SCHEMA, INDEXES, RECODED_LAYERS, IMAGE_LABELS, STEP_FACTS];
+export const UPGRADES: readonly string[] = [
+  FIRST_SCHEMA,
+  INDEXES,
+  RECODED_LAYERS,
+  IMAGE_LABELS,
+  STEP_FACTS,
+  STEP_RECORDS,
+];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */
 const BUSY_TIMEOUT = 30_000;

@@ -421,6 +421,7 @@ export function addCached(db: Database, key: Digest, { snapshot, result, created
 export function clearCache(db: Database): void {
   db.query("DELETE FROM cache").run();
   db.query("DELETE FROM creation_times").run();
+  db.query("DELETE FROM step_records").run();
   db.query("DELETE FROM recoded_layers WHERE diff_id NOT IN (SELECT diff_id FROM layers)").run();
   db.query("DELETE FROM uses WHERE user >= 'cache:' AND user < 'cache;'").run();
 }

@@ -21,6 +21,7 @@ const FUNCTIONS: Record<string, "records" | "files"> = {
   digestOfReference: "records",
   diskUsage: "files",
   doctor: "records",
+  exploreImage: "files",
   exportRoot: "files",
   from: "files",
   imageHistory: "records",

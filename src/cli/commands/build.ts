@@ -1,6 +1,6 @@
 import { CooperError, errorWithLog } from "../../base/errors.ts";
 import { isTerminal } from "../../base/libc.ts";
-import type { BuildOptions, BuildResult, EventSink, StepLabel } from "../../index.ts";
+import type { BuildOptions, BuildReport, BuildResult, EventSink, StepLabel } from "../../index.ts";
 import {
   type BuildProgress,
   type BuildProgressOptions,
@@ -25,6 +25,7 @@ import {
 } from "../image-flags.ts";
 import { writeErr, writeOut } from "../output.ts";
 import { showsWarnings } from "../progress.ts";
+import type { ReportFile } from "../report/report-file.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { renderChecks } from "../render-checks.ts";
 import { plainRenderer } from "../render-build.ts";
@@ -154,6 +155,11 @@ const FLAGS = {
     placeholder: "auto|plain|tty|quiet|rawjson",
     help: "how progress is shown: auto is a live view on a terminal and plain lines elsewhere; rawjson is an event a line; default: COOPER_PROGRESS, else auto",
   },
+  report: {
+    type: "string",
+    placeholder: "file",
+    help: "write there how the build went and what is in the image: a page when it ends in .html, else .json",
+  },
   "rewrite-timestamp": {
     type: "bool",
     default: true,
@@ -225,12 +231,15 @@ export const command = defineCommand({
     "cooper bud --layers --build-arg VERSION=2 -f Dockerfile.dev .",
     "id=$(cooper bud -q .)",
     "cooper bud --platform linux/amd64,linux/arm64 -t reg.example.com/app .",
+    "cooper bud --report build.html -t localhost/app .",
     "cooper bud --cache-from reg.example.com/cache --cache-to reg.example.com/cache .",
   ],
   namespace: onStore,
   async run(context) {
     const { flags } = context;
     const options = buildOptions(context);
+    if (flags.check && flags.report !== undefined)
+      throw new CooperError("usage", "--report cannot be given with --check, which builds nothing");
     if (flags.check) return check(context, options);
     if (flags["debug-shell"]) requireTerminal();
     using progress = await openBuildProgress({
@@ -239,11 +248,15 @@ export const command = defineCommand({
       ...logOf(flags, options),
       warnings: showsWarnings(context.globals.logLevel),
     });
+    using reportFile = flags.report === undefined ? undefined : await openReportFile(flags.report);
+    let report: BuildReport | undefined;
+    if (reportFile !== undefined) options.onReport = (made) => (report = made);
     let result: BuildResult;
     try {
       result = await buildWithLog(context, options, progress);
     } catch (error) {
       progress.end();
+      if (report !== undefined) await reportFile?.write(report);
       // Where it was interrupted says nothing.
       if (context.signal.aborted && progress.mode !== "rawjson") throw context.signal.reason;
       if (progress.mode === "rawjson") {
@@ -256,6 +269,7 @@ export const command = defineCommand({
       throw error;
     }
     progress.end();
+    if (report !== undefined) await reportFile?.write(report);
     if (progress.mode === "plain" || progress.mode === "tty")
       for (const name of result.names) writeErr(`Successfully tagged ${name}\n`);
     if (flags["metadata-file"] !== undefined) writeMetadata(flags["metadata-file"], result);
@@ -300,6 +314,11 @@ async function buildWithLog(
     lines.end();
     throw errorWithLog(error, progress.logFile ?? log.keep());
   }
+}
+
+async function openReportFile(path: string): Promise<ReportFile> {
+  const { openReport } = await import("../report/report-file.ts");
+  return openReport(path, "--report");
 }
 
 /** Exits as `docker build --check` does. */
