@@ -6,6 +6,7 @@ import { fsPath } from "../base/path-bytes.ts";
 import { findProgram } from "../base/process.ts";
 import { BLOCK } from "./tar-entry.ts";
 import { checksumMatches, isZeroBlock } from "./tar-fields.ts";
+import { bounded, counting, type UnpackLimits, unpackLimits } from "./unpack-limits.ts";
 
 export type Compression = "none" | "gzip" | "bzip2" | "xz" | "zstd";
 
@@ -37,9 +38,19 @@ export function detectCompression(start: Uint8Array): Compression {
 /**
  * The content of a stream in whatever format it is compressed, or the stream itself. gzip streams of several members and
  * zstd streams of several frames are read whole. bzip2 and xz need the host's programs of these names: `unsupported`
- * without them. Damaged data is `invalid`.
+ * without them. Damaged data is `invalid`, and so is more content than the limits allow; `what` begins that error.
  */
-export async function* decompress(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+export async function* decompress(
+  stream: AsyncIterable<Uint8Array>,
+  what: string,
+  limits: UnpackLimits = unpackLimits(),
+): AsyncGenerator<Uint8Array, void> {
+  const packed = { bytes: 0 };
+  yield* bounded(decompressAll(counting(stream, packed)), packed, what, limits);
+}
+
+/** The same for content that was judged before, or of which the beginning is read. */
+export async function* decompressAll(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const { start, whole } = await peek(stream);
   const format = detectCompression(start);
   if (format === "none") yield* whole;
@@ -55,7 +66,7 @@ export async function* decompress(stream: AsyncIterable<Uint8Array>): AsyncGener
 export async function isTarArchive(file: string): Promise<boolean> {
   let start = Buffer.alloc(0);
   try {
-    for await (const chunk of decompress(readFile(file))) {
+    for await (const chunk of decompressAll(readFile(file))) {
       start = Buffer.concat([start, chunk]);
       if (start.length >= BLOCK) break;
     }

@@ -78,11 +78,16 @@ async function unpacked(fetching: Fetching, file: string, shown: string): Promis
   mkdirSync(directory, { mode: 0o755 });
   try {
     // Files of a context are root's in the image, whoever packed them.
-    await extractArchive(decompress(createReadStream(file, { highWaterMark: 1 << 20 })), directory, "/", {
-      owner: { uid: 0, gid: 0 },
-      ids: fileIds(),
-      signal: fetching.signal,
-    });
+    await extractArchive(
+      decompress(createReadStream(file, { highWaterMark: 1 << 20 }), "it"),
+      directory,
+      "/",
+      {
+        owner: { uid: 0, gid: 0 },
+        ids: fileIds(),
+        signal: fetching.signal,
+      },
+    );
   } catch (error) {
     throw wrapError(`Cannot unpack the build context ${shown}`, error);
   }

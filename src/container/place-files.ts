@@ -116,7 +116,7 @@ async function unpackInto(
   const owner = placement.chown === undefined ? undefined : lookupOwner(placement.root, placement.chown);
   const fd = openFileInRoot(sourceRoot, inSource, () => file);
   await extractArchive(
-    decompress(createReadStream("", { fd, highWaterMark: 1 << 20 })),
+    decompress(createReadStream("", { fd, highWaterMark: 1 << 20 }), file),
     placement.root,
     inRoot,
     {

@@ -60,7 +60,7 @@ async function fill(source: string, directory: string, signal: AbortSignal | und
   }
   const bytes: AsyncIterable<Uint8Array> =
     source === "-" ? Bun.stdin.stream() : createReadStream(source, { highWaterMark: 1 << 20 });
-  await applyLayer(decompress(bytes), directory, {
+  await applyLayer(decompress(bytes, source === "-" ? "The archive" : source), directory, {
     ids: fileIds(),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -1,8 +1,9 @@
 /** Layers into the store: kept as the blobs that they came as, and unpacked into snapshots, in one pass where it can be. */
 import { applyLayer } from "../archive/apply-layer.ts";
 import { decompress } from "../archive/compression.ts";
+import { whileThereIsRoom } from "../archive/unpack-limits.ts";
 import { type Digest, Digester } from "../base/digest.ts";
-import { CooperError } from "../base/errors.ts";
+import { CooperError, sentence } from "../base/errors.ts";
 import { fileIds } from "../base/process-ids.ts";
 import type { Descriptor, Manifest } from "../oci/types.ts";
 import { streamBlob } from "../store/blobs.ts";
@@ -142,7 +143,9 @@ async function unpack(
 ): Promise<SizedLayer> {
   const digester = new Digester();
   const id = await makeSnapshotSlowly(store, async (directory) => {
-    await applyLayer(digesting(decompress(content), digester), directory, { ids: fileIds() });
+    const what = `layer ${descriptor.digest}`;
+    const tar = whileThereIsRoom(decompress(content, sentence(what)), directory, what);
+    await applyLayer(digesting(tar, digester), directory, { ids: fileIds() });
     requireDiffId(descriptor, digester.digest(), diffId);
   });
   return { diffId, stack: [id], size: digester.size };
@@ -156,7 +159,8 @@ function record(store: StoreFiles, descriptor: Descriptor, { stack, diffId, size
 /** Checks that a blob is another packing of a layer that is there already. */
 async function proveBlob(store: StoreFiles, descriptor: Descriptor, diffId: Digest): Promise<void> {
   const digester = new Digester();
-  for await (const chunk of decompress(streamBlob(store.root, descriptor.digest))) digester.update(chunk);
+  const blob = streamBlob(store.root, descriptor.digest);
+  for await (const chunk of decompress(blob, `Layer ${descriptor.digest}`)) digester.update(chunk);
   requireDiffId(descriptor, digester.digest(), diffId);
   recordBlob(store, descriptor, diffId);
 }

@@ -104,7 +104,7 @@ async function spool(content: AsyncIterable<Uint8Array>, name: string): Promise<
   const fd = openSync(path, "wx+", 0o600);
   rmSync(path);
   try {
-    for await (const chunk of decompress(content)) writeAll(fd, chunk);
+    for await (const chunk of decompress(content, "it")) writeAll(fd, chunk);
   } catch (error) {
     closeSync(fd);
     throw wrapError(`Cannot read ${name}`, error, "invalid");

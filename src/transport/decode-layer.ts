@@ -13,7 +13,7 @@ export function decodeLayer(
   what: string,
 ): AsyncIterable<Uint8Array> {
   const input = { isRead: false };
-  return checkDiffId(decompress(toEnd(content, input)), diffId, what, input);
+  return checkDiffId(decompress(toEnd(content, input), what), diffId, what, input);
 }
 
 /** Notes that content was read to its end, where it is verified. */

@@ -111,7 +111,7 @@ async function checkLayer(source: Source, layer: Descriptor, diffId: Digest): Pr
   if (compressionOf(layer.mediaType) !== actual)
     throw fail(`${what} is ${layer.mediaType}, but its compression is ${actual}`);
   const digester = new Digester();
-  const names = await checkLayerTar(hashing(decompress(content), digester), what);
+  const names = await checkLayerTar(hashing(decompress(content, what), digester), what);
   const found = digester.digest();
   if (found !== diffId)
     throw new CooperError("integrity", `${what} has the diff_id ${found}, its config says ${diffId}`);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { constants, gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { compress } from "../../src/archive/compress.ts";
 import { BLOCK_BYTES, compressBlock, DEFAULT_LEVEL } from "../../src/archive/compress-block.ts";
-import { decompress, detectCompression, isTarArchive } from "../../src/archive/compression.ts";
+import { decompressAll, detectCompression, isTarArchive } from "../../src/archive/compression.ts";
 import { CooperError } from "../../src/base/errors.ts";
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251));
@@ -63,27 +63,29 @@ const formats: [name: string, format: string, bytes: Buffer][] = [
   ["xz", "xz", program("xz", content)],
 ];
 
-describe("decompress", () => {
+describe("decompressAll", () => {
   for (const [name, format, bytes] of formats) {
     test(`${name}, cut anywhere`, async () => {
       expect(detectCompression(bytes)).toBe(format as never);
       for (const size of [1 << 20, 4096, 777, 5])
-        expect((await collect(decompress(cut(bytes, size)))).equals(content)).toBe(true);
+        expect((await collect(decompressAll(cut(bytes, size)))).equals(content)).toBe(true);
     });
     if (format === "none") continue;
     test(`${name}, cut short or damaged, is invalid`, async () => {
-      expect((await failure(collect(decompress(cut(bytes.subarray(0, bytes.length - 9), 4096))))).code).toBe(
-        "invalid",
-      );
+      expect(
+        (await failure(collect(decompressAll(cut(bytes.subarray(0, bytes.length - 9), 4096))))).code,
+      ).toBe("invalid");
       const damaged = Buffer.from(bytes);
       damaged.fill(0x55, bytes.length >> 1, (bytes.length >> 1) + 64);
-      expect((await failure(collect(decompress(cut(damaged, 4096))))).code).toBe("invalid");
+      expect((await failure(collect(decompressAll(cut(damaged, 4096))))).code).toBe("invalid");
     });
   }
 
   test("short and empty streams are plain", async () => {
     for (const text of ["", "a", "\x1f\x8b", "BZ"])
-      expect((await collect(decompress(cut(Buffer.from(text, "latin1"), 1)))).toString("latin1")).toBe(text);
+      expect((await collect(decompressAll(cut(Buffer.from(text, "latin1"), 1)))).toString("latin1")).toBe(
+        text,
+      );
   });
 
   test("the sender's own error comes through, also behind a program", async () => {
@@ -92,7 +94,7 @@ describe("decompress", () => {
         yield bytes.subarray(0, bytes.length >> 1);
         throw new CooperError("integrity", "Blob does not match its digest");
       }
-      expect((await failure(collect(decompress(broken())))).code).toBe("integrity");
+      expect((await failure(collect(decompressAll(broken())))).code).toBe("integrity");
     }
   });
 
@@ -106,7 +108,7 @@ describe("decompress", () => {
           ended = true;
         }
       }
-      for await (const _ of decompress(sender())) break;
+      for await (const _ of decompressAll(sender())) break;
       expect(ended).toBe(true);
     }
   });
@@ -118,7 +120,7 @@ describe("compress", () => {
       const once = await collect(compress(cut(content, 5000), format));
       const again = await collect(compress(cut(content, 77_777), format));
       expect(once.equals(again)).toBe(true);
-      expect((await collect(decompress(cut(once, 4096)))).equals(content)).toBe(true);
+      expect((await collect(decompressAll(cut(once, 4096)))).equals(content)).toBe(true);
     });
   }
 
@@ -133,7 +135,7 @@ describe("compress", () => {
         return compressBlock(block, { name: format, level: DEFAULT_LEVEL[format] });
       });
       expect(threads.equals(Buffer.concat(blocks))).toBe(true);
-      expect((await collect(decompress(cut(threads, 65_536)))).equals(mixed)).toBe(true);
+      expect((await collect(decompressAll(cut(threads, 65_536)))).equals(mixed)).toBe(true);
       if (Bun.which(format) !== null) expect(program(format, threads, "-dc").equals(mixed)).toBe(true);
       // Three dense pieces of 700,000 bytes, the rest repeats itself.
       expect(threads.length).toBeLessThan(2_500_000);
@@ -144,7 +146,7 @@ describe("compress", () => {
     for (const format of ["gzip", "zstd"] as const) {
       const bytes = await collect(compress(cut(Buffer.alloc(0), 1), format));
       expect(detectCompression(bytes)).toBe(format);
-      expect((await collect(decompress(cut(bytes, 4096)))).length).toBe(0);
+      expect((await collect(decompressAll(cut(bytes, 4096)))).length).toBe(0);
     }
   });
 

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { dirname } from "node:path";
 import { applyLayer } from "../../archive/apply-layer.ts";
 import { firstDifference } from "../../archive/compare-directories.ts";
-import { decompress } from "../../archive/compression.ts";
+import { decompressAll } from "../../archive/compression.ts";
 import { type Digest, Digester } from "../../base/digest.ts";
 import { messageOf } from "../../base/errors.ts";
 import { fileIds } from "../../base/process-ids.ts";
@@ -86,7 +86,7 @@ async function compareWithBlob(
 async function unpackAgain({ store, signal }: Checking, blob: Digest, directory: string): Promise<string> {
   const digester = new Digester();
   const hashed = async function* () {
-    for await (const chunk of decompress(streamBlob(store.root, blob))) {
+    for await (const chunk of decompressAll(streamBlob(store.root, blob))) {
       digester.update(chunk);
       yield chunk;
     }
