@@ -1,6 +1,7 @@
 /** What fills the disk, and making room. */
 import { join } from "node:path";
 import type { DiskUsage, ImageInfo, PruneOptions, PruneResult, Store } from "../api-types.ts";
+import { cleanStaleState } from "../sandbox/run-directory.ts";
 import { allContainers, type ContainerRecord } from "../store/records.ts";
 import { pruneStore } from "../store/prune.ts";
 import { cacheMounts, diskBytes, thingBytes, usersOfThings } from "../store/usage.ts";
@@ -16,6 +17,7 @@ import { filesOf } from "./store.ts";
 export async function pruneImages(store: Store, options: PruneOptions = {}): Promise<PruneResult> {
   const files = filesOf(store);
   const orphans = removeOrphans(store);
+  cleanStaleState(store.runRoot);
   const images = listImages(store).filter((image) => isPruned(image, options));
   const ids = new Set(images.map(({ id }) => id));
   const containers = options.force ? allContainers(files.db).filter((one) => comesFrom(one, ids)) : [];
