@@ -31,7 +31,9 @@ export async function buildPlatforms(
   const run = async (platform: string): Promise<FinishedBuild | undefined> => {
     try {
       const onEvent = labelling(common.onEvent, platform);
-      const finished = await runBuild(store, { ...common, platform, onEvent }, shared);
+      const { onMiss: tell } = request;
+      const onMiss: BuildRequest["onMiss"] = tell && ((step, miss) => tell({ ...step, platform }, miss));
+      const finished = await runBuild(store, { ...common, platform, onEvent, onMiss }, shared);
       requirePlatform(finished, platform);
       return finished;
     } catch (error) {

@@ -191,6 +191,19 @@ describe.each(people)("as $name", (person) => {
     expect(JSON.stringify(report)).not.toContain("sesame-open");
   });
 
+  test("for several platforms: stages of each, and an image of each", async () => {
+    write(
+      "Dockerfile",
+      "FROM --platform=$BUILDPLATFORM scratch AS shared\nCOPY one.txt /\nFROM scratch\nCOPY --from=shared / /\n",
+    );
+    const platforms = ["linux/amd64", "linux/arm64"];
+    const report = await build("--platform", platforms.join(","), "-t", "localhost/both");
+    expect(report.images.map(({ platform }) => platform).sort()).toEqual(platforms);
+    const last = report.stages.filter(({ name }) => name === "1");
+    expect(last.map(({ platform }) => platform).sort()).toEqual(platforms);
+    for (const { steps } of last) expect(steps.map(({ number: at }) => at)).toEqual([1, 2]);
+  });
+
   test("explore counts what later layers overwrite or delete, to the byte", async () => {
     write(
       "Dockerfile",

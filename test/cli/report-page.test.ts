@@ -194,6 +194,11 @@ test("what is no report's name, or cannot be written, is refused before anything
   );
   expect((await build(command.path("r.html"), "--check")).stderr).toContain("--check");
   expect(await command.ok("images", "-q")).toBe("");
+  // While it is built, there is nothing in the context that was not there before.
+  const inside = command.path("context/inside.json");
+  command.file("context/Dockerfile", "FROM scratch\nCOPY . /\n");
+  expect((await build(inside)).status).toBe(0);
+  expect(((await Bun.file(inside).json()) as BuildReport).images[0]!.layers[0]!.files).toHaveLength(1);
   expect((await build(command.path("r.html"), "-t", "localhost/x")).status).toBe(0);
   expect(await Bun.file(command.path("r.html")).text()).toStartWith("<!doctype html>");
   await command.ok("explore", "-o", command.path("x.json"), "localhost/x");

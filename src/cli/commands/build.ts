@@ -248,7 +248,7 @@ export const command = defineCommand({
       ...logOf(flags, options),
       warnings: showsWarnings(context.globals.logLevel),
     });
-    using reportFile = flags.report === undefined ? undefined : await openReportFile(flags.report);
+    const reportFile = flags.report === undefined ? undefined : await openReportFile(flags.report);
     let report: BuildReport | undefined;
     if (reportFile !== undefined) options.onReport = (made) => (report = made);
     let result: BuildResult;

@@ -23,7 +23,7 @@ export const command = defineCommand({
   namespace: onStore,
   async run({ args, flags, signal, api, store }) {
     const { openReport } = await import("../report/report-file.ts");
-    using file = flags.output === undefined ? undefined : openReport(flags.output, "--output");
+    const file = flags.output === undefined ? undefined : openReport(flags.output, "--output");
     const { exploreImage } = await api();
     const report = await exploreImage(await store(), args[0]!, { signal });
     if (file !== undefined) await file.write(report);

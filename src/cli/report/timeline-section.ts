@@ -67,7 +67,7 @@ function reason({ reason: why, changes }: StepMiss, stage: number): Markup {
     case "asked":
       return html`<p>The cache was not to be used.</p>`;
     case "new":
-      return html`<p>No earlier run of this step is known.</p>${list}`;
+      return html`<p>No earlier run of this step is known.</p>`;
     case "forgotten":
       return html`<p>Everything is as it was, but the cache has no result that may be used.</p>`;
     case "changed":
