@@ -100,5 +100,10 @@ export function resultOf(reportFile: string, file: string, exitCode: number): Ru
   // Exits 126 and 127 are the command's fault and were said on its stderr; the rest is ours.
   const { status, message } = JSON.parse(report) as { status: number; message: string };
   if (status === 126 || status === 127) return { exitCode: status };
-  throw new CooperError("run-failed", `Cannot isolate the command: ${message}`, { exitCode: status });
+  const hint =
+    "The outer container's seccomp profile refuses chroot(2), as Podman's does without CAP_SYS_CHROOT: add SYS_CHROOT to its capabilities";
+  throw new CooperError("run-failed", `Cannot isolate the command: ${message}`, {
+    exitCode: status,
+    ...(message.startsWith("EPERM: chroot") ? { hint } : {}),
+  });
 }

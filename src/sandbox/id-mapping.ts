@@ -2,6 +2,7 @@
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { getXattr } from "../base/libc.ts";
 import { findProgram } from "../base/process.ts";
+import { capabilityMask } from "./capabilities.ts";
 import { type IdRange, loginName, subordinateRanges } from "./subordinate-ids.ts";
 
 /** Ranges of users and of groups. */
@@ -20,6 +21,10 @@ export function idRanges(uid: number): IdRanges | { obstacle: string } {
     if (path === undefined) return { obstacle: `${name} is not installed` };
     if (!isPrivileged(path))
       return { obstacle: `${path} has neither the set-uid bit of root nor a file capability` };
+    if (lacksCapability(path))
+      return {
+        obstacle: `${path} is set-uid root, and this container's root lacks CAP_SYS_ADMIN; with a file capability it would work`,
+      };
   }
   if (hasNoNewPrivileges()) return { obstacle: "no_new_privs keeps newuidmap from gaining privileges" };
   const user = { uid, name: loginName(uid) };
@@ -37,12 +42,27 @@ export function isPrivileged(path: string): boolean {
   return getXattr(realpathSync(path), "security.capability") !== undefined;
 }
 
+/**
+ * Whether a set-uid newuidmap would be refused ("write to uid_map failed: Operation not permitted"): the kernel lets map
+ * ids either the namespace's owner, whom one with a file capability still is, or who has CAP_SYS_ADMIN, which root of an
+ * ordinary container has not (user_namespaces(7)).
+ */
+export function lacksCapability(path: string, proc = "/proc"): boolean {
+  if (getXattr(realpathSync(path), "security.capability") !== undefined) return false;
+  const bounds = /^CapBnd:\s*([0-9a-f]+)$/m.exec(statusOf(proc))?.[1];
+  return bounds !== undefined && (BigInt(`0x${bounds}`) & capabilityMask(["CAP_SYS_ADMIN"])) === 0n;
+}
+
 /** Whether set-uid programs have no effect for this process (PR_SET_NO_NEW_PRIVS). */
 export function hasNoNewPrivileges(proc = "/proc"): boolean {
+  return /^NoNewPrivs:\s*1$/m.test(statusOf(proc));
+}
+
+function statusOf(proc: string): string {
   try {
-    return /^NoNewPrivs:\s*1$/m.test(readFileSync(`${proc}/self/status`, "latin1"));
+    return readFileSync(`${proc}/self/status`, "latin1");
   } catch {
-    return false;
+    return "";
   }
 }
 

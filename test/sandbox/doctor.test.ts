@@ -169,6 +169,19 @@ const FAULTS: Fault[] = [
     remedy: /remount,suid/,
   },
   {
+    name: "newuidmap is set-uid root in a container without CAP_SYS_ADMIN",
+    host: () => {
+      file("container/self/status", "NoNewPrivs:\t0\nCapBnd:\t00000000a80425fb\n");
+      file("container/self/mountinfo", "");
+      return healthy({ run: failing("--map-auto", "x") }, { proc: join(scratch, "container") });
+    },
+    id: "newuidmap",
+    status: "warning",
+    finding: /cannot map ids in a container whose root lacks CAP_SYS_ADMIN/,
+    remedy: /chmod u-s .* && setcap cap_setuid\+ep/,
+    tier: 2,
+  },
+  {
     name: "no_new_privs",
     host: () => {
       file("nnp/self/status", "Name:\tbun\nNoNewPrivs:\t1\n");

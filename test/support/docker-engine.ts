@@ -1,7 +1,8 @@
 /** A real Docker engine with a place of its own: no network, no images, gone with the test. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { mountPointsBelow } from "./leftovers.ts";
 
 export interface TestEngine extends AsyncDisposable {
   /** As DOCKER_HOST takes it. */
@@ -12,7 +13,11 @@ export interface TestEngine extends AsyncDisposable {
 }
 
 /** Starts Debian's dockerd (which brings its own containerd); needs root. */
-export async function startDockerEngine(port: number): Promise<TestEngine> {
+export async function startDockerEngine(
+  port: number,
+  // vfs: leaves no mount behind, but copies the whole image for each container.
+  driver: "vfs" | "overlay2" = "vfs",
+): Promise<TestEngine> {
   const dir = mkdtempSync("/var/tmp/cooper-dockerd-");
   const socket = join(dir, "docker.sock");
   const tcp = `tcp://127.0.0.1:${port}`;
@@ -20,8 +25,7 @@ export async function startDockerEngine(port: number): Promise<TestEngine> {
   const child = spawn(
     "dockerd",
     [
-      // vfs: slow for large images, but it leaves no mount behind.
-      ...["--storage-driver=vfs", "--bridge=none", "--iptables=false", "--ip6tables=false"],
+      ...[`--storage-driver=${driver}`, "--bridge=none", "--iptables=false", "--ip6tables=false"],
       ...[`--data-root=${dir}/data`, `--exec-root=${dir}/run`, `--pidfile=${dir}/pid`],
       ...[`--config-file=${dir}/daemon.json`, `--host=unix://${socket}`, `--host=${tcp}`, "--tls=false"],
     ],
@@ -36,6 +40,8 @@ export async function startDockerEngine(port: number): Promise<TestEngine> {
     // It ends its containerd, which SIGKILL would leave behind.
     child.kill("SIGTERM");
     await ended;
+    // Of containers with the host's network, which it leaves mounted.
+    for (const point of mountPointsBelow(dir)) spawnSync("umount", ["--lazy", point]);
     rmSync(dir, { recursive: true, force: true });
   };
   for (let tries = 0; ; tries++) {

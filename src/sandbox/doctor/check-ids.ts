@@ -1,6 +1,6 @@
 /** Ids for rootless builds: ranges in /etc/subuid and /etc/subgid, newuidmap and newgidmap. */
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { hasNoNewPrivileges, isPrivileged } from "../id-mapping.ts";
+import { hasNoNewPrivileges, isPrivileged, lacksCapability } from "../id-mapping.ts";
 import { type IdRange, loginName, subordinateRanges } from "../subordinate-ids.ts";
 import { type Check, install, ok, warning } from "./check.ts";
 import type { Host } from "./host.ts";
@@ -114,6 +114,14 @@ function checkMapper(host: Host, name: "newuidmap" | "newgidmap"): Check {
       `${path} is on a file system that is mounted nosuid`,
       ONE_ID,
       `mount -o remount,suid $(findmnt -n -o TARGET --target ${path})`,
+    );
+  }
+  if (lacksCapability(path, host.paths.proc)) {
+    return warning(
+      name,
+      `${path} is set-uid root, which cannot map ids in a container whose root lacks CAP_SYS_ADMIN`,
+      ONE_ID,
+      `in the container's image: chmod u-s ${path} && setcap ${capability}+ep ${path}`,
     );
   }
   return ok(name, `${path}, ${setuid ? "set-uid root" : "with a file capability"}`);
