@@ -15,6 +15,7 @@ export const DIFFERENCES: Record<string, string> = {
   "* pid":
     "private or host; the path of a namespace is refused: what is left running there could not be ended",
   "* cgroupns": "default: as the isolation has it",
+  "* userns": "host alone, the namespace in which Cooper works: files have its ids",
   "* memory-swap": "takes --memory",
   "* isolation": "oci (crun, else runc), crun, runc or chroot; by default the best that the host allows",
   "* runtime-flag":
@@ -48,11 +49,12 @@ export const DIFFERENCES: Record<string, string> = {
 export const REASONS: Record<string, string> = {
   "cgroup-manager": "cgroups are made by Cooper itself, and only where limits are asked for",
   "storage-opt": "the store has no options",
-  "userns-gid-map": "the mapping is the one that newgidmap gives",
-  "userns-uid-map": "the mapping is the one that newuidmap gives",
+  "userns-gid-map":
+    "the mapping is the store's: all ranges of /etc/subgid; files keep the ids that they have in images",
+  "userns-uid-map":
+    "the mapping is the store's: all ranges of /etc/subuid; files keep the ids that they have in images",
   "userns-gid-map-group": "the mapping is the one that newgidmap gives",
   "userns-uid-map-user": "the mapping is the one that newuidmap gives",
-  userns: "every command has the store's user namespace",
   "cpp-flag": "Dockerfile.in is not run through a preprocessor",
   "decryption-key": "encrypted layers are not supported",
   "encrypt-layer": "encrypted layers are not supported",

@@ -1,6 +1,7 @@
 /** The root that a copy goes into: how its paths are found, and how directories are made on the way. */
 import { chmodSync, chownSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { fsPath } from "../base/path-bytes.ts";
+import { giving } from "../base/process-ids.ts";
 import { cleanPath } from "../dockerfile/pattern.ts";
 import { type MetadataOptions, type Owner, recordOwner } from "./copy-metadata.ts";
 import type { Pins } from "./pinned-root.ts";
@@ -67,7 +68,8 @@ export function linkDestination(root: string, options: MetadataOptions, pins: Pi
     if (stat !== undefined && !stat.isDirectory()) unlinkSync(fsPath(pins.entry(host)));
     if (stat?.isDirectory() !== true) mkdirSync(fsPath(pins.entry(host)), 0o700);
     const itself = pins.directory(host);
-    if (options.ownership !== "xattr") chownSync(fsPath(itself), wanted.uid, wanted.gid);
+    if (options.ownership !== "xattr")
+      giving(wanted, () => chownSync(fsPath(itself), wanted.uid, wanted.gid));
     chmodSync(fsPath(itself), wanted.mode);
     if (options.ownership === "xattr") recordOwner(itself, wanted, lstatSync(fsPath(itself)));
   }

@@ -11,6 +11,7 @@ import {
   setXattr,
 } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
+import { giving } from "../base/process-ids.ts";
 import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";
 import { reach, type WalkedEntry } from "./walk-sources.ts";
 import { isOverlayXattr, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
@@ -92,7 +93,7 @@ function parseOwner(text: string): (Owner & { mode: number }) | undefined {
 export function applyToFile(fd: number, path: string, metadata: Metadata, options: MetadataOptions): void {
   const now = fstatSync(fd);
   const give = options.ownership !== "xattr" && (now.uid !== metadata.uid || now.gid !== metadata.gid);
-  if (give) fchownSync(fd, metadata.uid, metadata.gid);
+  if (give) giving(metadata, () => fchownSync(fd, metadata.uid, metadata.gid));
   // After chown(2), which takes setuid and setgid away.
   if (give || (now.mode & 0o7777) !== metadata.mode) fchmodSync(fd, metadata.mode);
   if (options.ownership === "xattr") recordOwner(path, metadata, now);
@@ -105,7 +106,7 @@ export function applyToPath(path: string, metadata: Metadata, options: MetadataO
   const name = fsPath(path);
   const now = lstatSync(name);
   const give = options.ownership !== "xattr" && (now.uid !== metadata.uid || now.gid !== metadata.gid);
-  if (give) lchownSync(name, metadata.uid, metadata.gid);
+  if (give) giving(metadata, () => lchownSync(name, metadata.uid, metadata.gid));
   if (!now.isSymbolicLink()) {
     if (give || (now.mode & 0o7777) !== metadata.mode) chmodItself(path, metadata.mode);
     // Special files and links cannot carry attributes of users.

@@ -139,7 +139,11 @@ export function treeWriter(
     try {
       return work();
     } catch (error) {
-      if (error instanceof CooperError) throw error;
+      if (error instanceof CooperError) {
+        // An owner that is not mapped: giving() does not know whose file it is.
+        const isNameless = error.code === "unsupported" && errnoOf(error.cause) === "EINVAL";
+        throw isNameless ? wrapError(`Cannot copy ${entry.source} to ${shown(at(entry))}`, error) : error;
+      }
       const code = errnoOf(error);
       const denied = code === "EPERM" || code === "EACCES";
       throw wrapError(

@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, type Stats } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
 import { fsPath, readLink } from "../base/path-bytes.ts";
+import { giving } from "../base/process-ids.ts";
 import { type Pins, pinRoot } from "./pinned-root.ts";
 
 export interface ResolveOptions {
@@ -96,7 +97,7 @@ function missingDirectories(root: string, path: string): string[] {
 function makeDirectory(directory: string, { uid, gid, mode }: DirectoryAttributes, pins: Pins): void {
   try {
     mkdirSync(fsPath(pins.entry(directory)), 0o700);
-    chownSync(fsPath(pins.directory(directory)), uid, gid);
+    giving({ uid, gid }, () => chownSync(fsPath(pins.directory(directory)), uid, gid));
     chmodSync(fsPath(pins.directory(directory)), mode & 0o7777); // after chown(2), which takes setuid and setgid away
   } catch (error) {
     throw wrapError(`Cannot make directory ${directory}`, error);

@@ -28,6 +28,7 @@ import {
   setXattr,
 } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
+import { giving } from "../base/process-ids.ts";
 import { removeTree } from "./copy-writer.ts";
 import { asIs, type Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
@@ -212,7 +213,7 @@ export class TreeWriter {
       await this.#content(fd, member);
       const { uid, gid } = this.#options.owner ?? member;
       const isOwner = this.#newFilesAreOurs && uid === this.#uid && gid === this.#gid;
-      if (this.#options.ids === "keep" && !isOwner) fchownSync(fd, uid, gid);
+      if (this.#options.ids === "keep" && !isOwner) giving({ uid, gid }, () => fchownSync(fd, uid, gid));
       if (!asMade) fchmodSync(fd, mode);
       // Attributes need the path and change no times.
       this.#xattrs(this.#pins.entry(path), member);
@@ -312,7 +313,7 @@ export class TreeWriter {
   #attributes(path: string, entry: TarEntry): void {
     if (this.#options.ids === "keep") {
       const { uid, gid } = this.#options.owner ?? entry;
-      lchownSync(fsPath(path), uid, gid);
+      giving({ uid, gid }, () => lchownSync(fsPath(path), uid, gid));
     }
     if (entry.type !== "symlink") chmodItself(path, this.#options.mode ?? entry.mode);
     this.#xattrs(path, entry);

@@ -1,5 +1,6 @@
 /** How many ids this process has: what decides whether files can be given away. */
 import { chownSync, readFileSync } from "node:fs";
+import { CooperError, errnoOf } from "./errors.ts";
 
 let known: boolean | undefined;
 
@@ -19,8 +20,17 @@ export function haveOneId(): void {
 
 /** Whether a uid_map has one id in all. */
 export function isSingle(map: string): boolean {
+  return idCount(map) === 1;
+}
+
+/** First id inside, first id outside, and how many there are, of each line. */
+function mapLines(map: string): number[][] {
   const lines = map.split("\n").filter((line) => line.trim() !== "");
-  return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2]), 0) === 1;
+  return lines.map((line) => line.trim().split(/\s+/).map(Number));
+}
+
+function idCount(map: string): number {
+  return mapLines(map).reduce((sum, [, , count]) => sum + count!, 0);
 }
 
 /** Where owners of files are kept: "keep", in the files themselves; "own", in an attribute beside this process's own. */
@@ -36,4 +46,39 @@ export function fileOwnership(): "inode" | "xattr" {
 /** Gives a path of the host to an owner, as far as there are others than this process: with one id, all users are one. */
 export function giveAway(path: string, owner: { uid: number; gid: number }): void {
   if (!hasOneId()) chownSync(path, owner.uid, owner.gid);
+}
+
+/**
+ * Makes a call that gives something to an owner. Error: `unsupported`, naming the id, where this process's user namespace
+ * does not have it (EINVAL in chown(2)).
+ */
+export function giving(owner: { uid: number; gid: number }, call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    throw (errnoOf(error) === "EINVAL" ? unmapped(owner, error) : undefined) ?? error;
+  }
+}
+
+function unmapped({ uid, gid }: { uid: number; gid: number }, cause: unknown): CooperError | undefined {
+  for (const [kind, id] of [["user", uid] as const, ["group", gid] as const]) {
+    const map = readFileSync(`/proc/self/${kind === "user" ? "uid" : "gid"}_map`, "latin1");
+    if (holdsId(map, id)) continue;
+    const file = kind === "user" ? "/etc/subuid" : "/etc/subgid";
+    const count = idCount(map);
+    return new CooperError(
+      "unsupported",
+      `it belongs to ${kind} ${id}, who is not among the ${count} ids that this user may map`,
+      {
+        cause,
+        hint: `A range of at least ${id + 1 - count} more ids in ${file} has room for it: usermod --add-${file.slice(5)}s FIRST-LAST USER, as root`,
+      },
+    );
+  }
+  return undefined;
+}
+
+/** Whether a uid_map or gid_map has an id of its inside (user_namespaces(7)). */
+export function holdsId(map: string, id: number): boolean {
+  return mapLines(map).some(([inside, , count]) => id >= inside! && id < inside! + count!);
 }

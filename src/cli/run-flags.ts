@@ -71,6 +71,11 @@ export const HOST_FLAGS = {
     help: "seccomp=unconfined, seccomp=PROFILE or no-new-privileges",
   },
   "shm-size": { type: "string", placeholder: "number[unit]", help: "size of /dev/shm" },
+  userns: {
+    type: "string",
+    placeholder: "host",
+    help: "user namespace of commands: host is the one in which Cooper works",
+  },
   ulimit: {
     type: "commaList",
     placeholder: "type=soft[:hard]",
@@ -80,7 +85,6 @@ export const HOST_FLAGS = {
 
 /** What `from` and `build` refuse for now. */
 export const UNSUPPORTED_HOST_FLAGS = [
-  "userns",
   "userns-gid-map",
   "userns-gid-map-group",
   "userns-uid-map",
@@ -125,6 +129,7 @@ interface RunFlagValues extends LimitFlagValues {
   "dns-search"?: string[];
   "security-opt"?: string[];
   "shm-size"?: string | undefined;
+  userns?: string | undefined;
   ulimit?: string[];
 }
 
@@ -153,10 +158,23 @@ export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): R
   if (given.has("http-proxy")) settings.httpProxy = flags["http-proxy"] ?? true;
   if (given.has("no-hosts")) settings.noHosts = flags["no-hosts"] ?? true;
   if (flags["no-hostname"]) settings.noHostname = true;
+  requireHostUsers(flags.userns);
   applyNamespaces(settings, flags);
   applyDns(settings, flags);
   for (const option of flags["security-opt"] ?? []) applySecurity(settings, option);
   return settings;
+}
+
+/** Files of containers have the ids of Cooper's own user namespace: those of another one would be nobody's there. */
+function requireHostUsers(userns: string | undefined): void {
+  if (userns === undefined || userns === "" || userns === "host") return;
+  throw new CooperError(
+    "unsupported",
+    `--userns ${userns} is not supported: commands share the ids of the store's files`,
+    {
+      hint: "use host; without root that is a user namespace already (docs/rootless.md)",
+    },
+  );
 }
 
 function applyNamespaces(settings: RunSettings, flags: RunFlagValues): void {

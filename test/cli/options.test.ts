@@ -52,6 +52,7 @@ describe("run settings", () => {
       ["--ipc", "host", "--pid", "container", "--uts", "private", "--cgroupns", "ns:/x"],
       { namespaces: { ipc: "host", pid: "private", uts: "private", cgroup: "ns:/x" } },
     ],
+    [["--userns", "host"], {}],
     [["--dns", "none"], { dns: { servers: "none" } }],
     [["--no-hosts", "--no-hostname", "--no-pivot"], { noHosts: true, noHostname: true, noPivot: true }],
     [["--no-hosts=false", "--http-proxy=false"], { noHosts: false, httpProxy: false }],
@@ -92,6 +93,7 @@ describe("run settings", () => {
   test.each([
     [["--isolation", "vm"], /"vm"/],
     [["--network", "bridge"], /bridge/],
+    [["--userns", "auto"], /--userns auto/],
     [["--ipc", "shareable"], /--ipc/],
     [["--cgroupns", "x"], /--cgroupns/],
     [["--cpuset-cpus", "all"], /--cpuset-cpus/],
