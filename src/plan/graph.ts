@@ -290,19 +290,18 @@ function findTarget(stages: StagePlan[], target: string | undefined, table: Name
 /** Fills in `order`, following the triggers of stages that other stages stand on. */
 function ordered(plan: BuildPlan): BuildPlan {
   const table = nameTable(plan.stages, plan.contexts);
-  const needed = new Set<number>();
-  const visit = (index: number) => {
-    if (needed.has(index)) return;
-    needed.add(index);
+  const needed = new Set([plan.target]);
+  // A stage needs only stages above it: one way up meets every needed one after all that need it.
+  for (let index = plan.target; index >= 0; index--) {
+    if (!needed.has(index)) continue;
     const stage = plan.stages[index]!;
     if (stage.base.kind === "stage")
       addTriggerNeeds(stage, ownTriggers(plan.stages[stage.base.stage]!), table);
     for (const need of stage.needs) {
       if (need >= index) throw laterStage(stage, plan.stages[need]!, table);
-      visit(need);
+      needed.add(need);
     }
-  };
-  visit(plan.target);
+  }
   return { ...plan, order: [...needed].sort((a, b) => a - b) };
 }
 

@@ -131,7 +131,7 @@ describe.each(people)("as $kind", (person) => {
       await site.script(`c=${container}; ${check}`);
       expect(mountsMentioning(site.dir)).toEqual([]);
     }
-    expect(killed).toBeGreaterThan(3);
+    expect(killed).toBeGreaterThan(0);
 
     await site.ok("commit", "--rm", container, "localhost/committed");
     await site.ok("push", "localhost/committed", `oci-archive:${archive}`);

@@ -381,7 +381,13 @@ describe.each(people)("as $kind", (person) => {
     const { faults } = await check("--repair");
     expect(faults).toMatchObject([{ kind: "layer", hint: expect.stringContaining("unmount") }]);
     await site.ok("umount", "worker");
-    expect((await check("--repair")).faults).toMatchObject([{ repair: expect.any(String) }]);
+    // Processes of other tests may still have a copy of the mount, made with their namespace.
+    let repaired = (await check("--repair")).faults;
+    for (let n = 0; n < 100 && repaired[0]?.repair === undefined; n++) {
+      await Bun.sleep(200);
+      repaired = (await check("--repair")).faults;
+    }
+    expect(repaired).toMatchObject([{ repair: expect.any(String) }]);
     expect(lstatSync(passwd).isFile()).toBe(true);
     expect((await check()).faults).toEqual([]);
   });
