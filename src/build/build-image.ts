@@ -4,13 +4,11 @@ import type { Digest } from "../base/digest.ts";
 import type { Warning } from "../dockerfile/instruction.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import { withTriggers } from "../plan/graph.ts";
-import type { BuildPlan, CopySource, Origin, ResolvedStage, StagePlan } from "../plan/types.ts";
+import type { BuildPlan, Origin, ResolvedStage, StagePlan } from "../plan/types.ts";
 import type { Sandbox } from "../sandbox/types.ts";
 import { fileDigestCache } from "../store/file-digests.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { StatCache } from "../archive/hash-tree.ts";
-import type { Download } from "../container/download.ts";
-import type { GitCheckout } from "./fetch-git.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { commitTarget } from "./commit-target.ts";
 import { materialise } from "./materialise.ts";
@@ -41,9 +39,6 @@ export interface Build extends SharedWork {
   usedArgs: Set<string>;
   /** Content digests of the context's files from earlier builds. */
   fileDigests: StatCache;
-  /** What ADD fetched already, by its source. */
-  downloads: Map<CopySource, Promise<Download>>;
-  checkouts: Map<CopySource, Promise<GitCheckout>>;
   /** Values of the secrets that steps asked for, by id. */
   secrets: Map<string, Buffer>;
   /** Copies that bind mounts of contexts show, by what they are copies of. */
@@ -177,8 +172,6 @@ async function planned(store: StoreFiles, request: BuildRequest, shared: SharedW
     origins: new Map(),
     usedArgs: new Set(),
     fileDigests: fileDigestCache(store.db),
-    downloads: new Map(),
-    checkouts: new Map(),
     secrets: request.secretValues,
     boundCopies: new Map(),
   };

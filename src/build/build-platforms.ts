@@ -26,19 +26,17 @@ export async function buildPlatforms(
   const failed = new AbortController();
   const signal = AbortSignal.any([request.signal, failed.signal]);
   const common = { ...request, names: [], signal, onEvent: warningsOnce(request.onEvent) };
-  const shared = await openSharedWork(common, sandbox);
+  const endOthers = () => failed.abort(new CooperError("cancelled", "the one for another platform failed"));
+  const shared = await openSharedWork({ ...common, signal: request.signal }, sandbox, endOthers);
   const failures: CooperError[] = [];
   const run = async (platform: string): Promise<FinishedBuild | undefined> => {
     try {
-      const onEvent = labelling(common.onEvent, platform);
-      const { onMiss: tell } = request;
-      const onMiss: BuildRequest["onMiss"] = tell && ((step, miss) => tell({ ...step, platform }, miss));
-      const finished = await runBuild(store, { ...common, platform, onEvent, onMiss }, shared);
+      const finished = await runBuild(store, requestFor(common, platform), shared);
       requirePlatform(finished, platform);
       return finished;
     } catch (error) {
       failures.push(wrapError(`Cannot build for ${platform}`, error));
-      failed.abort(error);
+      endOthers();
       return undefined;
     }
   };
@@ -72,8 +70,15 @@ function warningsOnce(onEvent: EventSink): EventSink {
   };
 }
 
-function labelling(onEvent: EventSink, platform: string): EventSink {
-  return (event) => onEvent(labelled(event, platform));
+/** All that the build for a platform tells says so. */
+function requestFor(common: BuildRequest, platform: string): BuildRequest {
+  const { onEvent, onMiss } = common;
+  return {
+    ...common,
+    platform,
+    onEvent: (event) => onEvent(labelled(event, platform)),
+    onMiss: onMiss && ((step, miss) => onMiss({ ...step, platform }, miss)),
+  };
 }
 
 function labelled(event: BuildEvent, platform: string): BuildEvent {

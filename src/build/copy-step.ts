@@ -88,11 +88,12 @@ async function placeOther(build: Build, op: CopyOp, source: CopySource, placemen
   }
 }
 
-/** Each URL is fetched once per build and step. */
+/** Each URL is fetched once, for all stages and platforms. */
 export function downloaded(build: Build, source: Of<"url">, checksum: string | undefined): Promise<Download> {
-  const known = build.downloads.get(source);
+  const key = JSON.stringify([source, checksum]);
+  const known = build.downloads.get(key);
   if (known !== undefined) return known;
   const got = download(source.url, build.store.session.path("download"), checksum, build.signal);
-  build.downloads.set(source, got);
+  build.downloads.set(key, got);
   return got;
 }

@@ -8,7 +8,7 @@ import type { Build } from "./build-image.ts";
 
 /**
  * Runs a shell on this process's terminal in the place of the failed command: its mounts, environment, user and
- * directory, and nothing of what it wrote into the image. Other stages are ended before. What the shell leaves goes with
+ * directory, and nothing of what it wrote into the image. Other stages and platforms are ended before. What the shell leaves goes with
  * the build; its status says nothing.
  */
 export async function openDebugShell(
@@ -19,6 +19,7 @@ export async function openDebugShell(
   // One terminal, one shell: where another step failed first, that has it.
   if (build.signal.aborted) return;
   build.fail(failed.error);
+  build.endOthers();
   const { store, request } = build;
   const tree = treeOf(store, container);
   const driver = snapshotter(container);
@@ -31,7 +32,7 @@ export async function openDebugShell(
     const shell = findShell(root);
     const mounts = [...(failed.request.mounts ?? []), ...shell.mounts];
     const spec = runSpec(container, root, { ...failed.request, argv: shell.argv, mounts, terminal: true });
-    await build.sandbox().run(spec, { inherit: true, signal: request.signal });
+    await build.sandbox().run(spec, { inherit: true, signal: build.interrupt });
   } catch (error) {
     // The build's own failure is what it ends with.
     request.onEvent({ type: "warning", message: `No shell could be opened: ${messageOf(error)}` });

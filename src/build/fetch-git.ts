@@ -26,10 +26,11 @@ export interface Fetching {
 
 /** Checks a repository out, once per build and source. */
 export function fetchGit(build: Build, source: GitSource): Promise<GitCheckout> {
-  const known = build.checkouts.get(source);
+  const key = JSON.stringify(source);
+  const known = build.checkouts.get(key);
   if (known !== undefined) return known;
   const checkout = checkOut({ session: build.store.session, signal: build.signal }, source);
-  build.checkouts.set(source, checkout);
+  build.checkouts.set(key, checkout);
   return checkout;
 }
 

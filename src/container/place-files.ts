@@ -1,5 +1,5 @@
 /** Files, here-documents and downloads on their way into a container's root: the one engine of COPY, ADD, copy and add. */
-import { chmodSync, createReadStream, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, createReadStream, mkdirSync, linkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decompress, isTarArchive } from "../archive/compression.ts";
 import { parseChmod } from "../archive/copy-chmod.ts";
@@ -130,7 +130,7 @@ async function unpackInto(
 /** A file that Cooper makes itself, from a here-document or a download. */
 export interface MadeFile {
   name: string;
-  /** Bytes, or the path of a file that holds them and may be moved away. */
+  /** Bytes, or the path of a file that holds them, on the disk of the directory that it is put in place from. */
   content: Uint8Array | { file: string };
   mode: number;
   /** Nanoseconds since 1970; undefined for now. */
@@ -143,7 +143,7 @@ export async function placeMadeFile(file: MadeFile, placement: Placement, direct
   try {
     const path = join(directory, file.name);
     if (file.content instanceof Uint8Array) writeFileSync(fsPath(path), file.content);
-    else renameSync(file.content.file, fsPath(path));
+    else linkSync(file.content.file, fsPath(path));
     chmodSync(fsPath(path), file.mode);
     if (file.mtimeNs !== undefined) setTimes(path, file.mtimeNs);
     await placeFiles(

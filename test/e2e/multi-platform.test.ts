@@ -7,6 +7,7 @@ import type { ImageIndex } from "../../src/oci/types.ts";
 import { people, rootOnly } from "../support/as-users.ts";
 import { openSite, type Site } from "../support/cooper.ts";
 import { type LayerEntry, makeIndex } from "../support/make-image.ts";
+import { Terminal } from "../support/tmux.ts";
 import { startRegistry, type TestRegistry } from "../transport/registry-server.ts";
 
 setDefaultTimeout(120_000);
@@ -232,6 +233,17 @@ describe.each(rootOnly)("where it goes", (person) => {
     expect(stderr).not.toContain("STEP");
   });
 
+  test("what ADD fetches is fetched once for all, though the files before it differ", async () => {
+    let asked = 0;
+    using server = Bun.serve({ port: 0, fetch: () => new Response(`answer ${++asked}`) });
+    const dockerfile = `FROM localhost/base\nADD http://127.0.0.1:${server.port}/f /one\nADD http://127.0.0.1:${server.port}/f /two\n`;
+    await Bun.write(join(context, "Add"), dockerfile);
+    await site.ok("bud", "-q", BOTH, "-o", "added", "-f", "Add", context);
+    for (const arch of ["amd64", "arm64"])
+      expect(await site.script(`cd added/linux_${arch}; cat one; cat two`)).toBe("answer 1answer 1");
+    expect(asked).toBe(1);
+  });
+
   test("--all-platforms is every platform that all bases have", async () => {
     const name = `${registry.host}/wide`;
     const scratch = { layers: [[{ path: "x", content: "x" }]] };
@@ -290,6 +302,44 @@ describe.each(rootOnly)("where it goes", (person) => {
     expect(exitCode).toBe(125);
     expect(stderr).toContain("Cannot build for linux/arm64: the image would be one for linux/amd64");
     expect(await namesIn(site)).not.toContain("localhost/wrong");
+  });
+
+  test("--debug-shell: the platform that fails has the terminal, the others are ended before", async () => {
+    const native = { layers: [files(readFileSync("/bin/busybox"))], config: { Env: ["PATH=/bin"] } };
+    const { reference: both } = await makeIndex(join(site.work, "native"), [
+      { ...native, platform: { os: "linux", architecture: "amd64" } },
+      { ...native, platform: { os: "linux", architecture: "arm64" } },
+    ]);
+    await site.ok("manifest", "create", "--all", "localhost/native", both);
+    const run = "RUN if [ $TARGETARCH = arm64 ]; then busybox sleep 1; exit 3; else busybox sleep 100; fi";
+    await Bun.write(join(context, "Debug"), `FROM localhost/native\nARG TARGETARCH\n${run}\n`);
+    using terminal = new Terminal(person, site.work, site.environment(), [120, 40]);
+    terminal.type(
+      `cooper bud --progress=plain --debug-shell --jobs=2 ${BOTH} -f Debug ${context}; echo "status $?"`,
+    );
+    await terminal.shows(/A shell where step 3\/3 ran/, 30);
+    terminal.type("echo in-$((40 + 2)) $TARGETARCH");
+    await terminal.shows(/in-42 arm64/);
+    terminal.type("exit");
+    // Well before the other's command would have ended.
+    const { text } = await terminal.shows(/status 3/, 30);
+    expect(text.replaceAll("\n", "")).toContain("Cannot build for linux/arm64: The command");
+  });
+
+  test("--report tells of each platform why its steps ran", async () => {
+    await Bun.write(join(context, "Told"), "FROM scratch\nCOPY file /told\n");
+    await site.ok("bud", "-q", BOTH, "--report=told.json", "-f", "Told", context);
+    const { stages, images } = JSON.parse(await site.script("cat told.json"));
+    expect(images.map(({ platform }: { platform: string }) => platform)).toEqual([
+      "linux/amd64",
+      "linux/arm64",
+    ]);
+    const steps = [{ outcome: "base" }, { outcome: "run", miss: expect.objectContaining({ reason: "new" }) }];
+    expect(stages).toHaveLength(2);
+    for (const platform of ["linux/amd64", "linux/arm64"])
+      expect(stages).toContainEqual(
+        expect.objectContaining({ platform, steps: steps.map((step) => expect.objectContaining(step)) }),
+      );
   });
 
   test("--logsplit writes a log for each platform", async () => {
