@@ -1,5 +1,6 @@
 /** Running a command in a working container. */
 import type { RunOptions, RunResult, Store } from "../api-types.ts";
+import { CooperError } from "../base/errors.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
 import { mergeRunSettings, type RunSettings, sandboxSettings } from "../container/run-settings.ts";
@@ -19,6 +20,9 @@ export async function runInContainer(
   argv: string[],
   { cache, ...options }: RunOptions,
 ): Promise<RunResult> {
+  const { namespaces } = mergeRunSettings(container.run, splitOptions(options).settings);
+  if (options.hostname !== undefined && namespaces?.uts === "host")
+    throw new CooperError("usage", "A host name cannot be set where the host's own is shared (--uts host)");
   const execute = (more: Plain) =>
     runFound(store, container, () => ({ argv, mounts: [] }), { ...options, ...more });
   if (cache !== true) return { ...(await execute({})), cached: false };

@@ -67,11 +67,9 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
   };
 }
 
-/** Where the host's name is shared, it is the command's. Throws `usage` when it is to be another one. */
+/** Where the host's name is shared, it is the command's. */
 function hostnameOf({ namespaces }: RunSettings, asked: string | undefined, otherwise: string): string {
-  if (namespaces?.uts !== "host") return asked ?? otherwise;
-  if (asked === undefined) return hostname();
-  throw new CooperError("usage", "A host name cannot be set where the host's own is shared (--uts host)");
+  return namespaces?.uts === "host" ? hostname() : (asked ?? otherwise);
 }
 
 function networkOf(settings: RunSettings, conf: ContainersConf): NetworkMode {
