@@ -111,6 +111,9 @@ function requireRoom(directory: string, what: string): void {
   throw new CooperError(
     "system",
     `Cannot unpack ${what}: the disk is nearly full, with ${shown(bavail * bsize)} left of ${shown(blocks * bsize)}`,
-    { hint: "cooper prune frees what nothing uses; --root or COOPER_ROOT puts the store elsewhere" },
+    {
+      hint: "cooper prune frees what nothing uses; --root or COOPER_ROOT puts the store elsewhere",
+      cause: Object.assign(new Error("ENOSPC: what is left is for others"), { code: "ENOSPC" }),
+    },
   );
 }

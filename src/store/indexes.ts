@@ -274,7 +274,7 @@ function collectThings(
   things: Set<string>,
   depth: number,
 ): void {
-  if (!hasBlobRecord(store.db, digest)) return;
+  if (things.has(digest) || !hasBlobRecord(store.db, digest)) return;
   things.add(digest);
   const root = parseManifestOrIndex(readBlob(store.root, digest), `manifest ${digest}`, mediaType);
   if (root.kind === "index") {

@@ -43,6 +43,14 @@ export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): 
   const written: Descriptor[] = [];
   const instances: Descriptor[] = [];
   for (const entry of index.manifests) {
+    const known = isAttestation(entry) ? undefined : job.copied.get(entry.digest);
+    if (known !== undefined) {
+      // Lists that name a list a thousand times, several levels deep, have more paths than anyone can walk.
+      const again = { ...entry, mediaType: known.mediaType, digest: known.digest, size: known.size };
+      written.push(again);
+      if (!isIndexType(known.mediaType)) instances.push(again);
+      continue;
+    }
     const child = await readRoot(job, entry);
     if (child.root.kind === "index") {
       const copied = await copyInstances(job, child, depth + 1);

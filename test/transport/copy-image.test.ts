@@ -1,6 +1,7 @@
 // Protects what one copy does: formats, compression, platforms, what is verified, what is told on the way.
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Digest, digestOf } from "../../src/base/digest.ts";
 import type { BuildEvent } from "../../src/base/events.ts";
 import { layerMediaType, MEDIA } from "../../src/oci/media-types.ts";
@@ -268,6 +269,39 @@ describe("indexes", () => {
       "invalid",
     );
     await failureOf(copyBetween(`oci:${directory}:deep`, `oci:${scratch.path}/c:x`), "not-found");
+  });
+
+  test("a list of a thousand times the same list, four deep, is walked once", async () => {
+    using scratch = scratchDirectory("copy");
+    const directory = scratch.file("a");
+    let inner: Descriptor = (await two(directory)).descriptor;
+    for (let depth = 0; depth < 4; depth++) {
+      const manifests = Array.from({ length: 1000 }, () => inner);
+      inner = writeBlob(
+        directory,
+        MEDIA.ociIndex,
+        JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }),
+      );
+    }
+    addToIndex(directory, inner, "wide");
+    const { root } = await copyBetween(`oci:${directory}:wide`, `oci:${scratch.path}/b:x`, { all: true });
+    expect(root.digest).toBe(inner.digest);
+  });
+
+  test("a list that lists itself is no content of its digest", async () => {
+    using scratch = scratchDirectory("copy");
+    const directory = scratch.file("a");
+    const { descriptor } = await two(directory);
+    const bytes = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [descriptor] });
+    const path = join(directory, "blobs/sha256", descriptor.digest.slice("sha256:".length));
+    writeFileSync(path, bytes);
+    const itself = { ...descriptor, size: bytes.length };
+    addToIndex(directory, itself, "itself");
+    const error = await failureOf(
+      copyBetween(`oci:${directory}:itself`, `oci:${scratch.path}/b:x`, { all: true }),
+      "integrity",
+    );
+    expect(error.message).toContain(descriptor.digest);
   });
 
   test("an image for another platform than the wanted one is copied with a warning", async () => {

@@ -1,6 +1,6 @@
 import { CooperError, errorWithLog } from "../../base/errors.ts";
 import { isTerminal } from "../../base/libc.ts";
-import type { BuildOptions, BuildReport, BuildResult, EventSink, StepLabel } from "../../index.ts";
+import type { BuildLog, BuildOptions, BuildReport, BuildResult, EventSink, StepLabel } from "../../index.ts";
 import {
   type BuildProgress,
   type BuildProgressOptions,
@@ -312,7 +312,17 @@ async function buildWithLog(
   } catch (error) {
     if (!(error instanceof CooperError) || error.code !== "run-failed") throw error;
     lines.end();
-    throw errorWithLog(error, progress.logFile ?? log.keep());
+    const file = progress.logFile ?? keptLog(log);
+    throw file === undefined ? error : errorWithLog(error, file);
+  }
+}
+
+/** What failed is told also where its log finds no room. */
+function keptLog(log: BuildLog): string | undefined {
+  try {
+    return log.keep();
+  } catch {
+    return undefined;
   }
 }
 

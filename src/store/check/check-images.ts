@@ -45,6 +45,7 @@ function collect(
   needs: Set<string>,
   depth: number,
 ): void {
+  if (needs.has(digest)) return;
   if (depth > MAX_DEPTH) throw new Error("indexes within indexes, too deep");
   const root = parseManifestOrIndex(blobOf(check, digest), `manifest ${digest}`, mediaType);
   needs.add(digest);

@@ -1,0 +1,119 @@
+// Protects a build on a small disk: at whatever stage it fills up there is a clear error, a whole store, and success once there is room.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { rootOnly } from "../support/as-users.ts";
+import { busyboxBase } from "../support/bases.ts";
+import { openSite } from "../support/cooper.ts";
+import { makeImage } from "../support/make-image.ts";
+
+setDefaultTimeout(120_000);
+
+/**
+ * What is done, what of it is to fail with how many KiB free, and the command that undoes it so that it can be done again.
+ * `D` is the disk, `R` an image elsewhere, `C` a context.
+ */
+const STAGES: { stage: string; free: number[]; run: string; undo: string; first?: string }[] = [
+  {
+    stage: "pull: blob and unpacking",
+    free: [0, 200, 2500],
+    run: "cooper pull -q $R",
+    undo: "cooper rmi -f localhost/pulled; cooper prune -f",
+  },
+  {
+    stage: "from: directories and records",
+    free: [0],
+    run: "cooper from --name new localhost/b",
+    undo: "cooper rm new",
+  },
+  {
+    stage: "RUN: what a command writes",
+    free: [300, 1000],
+    run: "cooper bud --no-cache -t localhost/ran -f $C/run $C",
+    undo: "cooper rmi -f localhost/ran; cooper prune -f",
+  },
+  {
+    stage: "COPY, freeze and commit of a build",
+    free: [0, 120, 500],
+    run: "cooper bud --no-cache --layers -t localhost/copied -f $C/copy $C",
+    undo: "cooper rmi -f localhost/copied; cooper prune -f",
+  },
+  {
+    stage: "commit",
+    free: [0],
+    first: "cooper from --name c localhost/b; cooper run c -- sh -c 'echo x > /x'",
+    run: "cooper commit c localhost/committed",
+    undo: "cooper rmi -f localhost/committed",
+  },
+  {
+    stage: "push into a layout",
+    free: [0, 600],
+    run: "cooper push -q localhost/b oci:$D/layout:b",
+    undo: "rm -rf $D/layout",
+  },
+  {
+    stage: "a record alone",
+    free: [0],
+    run: "cooper config --label big=$BIG --label bigger=$BIG c",
+    undo: "cooper config --label big- --label bigger- c",
+  },
+];
+
+const FULL = /no space left|disk is full|nearly full|ENOSPC|I\/O error/i;
+
+describe.each(rootOnly)("as $kind", (person) => {
+  test("every stage of a build on a full disk", async () => {
+    await using site = openSite(person);
+    const noise = crypto.getRandomValues(new Uint8Array(1_500_000));
+    await makeImage(join(site.work, "image"), {
+      name: "localhost/pulled",
+      layers: [[{ path: "big", content: noise }]],
+      compression: "gzip",
+    });
+    const context = site.files({
+      run: "FROM localhost/b\nRUN head -c 1500000 /dev/urandom > /r\n",
+      copy: "FROM localhost/b\nCOPY many /many\nRUN mkdir /made && echo x > /made/x\n",
+      ...Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`many/${i}`, `${i}`.repeat(2000)])),
+    });
+    const lines = STAGES.flatMap(({ stage, free, run, undo, first }) => [
+      `( ${first ?? ":"} ) > $W/first 2>&1 || { echo "$? FIRST"; cat $W/first; }`,
+      ...free.map((kib) => `stage ${kib} '${stage}' "${undo}" ${run}`),
+    ]);
+    const output = await site.script(`exec unshare --mount sh -eu <<'END' 2>&1
+      D=${site.root} C=${context} R=oci:${site.work}/image:localhost/pulled W=${site.work} BIG=$(head -c 100000 /dev/zero | tr '\\0' x)
+      truncate -s 24M $W/disk.img && mkfs.ext4 -q -F -m 0 -N 8000 $W/disk.img
+      mkdir -p $D && mount -o loop $W/disk.img $D
+      cooper import ${busyboxBase()} localhost/b > /dev/null
+      left() { df --output=avail -k $D | tail -1; }
+      # Leaves so many KiB.
+      fill() {
+        sync -f $D
+        dd if=/dev/zero of=$D/filler bs=64k 2> /dev/null || :
+        dd if=/dev/zero of=$D/filler2 bs=1k 2> /dev/null || :
+        truncate -s $(( $(stat -c %s $D/filler) - $1 * 1024 )) $D/filler
+      }
+      stage() {
+        kib=$1 name=$2 undo=$3; shift 3
+        fill $kib
+        if "$@" > $W/out 2>&1; then how=worked; else how=failed; fi
+        # With nothing left at all it cannot begin, and says so.
+        checked=whole
+        cooper check > $W/check 2>&1 || grep -q 'The disk is full' $W/check || checked="broken: $(cat $W/check)"
+        rm -f $D/filler $D/filler2
+        cooper check > $W/check 2>&1 || checked="broken afterwards: $(cat $W/check)"
+        if [ $how = failed ] && ! "$@" > $W/again 2>&1; then checked="$checked, fails again: $(cat $W/again)"; fi
+        cooper check > $W/check 2>&1 || checked="broken in the end: $(cat $W/check)"
+        sh -c "$undo" > $W/undone 2>&1 || checked="$checked, not undone: $(cat $W/undone)"
+        printf '%s|%s|%s|%s|%s\n' "$name" $kib $how "$(echo $checked)" "$(tail -n 12 $W/out | tr '\n' ' ')"
+      }
+      ${lines.join("\n      ")}
+      umount $D
+END`);
+    const rows = output.split("\n").map((line) => line.split("|"));
+    for (const [stage, free, how, store, message] of rows) {
+      expect(`${stage} with ${free} KiB: ${store}`).toBe(`${stage} with ${free} KiB: whole`);
+      if (how === "failed") expect(message).toMatch(FULL);
+    }
+    const failed = new Set(rows.filter(([, , how]) => how === "failed").map(([stage]) => stage));
+    expect([...failed]).toEqual(STAGES.map(({ stage }) => stage));
+  });
+});
