@@ -54,26 +54,28 @@ export function makeBases(
 /** The script that builds all `names` in one place with one tool, each result in `out`. */
 function script(tool: Tool, shared: string, names: string[], out: string): string {
   const bases = readdirSync(shared).filter((name) => ["debian.tar", "busybox.tar"].includes(name));
-  const build = `timeout 900 ${tool} bud --timestamp ${SOURCE_DATE}`;
+  const program = tool === "cooper" ? "cooper" : "buildah $driver";
+  const build = `timeout 900 ${program} bud --timestamp ${SOURCE_DATE}`;
   const start =
     tool === "cooper"
       ? bases.map((base) => `cooper pull -q oci-archive:${shared}/${base}`)
       : [
           `export CONTAINERS_CONF=${shared}/containers.conf`,
-          // As the image of Buildah's own project has it.
-          `[ ! -e /run/.containerenv ] && [ ! -e /.dockerenv ] || export CONTAINERS_CONF= BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs`,
-          ...bases.map((base) => `buildah pull -q oci-archive:${shared}/${base}`),
+          // As the image of Buildah's own project has it; the variable STORAGE_DRIVER is not enough for Debian's.
+          "driver=",
+          `[ ! -e /run/.containerenv ] && [ ! -e /.dockerenv ] || { export CONTAINERS_CONF= BUILDAH_ISOLATION=chroot; driver=--storage-driver=vfs; }`,
+          ...bases.map((base) => `buildah $driver pull -q oci-archive:${shared}/${base}`),
         ];
   return `mkdir -p "$HOME"; mkdir -p ${out}; set +e
     { ${start.join("\n")}; } > ${out}/start.log 2>&1
     for name in ${names.join(" ")}; do
       begun=$(date +%s%N)
       { ${build} -t localhost/out-$name ${shared}/corpus/$name &&
-        ${tool} push -q localhost/out-$name oci-archive:${out}/$name.tar:x; } > ${out}/$name.log 2>&1 < /dev/null ||
+        ${program} push -q localhost/out-$name oci-archive:${out}/$name.tar:x; } > ${out}/$name.log 2>&1 < /dev/null ||
         rm -f ${out}/$name.tar
       echo $(( ($(date +%s%N) - begun) / 100000000 )) > ${out}/$name.time
-      ${tool} rmi -f localhost/out-$name > /dev/null 2>&1
-    done; chmod -R a+rX ${out}; exit 0`;
+      ${program} rmi -f localhost/out-$name > /dev/null 2>&1
+    done; chmod a+r ${out}/*; exit 0`;
 }
 
 /** Builds in one place; `as` distinguishes a second time. */
