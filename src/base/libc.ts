@@ -390,6 +390,23 @@ export function reflink(targetFd: number, sourceFd: number): boolean {
   return Number(bind("ioctl", [i32, u64, i64], i32)(targetFd, FICLONE, sourceFd)) === 0;
 }
 
+/**
+ * Marks a directory as one whose subdirectories have nothing to do with each other (ioctl_iflags(2), FS_TOPDIR_FL;
+ * `chattr +T`), so that ext4 spreads them over the disk. False where the file system has no such mark.
+ */
+export function markTopDirectory(fd: number): boolean {
+  const [FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL] = [0x80086601n, 0x40086602n, 0x00020000];
+  const flags = Buffer.alloc(8);
+  try {
+    invokeIoctl(fd, FS_IOC_GETFLAGS, flags);
+    flags.writeUInt32LE((flags.readUInt32LE(0) | FS_TOPDIR_FL) >>> 0, 0);
+    invokeIoctl(fd, FS_IOC_SETFLAGS, flags);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** syncfs(2): everything of the file system that holds `fd` is on the disk. */
 export function syncfs(fd: number): void {
   invoke("syncfs", [i32], [fd]);
