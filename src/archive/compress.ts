@@ -4,6 +4,7 @@
  * layers takes. So the bytes are the same however many threads there are and however the stream arrives.
  */
 import { BLOCK_BYTES, type BlockFormat, compressBlock, DEFAULT_LEVEL } from "./compress-block.ts";
+import { releaseChunk } from "./chunk-buffer.ts";
 import { type Block, blocksAhead, compressBlockSomewhere, startWorkers } from "./compress-pool.ts";
 
 type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
@@ -70,6 +71,7 @@ async function* cutBlocks(stream: Chunks, size: number, spare: ArrayBuffer[]): A
       buffer = undefined;
       filled = 0;
     }
+    releaseChunk(chunk);
   }
   if (buffer !== undefined && filled > 0) yield { buffer, length: filled };
 }

@@ -1,4 +1,5 @@
 /** Snapshots as layer tars: what a commit hashes and a push sends, byte for byte the same each time. */
+import { releaseChunk } from "../archive/chunk-buffer.ts";
 import { packLayer } from "../archive/pack-layer.ts";
 import { type Digest, Digester } from "../base/digest.ts";
 import { fileIds } from "../base/process-ids.ts";
@@ -54,6 +55,7 @@ export function measureLayer(
   let told = 0;
   for (const chunk of layerTar(store, layer)) {
     digester.update(chunk);
+    releaseChunk(chunk);
     if (digester.size - told < PROGRESS_BYTES) continue;
     told = digester.size;
     onBytes(told);
