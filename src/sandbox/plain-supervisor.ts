@@ -2,7 +2,7 @@
  * Between Cooper and a command without a PID namespace: the process to which everything that the command leaves behind
  * falls (PR_SET_CHILD_SUBREAPER), and which ends it all when the command has ended, or Cooper.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { prctl, reapChildren } from "../base/libc.ts";
 import { signalNumber } from "../base/process.ts";
 
@@ -80,6 +80,8 @@ function killDescendants(spared?: number): void {
 
 /** Processes below this one that have not ended (proc_pid_stat(5)). */
 function descendants(): number[] {
+  // A /proc of another PID namespace knows others by our numbers.
+  if (ownNumberInProc() !== process.pid) return [];
   const children = new Map<number, { pid: number; ended: boolean }[]>();
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
@@ -98,6 +100,14 @@ function descendants(): number[] {
   };
   visit(process.pid);
   return found;
+}
+
+function ownNumberInProc(): number | undefined {
+  try {
+    return Number(readlinkSync("/proc/self"));
+  } catch {
+    return undefined;
+  }
 }
 
 function parentAndState(pid: number): { parent: number; ended: boolean } | undefined {
