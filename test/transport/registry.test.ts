@@ -89,9 +89,9 @@ describe("beside skopeo", () => {
       expect(inspected.Digest).toBe(root.digest);
       const theirs = `docker://${plain.host}/interop/${format}-back:theirs`;
       skopeo("copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", ours, theirs);
-      const back = await copy(theirs, `oci:${scratch.file(`back-${format}`)}:x`);
+      const back = await copy(theirs, `dir:${scratch.file(`back-${format}`)}`);
       expect(back.root.digest).toBe(root.digest);
-      await using source = await openSource(parseTransport(`oci:${scratch.file(`back-${format}`)}:x`));
+      await using source = await openSource(parseTransport(`dir:${scratch.file(`back-${format}`)}`));
       expect(await validateImage(source)).toHaveLength(1);
     },
   );
