@@ -23,8 +23,9 @@ export async function runInContainer(
   const { namespaces } = mergeRunSettings(container.run, splitOptions(options).settings);
   if (options.hostname !== undefined && namespaces?.uts === "host")
     throw new CooperError("usage", "A host name cannot be set where the host's own is shared (--uts host)");
+  const hostnameAsked = options.hostname !== undefined;
   const execute = (more: Plain) =>
-    runFound(store, container, () => ({ argv, mounts: [] }), { ...options, ...more });
+    runFound(store, container, () => ({ argv, mounts: [] }), { ...options, ...more }, hostnameAsked);
   if (cache !== true) return { ...(await execute({})), cached: false };
   const { cachedRun } = await import("./cached-run.ts");
   const { settings } = splitOptions(options);
@@ -37,7 +38,7 @@ export function shellInContainer(
   container: WorkingContainer,
   options: Plain,
 ): Promise<{ exitCode: number }> {
-  return runFound(store, container, findShell, options);
+  return runFound(store, container, findShell, options, options.hostname !== undefined);
 }
 
 function runFound(
@@ -45,6 +46,7 @@ function runFound(
   container: WorkingContainer,
   find: (root: string) => Shell,
   options: Plain,
+  hostnameAsked: boolean,
 ): Promise<{ exitCode: number }> {
   const { own, settings } = splitOptions(options);
   const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal } =
@@ -57,6 +59,7 @@ function runFound(
       ...(user === undefined ? {} : { user }),
       ...(workingDir === undefined ? {} : { workingDir }),
       ...(hostname === undefined ? {} : { hostname }),
+      hostnameAsked,
       ...(terminal === undefined ? {} : { terminal }),
       mounts: [...(mounts ?? []).map(parseMount), ...command.mounts],
       settings,

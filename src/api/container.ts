@@ -11,10 +11,9 @@ import type {
   Store,
 } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
-import { containerBase, scratchBase } from "../container/container-base.ts";
+import { annotatedBase, scratchBase } from "../container/container-base.ts";
 import { endKeeper, mountForUser, mountPointOf, unmountForUser } from "../container/mounting.ts";
 import {
-  type ContainerBase,
   containerOf,
   createContainer,
   findContainer,
@@ -28,7 +27,7 @@ import { obtainImage } from "../image/obtain-image.ts";
 import { applyConfigEdits, newImageConfig } from "../oci/config.ts";
 import type { ConfigEdits } from "../oci/config-edits.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
-import { candidateNamesOrNone, readConfig, readManifest } from "../store/images.ts";
+import { candidateNamesOrNone, readConfig } from "../store/images.ts";
 import { allContainers, freeName, type ImageRecord, namesOf, renameContainer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { tidied, tidy, withLock } from "./container-access.ts";
@@ -73,9 +72,8 @@ export async function from(store: Store, image: string, options: FromOptions = {
   const found = image === "scratch" ? undefined : await obtainBase(files, image, options);
   const parts = {
     driver: store.driver,
-    base: found === undefined ? scratchBase : baseOf(files, found, image),
+    ...(found === undefined ? { base: scratchBase, annotations: {} } : baseOf(files, found, image)),
     image: found === undefined ? scratchConfig(options) : readConfig(files, found),
-    annotations: found === undefined ? {} : (readManifest(files, found).annotations ?? {}),
     run: options.run ?? {},
     ...(owner === undefined ? {} : { owner }),
   };
@@ -98,10 +96,11 @@ function obtainBase(files: StoreFiles, image: string, options: FromOptions): Pro
 }
 
 /** The base, under the one of its names that was asked for. */
-function baseOf(files: StoreFiles, image: ImageRecord, asked: string): ContainerBase {
-  const base = containerBase(files, image);
+function baseOf(files: StoreFiles, image: ImageRecord, asked: string): ReturnType<typeof annotatedBase> {
+  const { base, annotations } = annotatedBase(files, image);
   const names = namesOf(files.db, image.id);
-  return { ...base, imageName: candidateNamesOrNone(asked).find((name) => names.includes(name)) ?? names[0] };
+  const imageName = candidateNamesOrNone(asked).find((name) => names.includes(name)) ?? names[0];
+  return { base: { ...base, imageName }, annotations };
 }
 
 function scratchConfig(options: FromOptions) {

@@ -40,7 +40,6 @@ export async function openStore(options: StoreOptions = {}): Promise<Store> {
   const { root, runRoot } = storePaths(options);
   const asked = askedDriver(options);
   const files = openStoreFiles(root);
-
   // Unprivileged processes only look at records.
   if (namespaceState().kind !== "unprivileged" || hasOneId()) agreeOnOwners(files);
   const store: OpenStore = {

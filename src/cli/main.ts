@@ -1,6 +1,5 @@
 #!/usr/bin/env bun
 /** The program: everything is loaded only when the command line asks for it. */
-import { CooperError } from "../base/errors.ts";
 import { exitNow } from "../base/libc.ts";
 import { exitStatusOf, FAILURE } from "./exit-status.ts";
 import { writeErr } from "./output.ts";
@@ -40,12 +39,8 @@ async function main(argv: string[]): Promise<number> {
 
 /** The first process of the built-in chroot isolation is this program too: it prepares itself from a file, then becomes RUN. */
 async function sandboxInit(args: string[]): Promise<number> {
-  const api: Record<string, unknown> = await import("../index.ts");
-  const init = api.runSandboxInit as ((file: string) => unknown) | undefined;
-  if (init === undefined)
-    throw new CooperError("internal", "The sandbox's first process is not part of this build");
-  const status = await init(args[0] ?? "");
-  return typeof status === "number" ? status : 0;
+  const { runSandboxInit } = await import("../index.ts");
+  return await runSandboxInit(args[0] ?? "");
 }
 
 // Output is synchronous and the store needs no farewell: the runtime's would close the database, which syncs it.

@@ -6,13 +6,21 @@ import { holdImage, type StoreFiles } from "../store/store.ts";
 import type { ContainerBase } from "./working-container.ts";
 
 /** Layers of an image of the store as a container stands on them, held against deletion for this session. */
-export function containerBase(store: StoreFiles, { id }: Pick<ImageRecord, "id">): ContainerBase {
+export function containerBase(store: StoreFiles, image: Pick<ImageRecord, "id">): ContainerBase {
+  return annotatedBase(store, image).base;
+}
+
+/** The same, and the annotations of the image's manifest. */
+export function annotatedBase(
+  store: StoreFiles,
+  { id }: Pick<ImageRecord, "id">,
+): { base: ContainerBase; annotations: Record<string, string> } {
   const held = holdImage(store, id);
   if (held === undefined)
     throw new CooperError("not-found", `Image ${id.slice(0, 12)} was removed by another process`);
   const { image, layers } = held;
-  const { layers: descriptors } = readManifest(store, image);
-  return {
+  const { layers: descriptors, annotations = {} } = readManifest(store, image);
+  const base = {
     imageId: image.id,
     imageName: namesOf(store.db, image.id)[0],
     manifestDigest: image.manifest,
@@ -22,6 +30,7 @@ export function containerBase(store: StoreFiles, { id }: Pick<ImageRecord, "id">
       size: layerSize(store.db, layer) ?? descriptors[index]!.size,
     })),
   };
+  return { base, annotations };
 }
 
 /** Nothing. */

@@ -23,6 +23,8 @@ export interface RunRequest {
   user?: string;
   workingDir?: string;
   hostname?: string;
+  /** Whether the user chose that name. */
+  hostnameAsked?: boolean;
   /** Mounts that the caller prepared (a build's, or parsed --mount flags). */
   mounts?: RunMount[];
   terminal?: boolean;
@@ -45,6 +47,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     cwd: workingDirectory(config, request.workingDir),
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
     hostname: hostnameOf(settings, request.hostname, config.Hostname ?? container.id.slice(0, 12)),
+    hostnameAsked: request.hostnameAsked ?? false,
     network: networkOf(settings, conf),
     mounts: mountsOf(settings, conf, request.mounts ?? []),
     addHosts: settings.addHosts ?? [],
@@ -59,6 +62,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     rlimits: settings.ulimits === undefined ? conf.defaultUlimits : settings.ulimits.map(parseRlimit),
     devices: [...new Set([...conf.devices.map(hostDevice), ...(settings.devices ?? [])])],
     shmSize: settings.shmSize ?? conf.shmSize ?? DEFAULT_SHM_SIZE,
+    shmSizeAsked: settings.shmSize !== undefined,
     terminal: request.terminal ?? false,
     ...(settings.noPivot === undefined ? {} : { noPivot: settings.noPivot }),
     ...(settings.limits === undefined ? {} : { limits: settings.limits }),

@@ -3,7 +3,13 @@ import { CooperError } from "../base/errors.ts";
 import type { RunSpec } from "./types.ts";
 
 /** Everything that may be asked for beside the network. Error: `unsupported`. What the outer container shares is `host`. */
-export function requireNothingIsolated({ namespaces = {}, limits, mounts }: RunSpec): void {
+export function requireNothingIsolated({
+  namespaces = {},
+  limits,
+  mounts,
+  hostnameAsked,
+  shmSizeAsked,
+}: RunSpec): void {
   const refuse = (what: string, hint: string) => {
     throw new CooperError("unsupported", `Cannot run the command ${what}: this host refuses namespaces`, {
       hint,
@@ -16,6 +22,8 @@ export function requireNothingIsolated({ namespaces = {}, limits, mounts }: RunS
         "It has the outer container's: leave the flag away, or use host",
       );
   }
+  if (hostnameAsked) refuse("under a host name of its own", "It has the outer container's name");
+  if (shmSizeAsked) refuse("with a /dev/shm of its own size", "Give the outer container one of that size");
   if (limits !== undefined) refuse("with limits of memory or processors", "Give them to the outer container");
   for (const mount of mounts) {
     if (mount.type === "bind" && mount.overlay !== undefined)

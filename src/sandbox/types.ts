@@ -88,6 +88,8 @@ export interface RunSpec {
   cwd: string;
   user: RunUser;
   hostname: string;
+  /** Somebody asked for that name: where it cannot be given that is an error. */
+  hostnameAsked?: boolean;
   network: NetworkMode;
   namespaces?: ChosenNamespaces;
   mounts: RunMount[];
@@ -108,6 +110,8 @@ export interface RunSpec {
   devices: string[];
   /** Bytes of /dev/shm. */
   shmSize: number;
+  /** The same for the size. */
+  shmSizeAsked?: boolean;
   limits?: ResourceLimits;
   /** The root is changed by moving mounts and chroot(2): for roots on a ramdisk, where pivot_root(2) fails. */
   noPivot?: boolean;

@@ -198,6 +198,7 @@ describe.if(hasPodman)("in a container", () => {
       /Cannot mount \/var\/tmp at \/v: this host refuses mounts/,
     ],
     ["a runtime", "--isolation crun", /crun/],
+    ["a host name", "--hostname other", /under a host name of its own: this host refuses namespaces/],
   ];
   test.each(REFUSALS)("%s is refused, not left out", (_, args, message) => {
     const { exitCode, stderr } = outer.run(
@@ -205,6 +206,14 @@ describe.if(hasPodman)("in a container", () => {
     );
     expect(exitCode).not.toBe(0);
     expect(stderr).toMatch(message);
+  });
+
+  test("a size of /dev/shm is refused, not left out", () => {
+    const { exitCode, stderr } = outer.run(
+      `cooper import ${outer.shared}/busybox.tar busybox >/dev/null; c=$(cooper from --shm-size 8m busybox); cooper run $c true`,
+    );
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toMatch(/with a \/dev\/shm of its own size/);
   });
 
   test("a secret is not written to the disk: as a file it is refused, as a variable given", () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { FUNCTIONS } from "../../src/cli/commands/api.ts";
 import * as bun from "../../src/index.ts";
 // Checked by the compiler: every function has the type that it has under Bun.
 import * as node from "../../node/index.js";
@@ -17,6 +18,22 @@ const library: Same<typeof bun> = node;
 
 test("it has what the library has under Bun", () => {
   expect(Object.keys(library).sort()).toEqual(Object.keys(bun).sort());
+});
+
+test("each of its functions is one that the program answers, but for those that are refused", () => {
+  const here = [
+    "CooperError",
+    "enterUserNamespace",
+    "leaveStore",
+    "executeUnshared",
+    "runSandboxInit",
+    "openBuildLog",
+  ];
+  expect(Object.keys(FUNCTIONS).sort()).toEqual(
+    Object.keys(library)
+      .filter((name) => !here.includes(name))
+      .sort(),
+  );
 });
 
 test("what cannot be done from another process says so", async () => {

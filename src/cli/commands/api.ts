@@ -8,7 +8,7 @@ import { exitStatusOf } from "../exit-status.ts";
 import { writeAll } from "../output.ts";
 
 /** Functions of the API that other processes may call, and whether they work on file trees. */
-const FUNCTIONS: Record<string, "records" | "files"> = {
+export const FUNCTIONS: Record<string, "records" | "files"> = {
   addToManifest: "files",
   annotateManifest: "files",
   build: "files",
