@@ -19,6 +19,8 @@ export interface DirectoryAttributes {
 
 // Sum over one look-up. The kernel allows 40; Go's securejoin, which other builders use, 255.
 const MOST_LINKS = 255;
+// Of readlink(2): nothing is there, or no link.
+const GONE = new Set(["ENOENT", "ENOTDIR", "EINVAL"]);
 
 /**
  * Host path of `path`, absolute or relative to `root`, with every symbolic link followed inside `root` only: an absolute
@@ -51,7 +53,12 @@ export function resolveInRoot(root: string, path: string, options: ResolveOption
     if (!stat.isSymbolicLink() || (todo.length === 0 && !followLast)) continue;
     if (++links > MOST_LINKS)
       throw new CooperError("invalid", `Cannot resolve ${path}: too many symbolic links`);
-    const target = readLink(host);
+    const target = readLinkOrNothing(host);
+    if (target === undefined) {
+      todo.push(next); // Somebody replaced it since: look again.
+      done.pop();
+      continue;
+    }
     done.length = target.startsWith("/") ? 0 : done.length - 1;
     for (const component of components(target).reverse()) todo.push(component);
   }
@@ -114,6 +121,16 @@ export function lstatOrNothing(path: string): Stats | undefined {
     return lstatSync(fsPath(path), { throwIfNoEntry: false });
   } catch (error) {
     if (errnoOf(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+/** Target of a symbolic link, or undefined when there is no link any more. */
+export function readLinkOrNothing(path: string): string | undefined {
+  try {
+    return readLink(path);
+  } catch (error) {
+    if (GONE.has(errnoOf(error) ?? "")) return undefined;
     throw error;
   }
 }

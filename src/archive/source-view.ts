@@ -4,8 +4,9 @@
  */
 import { type BigIntStats, lstatSync } from "node:fs";
 import { CooperError, errnoOf } from "../base/errors.ts";
-import { compareNames, fsPath, readLink, readNames } from "../base/path-bytes.ts";
+import { compareNames, fsPath, readNames } from "../base/path-bytes.ts";
 import { asIs, type Pins } from "./pinned-root.ts";
+import { readLinkOrNothing } from "./rooted-path.ts";
 
 /** What hides paths of a view; dockerfile/ignore.ts makes them. */
 export interface PathFilter {
@@ -137,7 +138,13 @@ export function resolveInView(view: SourceView, path: string): ViewEntry | undef
     if (!isVisible(view, at, false)) return undefined;
     if (++links > MOST_LINKS)
       throw new CooperError("invalid", `Cannot resolve ${path}: too many symbolic links`);
-    const target = readLink(view.pins.entry(hostPath(view, at)));
+    const target = readLinkOrNothing(view.pins.entry(hostPath(view, at)));
+    if (target === undefined) {
+      todo.push(next); // Somebody replaced it since: look again.
+      done.pop();
+      stat = statInView(view, done.join("/"));
+      continue;
+    }
     done = target.startsWith("/") ? [] : done.slice(0, -1);
     stat = statInView(view, done.join("/"));
     for (const component of components(target).reverse()) todo.push(component);

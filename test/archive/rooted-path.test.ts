@@ -66,6 +66,16 @@ describe("resolveInRoot", () => {
     expect(() => resolveInRoot(root, "/loop1/x")).toThrow("too many symbolic links");
     expect(() => resolveInRoot(root, "/chain0")).toThrow("too many symbolic links");
   });
+  test("a link and a directory that change places meanwhile: one or the other", async () => {
+    mkdirSync(join(root, "swap/x"), { recursive: true });
+    symlinkSync("/usr", join(root, "swap/l"));
+    const swap = `const { renameSync: mv } = require("node:fs"); process.chdir(process.argv[1]); console.log("begun");
+      for (;;) { mv("x", "y"); mv("l", "x"); mv("x", "l"); mv("y", "x"); }`;
+    await using swapping = Bun.spawn([process.execPath, "-e", swap, join(root, "swap")], { stdout: "pipe" });
+    await swapping.stdout.getReader().read();
+    for (let i = 0; i < 20_000; i++)
+      expect(["/swap/x/z", "/usr/z"]).toContain(resolveInRoot(root, "/swap/x/z").slice(root.length));
+  });
   test("the host's own root", () => {
     expect(resolveInRoot("/", "/nonexistent-entry/x")).toBe("/nonexistent-entry/x");
     expect(resolveInRoot("/", "..")).toBe("/");
