@@ -17,8 +17,7 @@ import { absolutePath } from "../plan/container-path.ts";
 import { DEFAULT_PATH, EnvList } from "../plan/env-list.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
 import type { RunMount } from "../sandbox/types.ts";
-import { addCached, findCached } from "../store/records.ts";
-import { deleteUnused, holdSnapshots } from "../store/store.ts";
+import { knownStep, rememberStep } from "../store/step-cache.ts";
 import { filesOf } from "./store.ts";
 
 /**
@@ -42,8 +41,8 @@ export async function cachedRun(
   ];
   const parent = filesKey(files, container);
   const key = stepKey(parent, { op }, inputs);
-  const found = findCached(files.db, key);
-  if (found !== undefined && (found.snapshot === null || holdSnapshots(files, [found.snapshot]))) {
+  const found = knownStep(files, key);
+  if (found !== undefined) {
     const { snapshot, result } = found;
     if (snapshot !== null) adoptSnapshot(files, container, snapshot);
     noteStep(files, container, { parent, key, identity: result ?? snapshot });
@@ -53,9 +52,7 @@ export async function cachedRun(
   if (exitCode !== 0) return { exitCode, cached: false };
   const snapshot = freezeContainer(files, container) ?? null;
   noteStep(files, container, { parent, key, identity: snapshot });
-  const step = { snapshot, result: null, created: Date.now() };
-  const replaced = files.db.transaction(() => addCached(files.db, key, step)).immediate();
-  deleteUnused(files, replaced);
+  rememberStep(files, [key], { snapshot, result: null, created: Date.now() });
   return { exitCode, cached: false };
 }
 

@@ -4,8 +4,7 @@ import { CooperError, isDiskFull } from "../base/errors.ts";
 import { containerBase } from "../container/container-base.ts";
 import { fetchLayer, findSnapshot } from "../image/unpack-layers.ts";
 import type { CacheLayer } from "../oci/cache-entry.ts";
-import { addCached, type CachedStep } from "../store/records.ts";
-import { deleteUnused, type StoreFiles } from "../store/store.ts";
+import { rememberStep } from "../store/step-cache.ts";
 import { withProgress } from "../transport/copy-blob.ts";
 import { mapConcurrent } from "../transport/map-concurrent.ts";
 import { verifiedStream } from "../transport/verified-stream.ts";
@@ -32,13 +31,13 @@ export async function findRemoteStep(
   const found = { created, cached: true, hit };
   const [layer] = layers;
   if (layer === undefined || isEmptyLayer(layer)) {
-    remember(build.store, keys, { snapshot: null, result: null, created });
+    rememberStep(build.store, keys, { snapshot: null, result: null, created });
     return { ...found, snapshot: null, diffId: null };
   }
   const { diffId } = layer;
   const here = findSnapshot(build.store, diffId);
   if (here !== undefined) {
-    remember(build.store, keys, { snapshot: here, result: diffId, created });
+    rememberStep(build.store, keys, { snapshot: here, result: diffId, created });
     return { ...found, snapshot: here, diffId };
   }
   const id = `remote:${diffId}`;
@@ -46,13 +45,6 @@ export async function findRemoteStep(
   for (const key of keys) pending.keys.add(key);
   remote.pending.set(id, pending);
   return { ...found, snapshot: id, diffId };
-}
-
-function remember(store: StoreFiles, keys: Iterable<Digest>, step: CachedStep): void {
-  const replaced = store.db
-    .transaction(() => [...keys].flatMap((key) => addCached(store.db, key, step)))
-    .immediate();
-  deleteUnused(store, replaced);
 }
 
 /** Brings a stage's base and snapshots here; see materialise(). */
@@ -99,7 +91,7 @@ async function fetchPending(
     const snapshot = await fetchLayer(build.store, layer.blob, layer.diffId, () =>
       layerContent(build, hit, layer),
     );
-    remember(build.store, keys, { snapshot, result: layer.diffId, created: entry.created });
+    rememberStep(build.store, keys, { snapshot, result: layer.diffId, created: entry.created });
     return snapshot;
   } catch (error) {
     remote.pending.delete(id);

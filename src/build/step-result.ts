@@ -4,9 +4,8 @@ import type { StepLabel } from "../base/events.ts";
 import { mkdirInContainer } from "../container/mkdir.ts";
 import { keyAfter, stepKey } from "../plan/cache-key.ts";
 import type { StagePlan, Step } from "../plan/types.ts";
-import { addCached, findCached } from "../store/records.ts";
+import { knownStep, rememberStep } from "../store/step-cache.ts";
 import { saveStepRecord, type StepRecord } from "../store/step-records.ts";
-import { deleteUnused, holdSnapshots } from "../store/store.ts";
 import type { Build } from "./build-image.ts";
 import { executeCopy } from "./copy-step.ts";
 import { explainMiss, factsOf, nameFiles, placeOf } from "./explain-miss.ts";
@@ -169,10 +168,9 @@ function adopt({ store }: Build, state: StageState, snapshot: string | null): vo
 }
 
 function cachedResult({ store, request }: Build, key: Digest): StepResult | undefined {
-  const found = findCached(store.db, key, request.cacheNotBefore);
+  const found = knownStep(store, key, request.cacheNotBefore);
   if (found === undefined) return undefined;
   const { snapshot, result, created } = found;
-  if (snapshot !== null && !holdSnapshots(store, [snapshot])) return undefined;
   return { snapshot, diffId: result, created, cached: true };
 }
 
@@ -180,17 +178,10 @@ function remember(
   { store }: Build,
   keys: Digest[],
   result: Omit<StepResult, "cached">,
-  record: () => void = () => {},
+  record?: () => void,
 ): void {
   const { snapshot, diffId, created } = result;
-  const step = { snapshot, result: diffId, created };
-  const replaced = store.db
-    .transaction(() => {
-      record();
-      return keys.flatMap((key) => addCached(store.db, key, step));
-    })
-    .immediate();
-  deleteUnused(store, replaced);
+  rememberStep(store, keys, { snapshot, result: diffId, created }, record);
 }
 
 /** Goes on with the key that all machines compute alike, and notes what there is to export. */

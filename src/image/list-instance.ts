@@ -7,7 +7,7 @@ import type { Platform } from "../oci/types.ts";
 import { readBlob } from "../store/blobs.ts";
 import { recordImage } from "../store/images.ts";
 import { findIndexByText, holdIndex, instanceLayers, isNested, readIndex } from "../store/indexes.ts";
-import { allImages, type ImageRecord, layerSize, type StoredLayer } from "../store/records.ts";
+import { findImageByManifest, type ImageRecord, layerSize, type StoredLayer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 
 /**
@@ -24,7 +24,7 @@ export async function findInstance(
   const entry = choosePlatform(readIndex(store, record).manifests, platform);
   if (entry === undefined) return undefined;
   if (!holdIndex(store, record.id)) return undefined;
-  const known = allImages(store.db).find(({ manifest }) => manifest === entry.digest);
+  const known = findImageByManifest(store.db, entry.digest);
   if (known !== undefined) return known;
   const layers = isNested(entry) ? [] : instanceLayers(store.db, record.id, entry.digest);
   if (layers.length > 0) return recordInstance(store, entry.digest, layers);

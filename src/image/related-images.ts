@@ -2,7 +2,7 @@
 import type { Digest } from "../base/digest.ts";
 import { requireImage } from "../store/images.ts";
 import { findIndexByText, storedInstances } from "../store/indexes.ts";
-import { addLayerBlob, allImages, blobsOfLayer, imageLayers, namesOf } from "../store/records.ts";
+import { addLayerBlob, blobsOfLayer, imageLayers, namesWithLayer } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 
@@ -19,11 +19,9 @@ export function relatedRepositories(
       ? imageLayers(store.db, image!.id)
       : storedInstances(store.db, list.id).flatMap((instance) => instance.layers);
   const own = new Set<Digest>(layers.map((layer) => layer.diffId));
-  const relatives = allImages(store.db).filter(
-    ({ id }) => id === image?.id || imageLayers(store.db, id).some(({ diffId }) => own.has(diffId)),
-  );
+  const names = [...own].flatMap((diffId) => namesWithLayer(store.db, diffId));
   return {
-    mountFrom: relatives.flatMap(({ id }) => namesOf(store.db, id)),
+    mountFrom: [...new Set(names)],
     // Another level was asked for because the result should be another one.
     ...(request.compressionLevel === undefined
       ? {

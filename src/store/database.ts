@@ -74,6 +74,13 @@ CREATE TABLE step_records (project TEXT NOT NULL, stage TEXT NOT NULL, number IN
   facts TEXT NOT NULL, snapshot TEXT, PRIMARY KEY (project, stage, number));
 `;
 
+/** For look-ups of images by what they consist of. */
+const CONTENT_INDEXES = `
+CREATE INDEX images_manifest ON images (manifest);
+CREATE INDEX indexes_manifest ON indexes (manifest);
+CREATE INDEX image_layers_diff_id ON image_layers (diff_id);
+`;
+
 /** What each version adds to the one before it, the first to an empty database. */
 export const UPGRADES: readonly string[] = [
   FIRST_SCHEMA,
@@ -82,6 +89,7 @@ export const UPGRADES: readonly string[] = [
   IMAGE_LABELS,
   STEP_FACTS,
   STEP_RECORDS,
+  CONTENT_INDEXES,
 ];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */

@@ -53,6 +53,10 @@ export function findIndex(db: Database, id: string): IndexRecord | undefined {
   return (db.query(`${RECORD} WHERE id = ?`).get(id) as IndexRecord | null) ?? undefined;
 }
 
+function findIndexByManifest(db: Database, manifest: Digest): IndexRecord | undefined {
+  return (db.query(`${RECORD} WHERE manifest = ? LIMIT 1`).get(manifest) as IndexRecord | null) ?? undefined;
+}
+
 /** An index by full or short name, id, or unique prefix of an id that no image has. */
 export function findIndexByText(store: StoreFiles, text: string): IndexRecord | undefined {
   for (const name of candidateNamesOrNone(text)) {
@@ -153,7 +157,7 @@ export function obtainIndex(
   names: string[],
 ): IndexRecord {
   const { digest } = storeBytes(store, Buffer.from(JSON.stringify(indexDocument(index))));
-  const known = allIndexes(store.db).find(({ manifest }) => manifest === digest);
+  const known = findIndexByManifest(store.db, digest);
   if (known === undefined || !holdIndex(store, known.id))
     return createIndex(store, digest, instances, names, true);
   store.db

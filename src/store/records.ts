@@ -254,6 +254,21 @@ export function findImagesByPrefix(db: Database, prefix: string): ImageRecord[] 
   return db.query(`${IMAGE} WHERE id >= ? AND id < ? LIMIT 2`).all(prefix, `${prefix}g`) as ImageRecord[];
 }
 
+/** The image that has this manifest. */
+export function findImageByManifest(db: Database, manifest: Digest): ImageRecord | undefined {
+  return (db.query(`${IMAGE} WHERE manifest = ? LIMIT 1`).get(manifest) as ImageRecord | null) ?? undefined;
+}
+
+/** Names of the images that have a layer of this diff_id. */
+export function namesWithLayer(db: Database, diffId: Digest): string[] {
+  const rows = db
+    .query(
+      "SELECT DISTINCT name FROM image_layers JOIN names ON names.image_id = image_layers.image_id WHERE diff_id = ?",
+    )
+    .all(diffId) as { name: string }[];
+  return rows.map(({ name }) => name);
+}
+
 /** All images, newest first. */
 export function allImages(db: Database): ImageRecord[] {
   return db.query(`${IMAGE} ORDER BY created DESC, added DESC`).all() as ImageRecord[];
