@@ -158,8 +158,17 @@ export interface BuildOptions extends RegistryOptions {
   env?: string[];
   omitHistory?: boolean;
   ignoreFile?: string;
-  secrets?: { id: string; source: string; kind: "file" | "env" }[];
-  /** Agents for RUN --mount=type=ssh: the socket of one, or private keys; none of both for SSH_AUTH_SOCK. */
+  /**
+   * With `cacheSalt` a step that mounts the secret is run again when its value changed (true), or when that text did: other
+   * machines find what was run with the same text.
+   */
+  secrets?: { id: string; source: string; kind: "file" | "env"; cacheSalt?: string | true }[];
+  /** Ids of `secrets` that the image may hold: where they are is a warning then, and not an error. */
+  allowSecretLeaks?: string[];
+  /**
+   * Agents for RUN --mount=type=ssh: private keys, which one of the build's own holds; or the socket of one (none:
+   * SSH_AUTH_SOCK), with public keys if no others of it may be used.
+   */
   ssh?: { id: string; sources: string[] }[];
   /** `security.insecure`, `network.host`: lets RUN --security=insecure, RUN --network=host do what they say. */
   allow?: string[];

@@ -152,6 +152,7 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     env: options.env ?? [],
     omitHistory: options.omitHistory ?? false,
     secrets: options.secrets ?? [],
+    allowSecretLeaks: allowedLeaks(options),
     ssh: options.ssh ?? [],
     allow: options.allow ?? [],
     timestamp,
@@ -166,6 +167,16 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     secretValues: new Map(),
     signal,
   };
+}
+
+/** Throws `usage` for what names no secret of the build. */
+function allowedLeaks({ allowSecretLeaks = [], secrets = [] }: BuildOptions): string[] {
+  const unknown = allowSecretLeaks.find((id) => !secrets.some((secret) => secret.id === id));
+  if (unknown === undefined) return allowSecretLeaks;
+  throw new CooperError(
+    "usage",
+    `Cannot allow the secret "${unknown}" to leak: the build has none of that id`,
+  );
 }
 
 /** A repository by its full name; a tag is short enough for keys behind it. Throws `usage`. */
@@ -195,8 +206,7 @@ async function openPlaces(
   signal: AbortSignal,
 ): Promise<Pick<BuildRequest, "project" | "context" | "dockerfiles" | "ignoreFile">> {
   const asked = [options.file ?? []].flat();
-  if (options.context === "-" && asked.includes("-"))
-    throw new CooperError("usage", "Standard input cannot be both the context and the Dockerfile");
+  requireOneReader(options, asked);
   const keepGitDir = /^(?:1|t|true)$/i.test(options.buildArgs?.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "");
   const fetching = { session: filesOf(store).session, signal, keepGitDir };
   const opened =
@@ -213,6 +223,19 @@ async function openPlaces(
   const files = opened.local ? dockerfiles.map(({ file }) => file) : asked;
   const project = JSON.stringify([opened.local ? directory : options.context, files]);
   return { project, context: directory, dockerfiles, ignoreFile };
+}
+
+/** Standard input can be read once. Throws `usage`. */
+function requireOneReader({ context, secrets = [] }: BuildOptions, files: string[]): void {
+  const readers = [
+    ...(context === "-" ? ["the context"] : []),
+    ...files.filter((file) => file === "-").map(() => "the Dockerfile"),
+    ...secrets
+      .filter(({ kind, source }) => kind === "file" && source === "-")
+      .map(({ id }) => `the secret "${id}"`),
+  ];
+  if (readers.length > 1)
+    throw new CooperError("usage", `Standard input cannot be both ${readers[0]} and ${readers[1]}`);
 }
 
 /** --timestamp sets every time, as in Buildah; a source date only those after it (reproducible-builds.org). */

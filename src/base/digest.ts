@@ -30,6 +30,11 @@ export function digestOf(bytes: Uint8Array | string): Digest {
   return `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
 }
 
+/** Digest that only those can compute who have the key (HMAC, RFC 2104). */
+export function keyedDigest(key: Uint8Array, bytes: Uint8Array | string): Digest {
+  return `sha256:${new Bun.CryptoHasher("sha256", key).update(bytes).digest("hex")}`;
+}
+
 /** Hashes a stream piece by piece and counts its bytes. */
 export class Digester {
   #hash = new Bun.CryptoHasher("sha256");

@@ -41,6 +41,8 @@ export interface Build extends SharedWork {
   fileDigests: StatCache;
   /** Values of the secrets that steps asked for, by id. */
   secrets: Map<string, Buffer>;
+  /** Snapshots that hold none of the secrets, and how many of these there were when they were searched. */
+  searched: Map<string, number>;
   /** Copies that bind mounts of contexts show, by what they are copies of. */
   boundCopies: Map<string, string>;
 }
@@ -88,7 +90,7 @@ export async function runBuild(
 
 async function commitBuild(build: Build, target: StageState): Promise<BuiltImage> {
   build.request.signal.throwIfAborted();
-  const image = commitTarget(build, target);
+  const image = await commitTarget(build, target);
   if (build.remote !== undefined) await exportSteps(build, build.remote);
   return image;
 }
@@ -173,6 +175,7 @@ async function planned(store: StoreFiles, request: BuildRequest, shared: SharedW
     usedArgs: new Set(),
     fileDigests: fileDigestCache(store.db),
     secrets: request.secretValues,
+    searched: new Map(),
     boundCopies: new Map(),
   };
   prepareRun(build);

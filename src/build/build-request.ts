@@ -11,15 +11,17 @@ import type { RegistrySettings } from "../transport/registry/settings.ts";
 
 export interface BuildSecret {
   id: string;
-  /** Path of a file, or name of an environment variable. */
+  /** Path of a file, - for standard input, or name of an environment variable. */
   source: string;
   kind: "file" | "env";
+  /** Whether its value (true), or a text that stands for it, decides about the cache of steps that mount it. */
+  cacheSalt?: string | true;
 }
 
-/** `--ssh`: an agent's socket, or keys that an agent of the build's own is to hold. */
+/** `--ssh`: an agent, or private keys that one of the build's own is to hold. */
 export interface BuildSsh {
   id: string;
-  /** Paths; none for the agent of SSH_AUTH_SOCK. */
+  /** Paths of private keys; or of a socket, SSH_AUTH_SOCK's where there is none, and of public keys that limit what it is asked. */
   sources: string[];
 }
 
@@ -61,6 +63,8 @@ export interface BuildRequest {
   env: string[];
   omitHistory: boolean;
   secrets: BuildSecret[];
+  /** Ids of secrets that the image may hold. */
+  allowSecretLeaks: string[];
   ssh: BuildSsh[];
   /** `security.insecure`, `network.host`: what RUN flags may ask for. */
   allow: string[];

@@ -3,17 +3,17 @@ import { commitImage, type LayerPlan } from "../container/commit.ts";
 import { applyConfigEdits } from "../oci/config.ts";
 import type { Build, BuiltImage } from "./build-image.ts";
 import type { BuildRequest } from "./build-request.ts";
-import { refuseLeaks } from "./secrets.ts";
+import { refuseLeaks } from "./leak-guard.ts";
 import { containerOf, type StageState } from "./stage-state.ts";
 
 /** Commits and names it. Throws `denied` where a secret of the build would be in it. */
-export function commitTarget(build: Build, target: StageState): BuiltImage {
+export async function commitTarget(build: Build, target: StageState): Promise<BuiltImage> {
   const { store, request } = build;
   const name = request.names[0];
   request.onEvent({ type: "commit-start", name });
   editTarget(request, target);
   const plan = request.layers ? target.plan : joinLayers(target.plan);
-  refuseLeaks(build, target);
+  await refuseLeaks(build, target, plan);
   const container = { ...containerOf(store, request, target), annotations: target.annotations };
   const image = commitImage(store, container, plan, {
     format: request.format,

@@ -7,7 +7,6 @@ import { type CacheEntry, type CacheLayer, writeCacheEntry } from "../oci/cache-
 import { layerMediaType } from "../oci/media-types.ts";
 import type { Descriptor } from "../oci/types.ts";
 import { layerTar } from "../store/pack.ts";
-import { snapshotPath } from "../store/store.ts";
 import { type CachePlace, openCachePlace } from "../transport/cache-place.ts";
 import { untilKept } from "../transport/lost-upload.ts";
 import { mapConcurrent } from "../transport/map-concurrent.ts";
@@ -22,7 +21,7 @@ import {
   warn,
 } from "./remote-cache.ts";
 import { layerContent } from "./remote-layers.ts";
-import { leakIn } from "./secrets.ts";
+import { leakInSnapshot } from "./leak-guard.ts";
 
 /** Entries that are written at once. */
 const CONCURRENCY = 4;
@@ -46,7 +45,7 @@ export interface Export {
  * stays here, with a warning. Throws what keeps a place from being written, unless its failures are to be ignored.
  */
 export async function exportCache(build: Build, remote: RemoteCache): Promise<void> {
-  const steps = withoutLeaks(build, remote.steps);
+  const steps = await withoutLeaks(build, remote.steps);
   for (const target of build.request.cacheTo) {
     try {
       await exportTo(build, remote, target, steps);
@@ -92,19 +91,21 @@ function stagesBelow({ plan }: Build): Set<number> {
 }
 
 /** Steps up to the first of each stage that holds a secret: those behind it could not be found without it. */
-function withoutLeaks(build: Build, steps: StepRecord[]): StepRecord[] {
+async function withoutLeaks(build: Build, steps: StepRecord[]): Promise<StepRecord[]> {
   const leaking = new Set<number>();
-  return steps.filter((step) => {
-    if (leaking.has(step.stage)) return false;
+  const clean: StepRecord[] = [];
+  for (const step of steps) {
+    if (leaking.has(step.stage)) continue;
     const id = step.depth === undefined ? undefined : step.state.frozen[step.depth];
-    if (id === undefined || isElsewhere(id)) return true;
-    const found = leakIn(build, snapshotPath(build.store, id));
-    if (found === undefined) return true;
-    leaking.add(step.stage);
-    const why = `${found.path} holds the secret "${found.id}"`;
-    warn(build.request, `The step "${step.text}" and those after it are not exported: ${why}`);
-    return false;
-  });
+    const leak = id === undefined || isElsewhere(id) ? undefined : await leakInSnapshot(build, id);
+    if (leak === undefined) clean.push(step);
+    else {
+      leaking.add(step.stage);
+      const why = `the secret "${leak.id}" is in ${leak.place}`;
+      warn(build.request, `The step "${step.text}" and those after it are not exported: ${why}`);
+    }
+  }
+  return clean;
 }
 
 const isElsewhere = (id: string) => id.startsWith("remote:");

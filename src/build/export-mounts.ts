@@ -16,7 +16,7 @@ import { tryLock } from "../store/locks.ts";
 import { type Export, sendEntry, sendLayer } from "./export-cache.ts";
 import { type MountRecord, warn } from "./remote-cache.ts";
 import { keepBaseline, type MountBaseline, readBaseline } from "./remote-mounts.ts";
-import { leakIn } from "./secrets.ts";
+import { leakIn } from "./leak-guard.ts";
 
 /** From here on everything is sent as one layer again. */
 const MOST_LAYERS = 16;
@@ -86,9 +86,9 @@ async function send(
   directory: string,
   below: string[],
 ): Promise<CacheLayer[] | undefined> {
-  const leak = leakIn(work.build, directory);
+  const leak = await leakIn(work.build, directory);
   if (leak !== undefined) {
-    const why = `${leak.path} holds the secret "${leak.id}"`;
+    const why = `the secret "${leak.id}" is in ${leak.place}`;
     warn(work.build.request, `The cache mount "${mount.id}" is not exported: ${why}`);
     return undefined;
   }

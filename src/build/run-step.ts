@@ -6,9 +6,8 @@ import { snapshotter, treeOf } from "../container/working-container.ts";
 import { formatPlatform, hostPlatform, normalisePlatform } from "../oci/platform.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { RunOp } from "../plan/types.ts";
-import type { RunMount } from "../sandbox/types.ts";
 import type { Build } from "./build-image.ts";
-import { prepareMounts } from "./run-mounts.ts";
+import { type PreparedMounts, prepareMounts } from "./run-mounts.ts";
 import { RedactedStream } from "./redact-output.ts";
 import { Needles } from "./secret-needles.ts";
 import { containerOf, type StageState } from "./stage-state.ts";
@@ -40,7 +39,7 @@ export async function executeRun(
   const [stdout, stderr] = [redacted("stdout"), redacted("stderr")];
   try {
     const hostname = request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || HOSTNAME;
-    const run = runRequest(op, prepared.mounts, prepared.env, hostname);
+    const run = runRequest(op, prepared, hostname);
     const spec = runSpec(container, rootfs, run);
     const { exitCode } = await build.sandbox().run(spec, {
       onStdout: (data) => stdout.add(data),
@@ -62,10 +61,11 @@ export async function executeRun(
   }
 }
 
-function runRequest(op: RunOp, mounts: RunMount[], env: string[], hostname: string): RunRequest {
+function runRequest(op: RunOp, { mounts, env }: PreparedMounts, hostname: string): RunRequest {
   return {
     argv: op.argv,
-    env: [...op.proxyEnv, ...op.env, ...env],
+    env: [...op.proxyEnv, ...op.env],
+    secretEnv: env,
     user: op.user,
     workingDir: op.cwd,
     hostname,

@@ -1,4 +1,4 @@
-/** --ssh: an agent's socket as the command of a RUN sees it, with the owner and mode that its mount asks for. */
+/** --ssh: a socket that answers for an agent, as the command of a RUN sees it, with the owner and mode that its mount asks for. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import type { Server } from "node:net";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import type { MountOp } from "../plan/types.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import type { Build } from "./build-image.ts";
 import type { BuildSsh } from "./build-request.ts";
+import { type AllowedKeys, filterAgent, publicKeys } from "./ssh-filter.ts";
 
 type SshMount = Extract<MountOp, { type: "ssh" }>;
 
@@ -28,33 +29,40 @@ export async function sshMount(
   // Names of sockets are short: 107 bytes at most.
   const directory = mkdtempSync(join(build.request.runRoot, "ssh-"));
   undo.push(() => rmSync(directory, { recursive: true, force: true }));
-  const agent = await agentSocket(build, given, directory, undo);
+  const { agent, allowed } = await agentFor(build, given, directory, undo);
   const socket = join(directory, "socket");
-  const server = await forward(socket, agent);
+  const server = await forward(socket, agent, allowed);
   undo.push(() => server.close());
   giveAway(socket, wanted);
   chmodSync(socket, wanted.mode);
   return { type: "bind", source: socket, target: wanted.target ?? "/run/buildkit/ssh_agent.0" };
 }
 
-async function agentSocket(
+/** Socket of the agent that is to answer, and which of its keys a step may use. */
+async function agentFor(
   build: Build,
   { id, sources }: BuildSsh,
   directory: string,
   undo: (() => void)[],
-): Promise<string> {
-  const [first = process.env.SSH_AUTH_SOCK] = sources;
-  if (first === undefined || first === "") {
-    throw new CooperError("not-found", `There is no SSH agent for --ssh ${id}: SSH_AUTH_SOCK is not set`, {
-      hint: `Start one, or give keys: --ssh ${id}=KEYFILE`,
-    });
-  }
-  if (!existsSync(first)) throw new CooperError("not-found", `${first} of --ssh ${id} does not exist`);
-  if (statSync(first).isSocket()) {
-    if (sources.length > 1) throw new CooperError("usage", `--ssh ${id} takes one socket, or several keys`);
-    return first;
-  }
-  return startAgent(build, sources, directory, undo);
+): Promise<{ agent: string; allowed: AllowedKeys }> {
+  const missing = sources.find((path) => !existsSync(path));
+  if (missing !== undefined) throw new CooperError("not-found", `${missing} of --ssh ${id} does not exist`);
+  const sockets = sources.filter((path) => statSync(path).isSocket());
+  const files = sources.filter((path) => !sockets.includes(path));
+  const keys = files.map((path) => publicKeys(readFileSync(path, "latin1")));
+  if (files.length > 0 && sockets.length === 0 && keys.every(({ length }) => length === 0))
+    return { agent: await startAgent(build, files, directory, undo), allowed: undefined };
+  if (sockets.length > 1 || keys.some(({ length }) => length === 0))
+    throw new CooperError(
+      "usage",
+      `--ssh ${id} takes private keys, or one socket of an agent and the public keys that may be used of it`,
+    );
+  const [agent = process.env.SSH_AUTH_SOCK ?? ""] = sockets;
+  if (existsSync(agent)) return { agent, allowed: files.length === 0 ? undefined : new Set(keys.flat()) };
+  if (agent !== "") throw new CooperError("not-found", `${agent} of --ssh ${id} does not exist`);
+  throw new CooperError("not-found", `There is no SSH agent for --ssh ${id}: SSH_AUTH_SOCK is not set`, {
+    hint: `Start one, or give private keys: --ssh ${id}=KEYFILE`,
+  });
 }
 
 /** An agent of the build's own, which holds the keys and ends with the step. */
@@ -95,14 +103,14 @@ async function startAgent(
   return socket;
 }
 
-/** Passes every connection on; the agent's own socket belongs to its user and keeps its mode. */
-async function forward(socket: string, agent: string): Promise<Server> {
+/** Every connection gets one of the agent's, whose own socket belongs to its user and keeps its mode. */
+async function forward(socket: string, agent: string, allowed: AllowedKeys): Promise<Server> {
   const { createConnection, createServer } = await import("node:net");
   const server = createServer((client) => {
     const upstream = createConnection(agent);
-    client.pipe(upstream).pipe(client);
     client.on("error", () => upstream.destroy());
     upstream.on("error", () => client.destroy());
+    void filterAgent(client, upstream, allowed);
   });
   return new Promise((done, fail) => {
     server.once("error", (error) =>

@@ -12,7 +12,7 @@ import type { Build } from "./build-image.ts";
 import { downloaded, fileSources, isPath } from "./copy-step.ts";
 import { fetchGit } from "./fetch-git.ts";
 import { ignoreOf, openOrigin, originKey, originRoot } from "./origins.ts";
-import { noteSecret } from "./secrets.ts";
+import { secretInputs } from "./secrets.ts";
 
 /** Digests of inputs, for keys of this store and, where they are asked for, for those that all machines compute alike. */
 export interface Inputs {
@@ -134,9 +134,8 @@ async function mountInputs(build: Build, wanted: MountOp): Promise<Input[]> {
   switch (wanted.type) {
     case "tmpfs":
       return [];
-    // Whether there is one, never what it holds: without it the step may leave something else.
     case "secret":
-      return [input(`whether there is a secret ${wanted.id}`, `secret ${noteSecret(build, wanted.id)}`)];
+      return secretInputs(build, wanted.id).map(({ name, text }) => input(name, text));
     case "ssh":
       return [
         input(

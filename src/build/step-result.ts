@@ -9,11 +9,13 @@ import { saveStepRecord, type StepRecord } from "../store/step-records.ts";
 import type { Build } from "./build-image.ts";
 import { executeCopy } from "./copy-step.ts";
 import { explainMiss, factsOf, nameFiles, placeOf } from "./explain-miss.ts";
+import { leakInSnapshot } from "./leak-guard.ts";
 import { materialise } from "./materialise.ts";
 import { measureFrozen, portableAfter, type PortableKey, portableStep } from "./portable-key.ts";
 import type { RemoteCache, RemoteHit } from "./remote-cache.ts";
 import { executeRun } from "./run-step.ts";
 import { freezeStage, mountStage, releaseStage, type StageState } from "./stage-state.ts";
+import { keyWithSecrets } from "./secrets.ts";
 import { type Inputs, stepInputs } from "./step-inputs.ts";
 
 export interface StepResult {
@@ -114,7 +116,11 @@ async function ownResult(
   const { quick } = keys;
   const known = useCache ? await knownResult(build, quick, []) : undefined;
   const exact = known === undefined ? await keys.exact() : undefined;
-  const found = known ?? (useCache && exact ? await knownResult(build, exact, [quick.local]) : undefined);
+  const withSecrets = keyWithSecrets(build, step.op, quick.local);
+  const found =
+    known ??
+    (useCache && exact ? await knownResult(build, exact, [quick.local]) : undefined) ??
+    (useCache && withSecrets ? cachedResult(build, withSecrets) : undefined);
   if (found !== undefined) {
     adopt(build, state, found.snapshot);
     return found;
@@ -132,7 +138,13 @@ async function ownResult(
   stage.lastRun = label.index;
   const result = { snapshot: freezeStage(build.store, state), diffId: null, created: Date.now() };
   const { index: number, text } = label;
-  remember(build, exact === undefined ? [quick.local] : [quick.local, exact.local], result, () =>
+  // What of a secret is in its files could not be told from anything else once there is another one.
+  const isLeaking =
+    withSecrets !== undefined &&
+    result.snapshot !== null &&
+    (await leakInSnapshot(build, result.snapshot)) !== undefined;
+  const plain = exact === undefined ? [quick.local] : [quick.local, exact.local];
+  remember(build, isLeaking ? [withSecrets] : plain, result, () =>
     saveStepRecord(build.store.db, placeOf(stage), {
       number,
       text,

@@ -56,7 +56,9 @@ export function buildContexts(entries: string[]): Record<string, string> {
   return contexts;
 }
 
-/** `id=ID[,src=PATH]`, `id=ID,env=VARIABLE`, `type=file|env`. */
+const SECRET_KEYS = new Set(["id", "src", "source", "env", "type", "cache-salt"]);
+
+/** `id=ID[,src=PATH]` (- for standard input), `id=ID,env=VARIABLE`, `type=file|env`; `cache-salt[=TEXT]`. */
 export function parseSecret(text: string): NonNullable<BuildOptions["secrets"]>[number] {
   const fields = new Map(
     text.split(",").map((part): [string, string] => {
@@ -64,10 +66,15 @@ export function parseSecret(text: string): NonNullable<BuildOptions["secrets"]>[
       return at === -1 ? [part, ""] : [part.slice(0, at), part.slice(at + 1)];
     }),
   );
-  const unknown = [...fields.keys()].find((key) => !["id", "src", "source", "env", "type"].includes(key));
+  const unknown = [...fields.keys()].find((key) => !SECRET_KEYS.has(key));
   const id = fields.get("id");
   if (unknown !== undefined || !id)
     throw badSecret(unknown === undefined ? "it has no id" : `it has an unknown key ${unknown}`);
+  const salt = fields.get("cache-salt");
+  return { id, ...secretSource(id, fields), ...(salt === undefined ? {} : { cacheSalt: salt || true }) };
+}
+
+function secretSource(id: string, fields: Map<string, string>): { source: string; kind: "file" | "env" } {
   const type = fields.get("type");
   const source = fields.get("src") ?? fields.get("source");
   const variable = fields.get("env");
@@ -75,10 +82,10 @@ export function parseSecret(text: string): NonNullable<BuildOptions["secrets"]>[
     throw badSecret("its type is neither file nor env");
   if (variable !== undefined && (source !== undefined || type === "file"))
     throw badSecret("it names both a file and a variable");
-  if (variable !== undefined || type === "env") return { id, source: variable ?? source ?? id, kind: "env" };
-  if (source !== undefined) return { id, source, kind: "file" };
+  if (variable !== undefined || type === "env") return { source: variable ?? source ?? id, kind: "env" };
+  if (source !== undefined) return { source, kind: "file" };
   // Neither: a variable of that name where there is one, else a file.
-  return process.env[id] === undefined ? { id, source: id, kind: "file" } : { id, source: id, kind: "env" };
+  return { source: id, kind: process.env[id] === undefined ? "file" : "env" };
 }
 
 /** The text of the flag may hold anything; it is not repeated. */

@@ -20,6 +20,8 @@ export interface RunRequest {
   argv: string[];
   /** `KEY=value`, over the config's. */
   env?: string[];
+  /** Variables that are secrets, over all others. */
+  secretEnv?: string[];
   user?: string;
   workingDir?: string;
   hostname?: string;
@@ -64,6 +66,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     shmSize: settings.shmSize ?? conf.shmSize ?? DEFAULT_SHM_SIZE,
     shmSizeAsked: settings.shmSize !== undefined,
     terminal: request.terminal ?? false,
+    ...(request.secretEnv?.length ? { secretEnv: true } : {}),
     ...(settings.noPivot === undefined ? {} : { noPivot: settings.noPivot }),
     ...(settings.limits === undefined ? {} : { limits: settings.limits }),
     // A build's container goes with the build.
@@ -143,13 +146,13 @@ function hostProxies(): string[] {
 /** Later entries win; the order of first appearance is kept. */
 function environment(
   config: ContainerConfig,
-  { env: asked = [], terminal }: RunRequest,
+  { env: asked = [], secretEnv = [], terminal }: RunRequest,
   home: string,
   host: string[],
 ): string[] {
   const values = new Map<string, string>();
   const defaults = [DEFAULT_PATH, ...host, ...(terminal ? [`TERM=${process.env.TERM ?? "xterm"}`] : [])];
-  for (const pair of [...defaults, `HOME=${home}`, ...(config.Env ?? []), ...asked]) {
+  for (const pair of [...defaults, `HOME=${home}`, ...(config.Env ?? []), ...asked, ...secretEnv]) {
     const at = pair.indexOf("=");
     if (at > 0) values.set(pair.slice(0, at), pair.slice(at + 1));
   }

@@ -2,8 +2,10 @@
 import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { resolveInRoot } from "../archive/rooted-path.ts";
+import { MNT, MS, mount, umount } from "../base/libc.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { loadContainersConf } from "./containers-conf.ts";
+import { commandsHaveMounts } from "./mount-namespace.ts";
 import { MountPointNotes } from "./mountpoint-notes.ts";
 import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
 import { hostsFile, resolvConf } from "./network-files.ts";
@@ -58,6 +60,7 @@ export async function prepareRun(
     for (const action of undo.splice(0).reverse()) action();
   };
   try {
+    if (asked.secretEnv === true) undo.push(coverWithMemory(directory));
     const ready = readyMounts(asked, directory);
     undo.push(ready.close);
     const spec = { ...asked, mounts: ready.mounts };
@@ -90,6 +93,16 @@ export async function prepareRun(
     close();
     throw error;
   }
+}
+
+/**
+ * Has what is written into a run's directory, a runtime's config.json above all, be in memory, in this process's mounts: gone
+ * with it. Without mounts the directory is what it is, and the first process of the run removes the file.
+ */
+function coverWithMemory(directory: string): () => void {
+  if (!commandsHaveMounts()) return () => {};
+  mount("tmpfs", directory, "tmpfs", MS.NOSUID | MS.NODEV, "size=16m,mode=700");
+  return () => umount(directory, MNT.DETACH);
 }
 
 function cgroupReport(directory: string): string {

@@ -84,6 +84,8 @@ export interface RunSpec {
   argv: string[];
   /** `KEY=value`. */
   env: string[];
+  /** There are secrets among these variables: they are in no file that outlives the run, or a kill. */
+  secretEnv?: boolean;
   /** Absolute path in the container; must exist. */
   cwd: string;
   user: RunUser;

@@ -22,6 +22,7 @@ export type { Database } from "bun:sqlite";
  * instance_layers  for layers of an index's images that were never a blob: the stack behind each. All layers of an
  *               image or none are here; those of the others are blobs
  * recoded_layers  the digests that layers had when they were compressed and sent (recoded-layers.ts)
+ * store_key     a random key (store-key.ts)
  * step_records  what each step of a Dockerfile was made of when it was last run (step-records.ts)
  */
 const FIRST_SCHEMA = `
@@ -81,6 +82,8 @@ CREATE INDEX indexes_manifest ON indexes (manifest);
 CREATE INDEX image_layers_diff_id ON image_layers (diff_id);
 `;
 
+const STORE_KEY = "CREATE TABLE store_key (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)";
+
 /** What each version adds to the one before it, the first to an empty database. */
 export const UPGRADES: readonly string[] = [
   FIRST_SCHEMA,
@@ -90,6 +93,7 @@ export const UPGRADES: readonly string[] = [
   STEP_FACTS,
   STEP_RECORDS,
   CONTENT_INDEXES,
+  STORE_KEY,
 ];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */

@@ -10,7 +10,11 @@ export function randomContainerId(): string {
   return randomHex(32);
 }
 
-/** The global object's generator: `node:crypto` takes a millisecond to load, in every command. */
 function randomHex(bytes: number): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
+  return Buffer.from(randomBytes(bytes)).toString("hex");
+}
+
+/** Bytes that nobody can guess, by the global object's generator: `node:crypto` takes a millisecond to load. */
+export function randomBytes(count: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(count));
 }

@@ -26,6 +26,8 @@ const person = rootOnly[0] ?? people[0]!;
 const asRoot = rootOnly.length > 0;
 const OTHER = process.arch === "arm64" ? "amd64" : "arm64";
 
+const SECRET_ONE = { id: "one", source: "{C}/secret", kind: "file" } as const;
+
 interface Built {
   imageId: string;
   steps: { text: string; cached: boolean }[];
@@ -324,7 +326,21 @@ const MISSES: Row[] = [
     name: "secret: whether there is one",
     dockerfile: run("--mount=type=secret,id=one true > /f"),
     files: { secret: "1" },
-    next: { options: { secrets: [{ id: "one", source: "{C}/secret", kind: "file" }] } },
+    next: { options: { secrets: [SECRET_ONE] } },
+  },
+  {
+    name: "secret: value, as its salt",
+    dockerfile: run("--mount=type=secret,id=one true > /f"),
+    files: { secret: "1" },
+    options: { secrets: [{ ...SECRET_ONE, cacheSalt: true }] },
+    next: { files: { secret: "2" }, options: { secrets: [{ ...SECRET_ONE, cacheSalt: true }] } },
+  },
+  {
+    name: "secret: text of its salt",
+    dockerfile: run("--mount=type=secret,id=one true > /f"),
+    files: { secret: "1" },
+    options: { secrets: [{ ...SECRET_ONE, cacheSalt: "1" }] },
+    next: { options: { secrets: [{ ...SECRET_ONE, cacheSalt: "2" }] } },
   },
   {
     name: "ssh: id",
@@ -619,11 +635,25 @@ const HITS: Row[] = [
     name: "secret: value",
     dockerfile: run("--mount=type=secret,id=one true > /f"),
     files: { secret: "1" },
-    options: { secrets: [{ id: "one", source: "{C}/secret", kind: "file" }] },
+    options: { secrets: [SECRET_ONE] },
     next: {
       files: { secret: "2" },
-      options: { secrets: [{ id: "one", source: "{C}/secret", kind: "file" }] },
+      options: { secrets: [SECRET_ONE] },
     },
+  },
+  {
+    name: "secret: value beside a text as its salt",
+    dockerfile: run("--mount=type=secret,id=one true > /f"),
+    files: { secret: "1" },
+    options: { secrets: [{ ...SECRET_ONE, cacheSalt: "1" }] },
+    next: { files: { secret: "2" }, options: { secrets: [{ ...SECRET_ONE, cacheSalt: "1" }] } },
+  },
+  {
+    name: "secret: salt of one that the step does not ask for",
+    dockerfile: run("--mount=type=secret,id=two true > /f"),
+    files: { secret: "1" },
+    options: { secrets: [{ ...SECRET_ONE, cacheSalt: true }] },
+    next: { files: { secret: "2" }, options: { secrets: [{ ...SECRET_ONE, cacheSalt: true }] } },
   },
   {
     name: "secret: one that the step does not ask for",

@@ -216,6 +216,18 @@ describe("build", () => {
   test("secrets", () => {
     expect(parseSecret("id=a,src=/p")).toEqual({ id: "a", source: "/p", kind: "file" });
     expect(parseSecret("type=file,id=a,source=/p")).toEqual({ id: "a", source: "/p", kind: "file" });
+    expect(parseSecret("id=a,src=-,cache-salt")).toEqual({
+      id: "a",
+      source: "-",
+      kind: "file",
+      cacheSalt: true,
+    });
+    expect(parseSecret("cache-salt=v2,id=a,env=B")).toEqual({
+      id: "a",
+      source: "B",
+      kind: "env",
+      cacheSalt: "v2",
+    });
     expect(parseSecret("id=a,env=B")).toEqual({ id: "a", source: "B", kind: "env" });
     expect(parseSecret("id=a,type=env")).toEqual({ id: "a", source: "a", kind: "env" });
     expect(parseSecret("id=PATH")).toEqual({ id: "PATH", source: "PATH", kind: "env" });

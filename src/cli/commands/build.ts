@@ -51,6 +51,11 @@ const FLAGS = {
     placeholder: "entitlement",
     help: "let RUN flags have security.insecure or network.host",
   },
+  "allow-secret-leak": {
+    type: "list",
+    placeholder: "id",
+    help: "commit an image that holds this secret; where it is becomes a warning",
+  },
   annotation: { type: "list", placeholder: "key=value", help: "annotation of the manifest" },
   platform: {
     type: "commaList",
@@ -173,8 +178,8 @@ const FLAGS = {
   },
   secret: {
     type: "list",
-    placeholder: "id=name,src=file|env=variable",
-    help: "secret for RUN --mount=type=secret",
+    placeholder: "id=name,src=file|env=variable[,cache-salt[=text]]",
+    help: "secret for RUN --mount=type=secret; with cache-salt its steps are run again when it, or the text, is another",
   },
   "skip-unused-stages": {
     type: "bool",
@@ -190,7 +195,7 @@ const FLAGS = {
   ssh: {
     type: "list",
     placeholder: "id[=socket|key]",
-    help: "SSH agent, or keys, for RUN --mount=type=ssh",
+    help: "SSH agent, or private keys, for RUN --mount=type=ssh; public keys limit what a step may use of an agent",
   },
   tag: { type: "list", short: "t", placeholder: "name", help: "name of the image" },
   target: { type: "string", placeholder: "stage", help: "the stage to build" },
@@ -231,6 +236,7 @@ export const command = defineCommand({
     "cooper bud --layers --build-arg VERSION=2 -f Dockerfile.dev .",
     "id=$(cooper bud -q .)",
     "cooper bud --platform linux/amd64,linux/arm64 -t reg.example.com/app .",
+    "cooper bud --secret id=token,env=TOKEN,cache-salt -t localhost/app .",
     "cooper bud --report build.html -t localhost/app .",
     "cooper bud --cache-from reg.example.com/cache --cache-to reg.example.com/cache .",
   ],
@@ -400,6 +406,7 @@ function askedPlatforms(
 }
 
 function addLists(options: BuildOptions, flags: CommandContext<typeof FLAGS>["flags"]): void {
+  if (flags["allow-secret-leak"].length > 0) options.allowSecretLeaks = flags["allow-secret-leak"];
   if (flags.allow.length > 0) options.allow = flags.allow;
   if (flags["cache-from"].length > 0) options.cacheFrom = flags["cache-from"].map(parseCacheFrom);
   if (flags["cache-to"].length > 0) options.cacheTo = flags["cache-to"].map(parseCacheTo);
