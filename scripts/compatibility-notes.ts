@@ -1,15 +1,23 @@
-/** What the flag tables cannot tell: how a flag differs from Buildah's, and why another is refused. Keys: `COMMAND FLAG`. */
+/** What the flag tables cannot tell: how a flag differs from Buildah's. Keys: `COMMAND FLAG`. */
 
 /** `*` stands for every command that has the flag. */
 export const DIFFERENCES: Record<string, string> = {
+  " cgroup-manager": "cgroupfs alone: Cooper makes cgroups itself, and only for commands with limits",
+  " storage-opt": "overlay.ignore_chown_errors=true, which is how every store is; any other is refused",
   " root":
     "other default: /var/lib/cooper, or $XDG_DATA_HOME/cooper; the layout is Cooper's own, beside Buildah's store",
   " runroot": "other default: /run/cooper, or $XDG_RUNTIME_DIR/cooper",
   " storage-driver": "overlay or copy; vfs is another name for copy",
   "* retry-delay": "default 1s, doubled before each further try",
-  "* pull":
-    "default missing, where Buildah also looks for a newer image; true and --pull alone mean always; newer and ifnewer are there too",
+  // The host's in both.
+  "* arch": "same",
+  "* os": "same",
+  "pull platform": "same",
   "pull policy": "default always, as in Podman; newer is there too",
+  "* created-annotation": "default false: the config tells the time already",
+  "build inherit-annotations": "default false, as in BuildKit: a base's annotations are about the base",
+  "* rewrite-timestamp": "default true: a source date holds for the files as well",
+  "* group-add": "keep-groups is refused: the caller's groups are none in the container's namespace",
   "* network":
     "private is pasta, else slirp4netns; both by name too, with options; CNI's networks are refused",
   "* pid":
@@ -32,7 +40,6 @@ export const DIFFERENCES: Record<string, string> = {
   "build force-rm": "without effect: working containers of a build are always removed",
   "build jobs": "default: the number of processors",
   "build output": "may be repeated; type=oci and type=docker too",
-  "build unsetenv": "each flag names one variable",
   "build cache-from": "works without --layers; also type=registry,ref=… and type=local,src=… (docs/cache.md)",
   "build cache-to": "works without --layers; also type=registry,ref=… and type=local,dest=… (docs/cache.md)",
   "build all-platforms": "stages FROM --platform=$BUILDPLATFORM or a fixed platform do not count",
@@ -42,35 +49,4 @@ export const DIFFERENCES: Record<string, string> = {
   "build layers": "false still rebuilds from the cache",
   "config onbuild": "each flag is one instruction; Buildah splits it at commas",
   "login get-login": "default false: Buildah, too, looks only whether the flag is there",
-  "manifest push all": "default true",
-};
-
-/** By flag, or `COMMAND FLAG` where one command is a case of its own. */
-export const REASONS: Record<string, string> = {
-  "cgroup-manager": "cgroups are made by Cooper itself, and only where limits are asked for",
-  "storage-opt": "the store has no options",
-  "userns-gid-map":
-    "the mapping is the store's: all ranges of /etc/subgid; files keep the ids that they have in images",
-  "userns-uid-map":
-    "the mapping is the store's: all ranges of /etc/subuid; files keep the ids that they have in images",
-  "userns-gid-map-group": "the mapping is the one that newgidmap gives",
-  "userns-uid-map-user": "the mapping is the one that newuidmap gives",
-  "cpp-flag": "Dockerfile.in is not run through a preprocessor",
-  "decryption-key": "encrypted layers are not supported",
-  "encrypt-layer": "encrypted layers are not supported",
-  "encryption-key": "encrypted layers are not supported",
-  "build from": "FROM with an ARG, or --build-context, replaces a base",
-  "hooks-dir": "OCI hooks are not run",
-  "os-feature": "config --os-feature sets it",
-  "os-version": "config --os-version sets it",
-  "sign-by": "signing is left to skopeo and cosign",
-  stdin: "a build asks nothing; RUN has no input",
-  "images history": "the names that an image had are not kept",
-  "info debug": "there is nothing more to tell",
-  "all-tags": "not built yet",
-};
-
-/** Commands that are not there. */
-export const REFUSED_COMMANDS: Record<string, string> = {
-  source: "source images are not supported",
 };

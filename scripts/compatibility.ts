@@ -1,18 +1,21 @@
-/** Writes docs/compatibility.md: every command and flag of Buildah 1.28, and what Cooper makes of it. */
+/** Writes docs/compatibility.md: every command and flag of Buildah 1.43, and what Cooper makes of it. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { COMMAND_NAMES, loadCommand, UNSUPPORTED_COMMANDS } from "../src/cli/catalog.ts";
+import { COMMAND_NAMES, loadCommand } from "../src/cli/catalog.ts";
 import type { Flag, FlagTable } from "../src/cli/command.ts";
 import { GLOBAL_FLAGS, UNSUPPORTED_GLOBALS } from "../src/cli/global-flags.ts";
-import { DIFFERENCES, REASONS, REFUSED_COMMANDS } from "./compatibility-notes.ts";
+import { commandRefusal, flagRefusal } from "../src/cli/refusals.ts";
+import { DIFFERENCES } from "./compatibility-notes.ts";
 
-const FIXTURE = resolve(import.meta.dir, "../fixtures/buildah/flags-1.28.2.txt");
+const FIXTURE = resolve(import.meta.dir, "../fixtures/buildah/flags-1.43.2.txt");
 export const PAGE = resolve(import.meta.dir, "../docs/compatibility.md");
 
 export interface BuildahFlag {
   name: string;
   short: string | undefined;
   kind: string;
+  /** As the help tells it; a flag of most kinds has none. */
+  default: string | undefined;
 }
 
 export interface Row {
@@ -36,8 +39,9 @@ export function buildahCommands(): Map<string, BuildahFlag[]> {
       commands.set(heading[1]!, flags);
       continue;
     }
-    const [short, name, kind] = line.split("\t") as [string, string, string];
-    flags.push({ name: name.slice(2), short: short === "" ? undefined : short.slice(1), kind });
+    const [short, name, kind, fallback] = line.split("\t") as [string, string, string, string?];
+    const own = ["[]", "false"].includes(fallback ?? "[]") ? undefined : fallback?.replace(/^"(.*)"$/, "$1");
+    flags.push({ name: name.slice(2), short: short === "" ? undefined : short.slice(1), kind, default: own });
   }
   return commands;
 }
@@ -58,39 +62,43 @@ async function known(command: string): Promise<Known | undefined> {
   return found === undefined ? undefined : { flags: found.flags, unsupported: found.unsupported ?? [] };
 }
 
-/** One row for each command and flag. Throws where nobody has said what becomes of one. */
+/** One row for each command and flag. Throws where nobody has said what becomes of one, with all such. */
 export async function compatibility(): Promise<Row[]> {
   const rows: Row[] = [];
+  const unanswered: string[] = [];
   for (const [command, flags] of buildahCommands()) {
     const table = await known(command);
     if (table === undefined) {
-      const note = REFUSED_COMMANDS[command];
-      if (note === undefined || !UNSUPPORTED_COMMANDS.includes(command))
-        throw new Error(`Buildah's command "${command}" is neither there nor refused`);
-      rows.push({ command, flag: undefined, status: "refused", note });
+      const note = commandRefusal(command);
+      if (note === undefined) unanswered.push(`Buildah's command "${command}" is neither there nor refused`);
+      else for (const flag of [undefined, ...flags]) rows.push({ command, flag, status: "refused", note });
       continue;
     }
     if (command !== "") rows.push({ command, flag: undefined, status: "same", note: "" });
-    rows.push(...flags.map((flag) => flagRow(command, flag, table)));
+    for (const flag of flags) {
+      const row = flagRow(command, flag, table);
+      if (typeof row === "string") unanswered.push(row);
+      else rows.push(row);
+    }
   }
+  if (unanswered.length > 0) throw new Error(unanswered.join("\n"));
   return rows;
 }
 
-function flagRow(command: string, flag: BuildahFlag, { flags, unsupported }: Known): Row {
+/** What becomes of a flag, or what is not known of it. */
+function flagRow(command: string, flag: BuildahFlag, { flags, unsupported }: Known): Row | string {
   const key = `${command} ${flag.name}`;
   const own = flags[flag.name];
   if (own === undefined) {
-    const note = REASONS[key] ?? REASONS[flag.name];
-    if (!unsupported.includes(flag.name) || note === undefined)
-      throw new Error(`Nobody says what becomes of Buildah's "${key}"`);
-    return { command, flag, status: "refused", note };
+    if (!unsupported.includes(flag.name)) return `Nobody says what becomes of Buildah's "${key}"`;
+    return { command, flag, status: "refused", note: flagRefusal(flag.name) };
   }
   const difference = DIFFERENCES[key] ?? DIFFERENCES[`* ${flag.name}`];
   if (difference !== undefined && difference !== "same")
     return { command, flag, status: "differs", note: difference };
   const mismatch = mismatchOf(flag, own);
   if (mismatch !== undefined && difference === undefined)
-    throw new Error(`"${key}" is not what it is in Buildah: ${mismatch}`);
+    return `"${key}" is not what it is in Buildah: ${mismatch}`;
   return { command, flag, status: "same", note: "" };
 }
 
@@ -106,6 +114,8 @@ function mismatchOf(flag: BuildahFlag, own: Flag): string | undefined {
   if (flag.short !== undefined && flag.short !== own.short) return `-${flag.short} is missing`;
   const type = TYPES[flag.kind];
   if (type !== undefined && type !== own.type) return `${flag.kind} is read as ${own.type}`;
+  if (type !== undefined && String(own.default ?? "") !== (flag.default ?? ""))
+    return `its default is ${flag.default ?? "none"}, here ${own.default ?? "none"}`;
   return own.fixed;
 }
 
@@ -121,14 +131,14 @@ export function strayNotes(): string[] {
     const name = key.slice(at + 1);
     return at === -1 || key.startsWith("* ") ? !has(name) : !has(name, key.slice(0, at));
   };
-  return [...Object.keys(DIFFERENCES), ...Object.keys(REASONS)].filter(stray);
+  return Object.keys(DIFFERENCES).filter(stray);
 }
 
 function section(command: string, rows: Row[]): string {
   const title = command === "" ? "Global flags" : `buildah ${command}`;
   const [first] = rows;
   if (first?.flag === undefined && first?.status === "refused")
-    return `## ${title}\n\nRefused: ${first.note}.\n`;
+    return `## ${title}\n\nRefused${listed(rows)}: ${first.note}.\n`;
   const flags = rows.filter(({ flag }) => flag !== undefined);
   if (flags.length === 0) return `## ${title}\n\nThe same; it has no flags.\n`;
   const lines = flags.map(({ flag, status, note }) => {
@@ -136,6 +146,12 @@ function section(command: string, rows: Row[]): string {
     return `| ${short}\`--${flag!.name}\` | ${note === "" ? status : `${status}: ${note}`} |`;
   });
   return `## ${title}\n\n| flag | in Cooper |\n| --- | --- |\n${lines.join("\n")}\n`;
+}
+
+/** Flags that go with their command. */
+function listed(rows: Row[]): string {
+  const names = rows.flatMap(({ flag }) => (flag === undefined ? [] : [`\`--${flag.name}\``]));
+  return names.length === 0 ? "" : `, with its flags ${names.join(", ")}`;
 }
 
 /** The whole page. */
@@ -149,7 +165,7 @@ export async function compatibilityPage(): Promise<string> {
     "<!-- Made by scripts/compatibility.ts from the flag tables and fixtures/buildah; do not edit. -->",
     "# Compatibility with Buildah",
     "",
-    `Every command and flag of Buildah 1.28.2, as its \`--help\` lists them: ${count("same")} flags are the same, ${count("differs")} differ, ${count("refused")} are refused. A refused flag is an error that names it; none is ignored. Where Buildah's newer versions have a flag that is not in this list, \`cooper COMMAND --help\` tells.`,
+    `Every command and flag of Buildah 1.43.2, as its \`--help\` lists them: ${count("same")} flags are the same, ${count("differs")} differ, ${count("refused")} are refused. A refused flag is an error that names it; none is ignored.`,
     "",
     `Environment variables of Buildah that mean the same: \`BUILDAH_ISOLATION\`, \`BUILDAH_FORMAT\`, \`BUILDAH_LAYERS\`, \`BUILDAH_HISTORY\`, \`STORAGE_DRIVER\`, \`REGISTRY_AUTH_FILE\`, \`TMPDIR\`; \`COOPER_…\` comes before \`BUILDAH_…\`, and a flag before both. Stores are not shared: images go from one to the other by \`push\` and \`pull\` (\`oci-archive:\`, \`docker-archive:\`, a registry).`,
     "",

@@ -84,6 +84,8 @@ export interface CopyOptions extends RegistryOptions {
   /** Keep owners of the sources. */
   preserveOwnership?: boolean;
   parents?: boolean;
+  /** Seconds since 1970: the time of everything that is copied. */
+  timestamp?: number;
   /** For URLs. */
   checksum?: string;
   signal?: AbortSignal;
@@ -96,6 +98,12 @@ export interface CommitOptions {
   /** Remove the container after. */
   remove?: boolean;
   omitHistory?: boolean;
+  /** Also tell the time of creation in the manifest's annotations. */
+  createdAnnotation?: boolean;
+  /** Files of the host that the image gets on top, as a layer of their own; they are root's, with mode 0644. */
+  addFiles?: { source: string; destination: string }[];
+  /** Path of a JSON document with values of a config (`Env`, `Cmd`, `Labels`…), for the image and not the container. */
+  configFile?: string;
   /** Seconds since 1970 for created, history and every file. */
   timestamp?: number;
   /** Seconds since 1970 for created, history and every file that is newer; `timestamp` is stronger. */
@@ -126,6 +134,10 @@ export interface BuildOptions extends RegistryOptions {
   /** Names that the image gets. */
   tags?: string[];
   target?: string;
+  /** In place of what the first FROM names. */
+  from?: string;
+  /** Further arguments of cpp, which Dockerfiles with names in `.in` go through. */
+  cppFlags?: string[];
   buildArgs?: Record<string, string>;
   /** By name: what `context` takes, `docker-image://NAME`, `oci-layout://PATH[:TAG|@DIGEST]`. */
   buildContexts?: Record<string, string>;
@@ -157,6 +169,15 @@ export interface BuildOptions extends RegistryOptions {
   /** `KEY=value`, for all stages and the image. */
   env?: string[];
   omitHistory?: boolean;
+  /** Also tell the time of creation in the manifest's annotations. */
+  createdAnnotation?: boolean;
+  /** The image gets its base's annotations. Default false. */
+  inheritAnnotations?: boolean;
+  /** Stages get the labels of what they are FROM. Default true. */
+  inheritLabels?: boolean;
+  /** `feature` adds one that the operating system must have, `feature-` removes it. */
+  osFeatures?: string[];
+  osVersion?: string;
   ignoreFile?: string;
   /**
    * With `cacheSalt` a step that mounts the secret is run again when its value changed (true), or when that text did: other
@@ -275,6 +296,8 @@ export interface RegistryOptions {
 export interface LoginOptions extends RegistryOptions {
   username: string;
   password: string;
+  /** authFile is one of Docker's (config.json): one entry for each registry, under Docker's names. */
+  dockerFile?: boolean;
   signal?: AbortSignal;
 }
 

@@ -122,6 +122,7 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     ...places,
     names: (options.tags ?? []).map(normaliseName),
     target: options.target,
+    from: options.from,
     buildArgs,
     buildContexts: options.buildContexts ?? {},
     layers: options.layers ?? false,
@@ -151,6 +152,11 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     unsetAnnotations: options.unsetAnnotations ?? [],
     env: options.env ?? [],
     omitHistory: options.omitHistory ?? false,
+    createdAnnotation: options.createdAnnotation ?? false,
+    inheritAnnotations: options.inheritAnnotations ?? false,
+    inheritLabels: options.inheritLabels ?? true,
+    osFeatures: options.osFeatures ?? [],
+    osVersion: options.osVersion,
     secrets: options.secrets ?? [],
     allowSecretLeaks: allowedLeaks(options),
     ssh: options.ssh ?? [],
@@ -208,7 +214,8 @@ async function openPlaces(
   const asked = [options.file ?? []].flat();
   requireOneReader(options, asked);
   const keepGitDir = /^(?:1|t|true)$/i.test(options.buildArgs?.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "");
-  const fetching = { session: filesOf(store).session, signal, keepGitDir };
+  const cppFlags = options.cppFlags ?? [];
+  const fetching = { session: filesOf(store).session, signal, keepGitDir, cppFlags };
   const opened =
     options.context === undefined
       ? { directory: undefined, dockerfile: undefined, local: true }

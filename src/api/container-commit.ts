@@ -1,13 +1,26 @@
 /** An image from a working container. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { CommitOptions, Store } from "../api-types.ts";
+import { wrapError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
-import { commitImage, type ImageTime } from "../container/commit.ts";
+import { commitImage, type ImageTime, type LayerPlan } from "../container/commit.ts";
 import { isMountedForUser, requireReach } from "../container/mounting.ts";
-import { copyContainerDiff, freezeContainer, type WorkingContainer } from "../container/working-container.ts";
-import { applyConfigEdits } from "../oci/config.ts";
+import {
+  copyContainerDiff,
+  createBuildContainer,
+  freezeContainer,
+  snapshotter,
+  treeOf,
+  type WorkingContainer,
+} from "../container/working-container.ts";
+import { placeHostFile } from "../container/copy-in.ts";
+import { applyConfigEdits, mergeConfig } from "../oci/config.ts";
 import { normaliseName } from "../oci/reference.ts";
+import { parseContainerConfig } from "../oci/schema.ts";
 import type { ContainerConfig, HistoryEntry } from "../oci/types.ts";
 import { changedConfig } from "./changed-config.ts";
+import type { StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";
 
 /** Steps that were noted, and the commit; in reproducible images all have its time. */
@@ -42,7 +55,9 @@ function editedByInstructions(changes: string[], config: ContainerConfig): Conta
 /** The config and the annotations of the image, which the container itself does not get. */
 function editedForCommit(container: WorkingContainer, options: CommitOptions) {
   const { changes = [], annotations = [], unsetEnv = [], unsetAnnotations = [], identityLabel } = options;
-  const config = editedByInstructions(changes, container.image.config ?? {});
+  const changed = editedByInstructions(changes, container.image.config ?? {});
+  const config =
+    options.configFile === undefined ? changed : mergeConfig(changed, readConfigFile(options.configFile));
   return applyConfigEdits({ ...container.image, config }, container.annotations, {
     labels: identityLabel === undefined ? [] : [`io.buildah.version=${identityLabel}`],
     annotations,
@@ -51,13 +66,39 @@ function editedForCommit(container: WorkingContainer, options: CommitOptions) {
   });
 }
 
+function readConfigFile(path: string): ContainerConfig {
+  try {
+    return parseContainerConfig(readFileSync(path), path);
+  } catch (error) {
+    throw wrapError(`Cannot use the config in ${path}`, error);
+  }
+}
+
+/** Puts files of the host on top; returns the layer that they are, if there are any. */
+async function addedFiles(
+  store: StoreFiles,
+  { driver, base, image, annotations, run }: WorkingContainer,
+  stack: string[],
+  { addFiles = [], signal }: CommitOptions,
+): Promise<LayerPlan[]> {
+  if (addFiles.length === 0) return [];
+  const parts = { driver, base, frozen: [...stack], image, annotations, run };
+  const container = createBuildContainer(store, parts);
+  const root = snapshotter(container).mount(treeOf(store, container));
+  for (const { source, destination } of addFiles)
+    await placeHostFile(store, source, { root, destination: resolve("/", destination), signal });
+  const snapshot = freezeContainer(store, container);
+  const history = addFiles.map(({ destination }) => ({ created_by: `ADD ${destination}` }));
+  return [{ stack: snapshot === undefined ? [] : [snapshot], history, checkpoint: true }];
+}
+
 /** Commits as Container.commit() says, but removes nothing; its caller holds the lock. */
-export function commitContainer(
+export async function commitContainer(
   store: Store,
   container: WorkingContainer,
   name: string | undefined,
   options: CommitOptions,
-): { imageId: string } {
+): Promise<{ imageId: string }> {
   const files = filesOf(store);
   requireReach(store.runRoot, container);
   const names = name === undefined ? [] : [normaliseName(name)];
@@ -66,15 +107,17 @@ export function commitContainer(
   const stack = changesOf(store, container, options.remove === true);
   const timestamp = commitTime(options);
   const edited = editedForCommit(container, options);
+  const added = await addedFiles(files, container, stack, options);
   const image = commitImage(
     files,
     { ...container, image: edited.image, annotations: edited.annotations },
-    [{ stack, history: historyOf(container, timestamp), checkpoint: true }],
+    [{ stack, history: historyOf(container, timestamp), checkpoint: true }, ...added],
     {
       format: options.format ?? "oci",
       names,
       squash: options.squash ?? false,
       omitHistory: options.omitHistory ?? false,
+      createdAnnotation: options.createdAnnotation ?? false,
       timestamp,
       keepTime: false,
       onBytes: (done) => event({ type: "commit-progress", name: names[0], done }),

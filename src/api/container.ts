@@ -201,7 +201,7 @@ function handle(store: Store, id: string, name: string): Container {
     commit: (image, options = {}) =>
       withFiles(async (container) => {
         const { commitContainer } = await import("./container-commit.ts");
-        const committed = commitContainer(store, container, image, options);
+        const committed = await commitContainer(store, container, image, options);
         if (options.remove) remove(store, container);
         return committed;
       }, options.signal),

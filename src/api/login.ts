@@ -8,7 +8,12 @@ import {
   removeCredentials,
   writeCredentials,
 } from "../transport/registry/auth-file.ts";
-import { checkLogin, keptCredentials, parseLoginKey } from "../transport/registry/check-login.ts";
+import {
+  checkLogin,
+  keptCredentials,
+  type LoginKey,
+  parseLoginKey,
+} from "../transport/registry/check-login.ts";
 import { authFiles } from "../transport/registry/credentials.ts";
 import { registrySettings } from "./registry-options.ts";
 
@@ -22,8 +27,9 @@ export async function login(registry: string, options: LoginOptions): Promise<{ 
   if (username === "" || username.includes(":"))
     throw new CooperError("usage", `Cannot log in to ${registry}: a user name is not empty and has no colon`);
   const key = parseLoginKey(registry);
+  const name = keptName(key, options);
   await checkLogin(key, { ...registrySettings(options), creds: `${username}:${password}`, signal });
-  return { kept: await writeCredentials(fileToWrite(options), key.key, { username, password }) };
+  return { kept: await writeCredentials(fileToWrite(options), name, { username, password }) };
 }
 
 /**
@@ -49,21 +55,15 @@ export async function loginIsValid(
 }
 
 /** Name of the user whose credentials are kept for a registry, or undefined. */
-export async function loginName(
-  registry: string,
-  options: Pick<RegistryOptions, "authFile"> = {},
-): Promise<string | undefined> {
+export async function loginName(registry: string, options: LoginFile = {}): Promise<string | undefined> {
   return (await keptCredentials(parseLoginKey(registry), lookingSettings(options)))?.username;
 }
 
 /** Forgets what is kept for a registry. Throws `not-found` when nothing is. */
-export async function logout(
-  registry: string,
-  options: Pick<RegistryOptions, "authFile"> = {},
-): Promise<void> {
+export async function logout(registry: string, options: LoginFile = {}): Promise<void> {
   const key = parseLoginKey(registry);
   const file = fileToWrite(options);
-  if (await removeCredentials(file, key.key)) return;
+  if (await removeCredentials(file, keptName(key, options))) return;
   const elsewhere = await keptCredentials(key, lookingSettings(options));
   throw new CooperError(
     "not-found",
@@ -73,17 +73,27 @@ export async function logout(
 }
 
 /** Forgets everything that is kept in the file. */
-export async function logoutAll(options: Pick<RegistryOptions, "authFile"> = {}): Promise<void> {
+export async function logoutAll(options: LoginFile = {}): Promise<void> {
   await removeAllCredentials(fileToWrite(options));
 }
 
-function fileToWrite({ authFile }: Pick<RegistryOptions, "authFile">): string {
+type LoginFile = Pick<LoginOptions, "authFile" | "dockerFile">;
+
+/** Docker keeps one entry for a registry, and Docker Hub's under an address of its first version. */
+function keptName({ key, registry, path }: LoginKey, { dockerFile = false }: LoginFile): string {
+  if (!dockerFile) return key;
+  if (path !== "")
+    throw new CooperError("usage", `Docker's files have credentials of whole registries, not of ${key}`);
+  return registry === "docker.io" ? "https://index.docker.io/v1/" : registry;
+}
+
+function fileToWrite({ authFile }: LoginFile): string {
   // The first of the places that are read; one that was named need not exist yet.
   return resolve(authFile ?? authFiles({})[0]!);
 }
 
 /** Reading: a file that is not there has no credentials. */
-function lookingSettings(options: Pick<RegistryOptions, "authFile">): { authFile?: string } {
+function lookingSettings(options: LoginFile): { authFile?: string } {
   const { authFile } = options;
   if (authFile === undefined) return {};
   return existsSync(authFile) ? { authFile } : { authFile: "/dev/null" };

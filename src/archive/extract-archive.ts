@@ -12,6 +12,8 @@ export interface ExtractOptions {
   owner?: { uid: number; gid: number };
   /** Permission bits of everything but symbolic links, instead of the archive's. */
   mode?: number;
+  /** Time of everything in nanoseconds since 1970, instead of the archive's. */
+  mtimeNs?: bigint;
   /** As for `applyLayer`. */
   ids?: "keep" | "own";
 }
@@ -28,7 +30,7 @@ export async function extractArchive(
   destination: string,
   options: ExtractOptions = {},
 ): Promise<{ size: number; notes: string[] }> {
-  const { signal, owner, mode, ids = "keep" } = options;
+  const { signal, owner, mode, mtimeNs, ids = "keep" } = options;
   prepareDestination(root, destination, ids === "own" ? undefined : (owner ?? { uid: 0, gid: 0 }));
   using pins = pinRoot(root);
   const writer = new TreeWriter({
@@ -45,7 +47,7 @@ export async function extractArchive(
   try {
     for await (const member of readTar(tar)) {
       signal?.throwIfAborted();
-      await writer.place(member);
+      await writer.place(mtimeNs === undefined ? member : { ...member, mtime: mtimeNs });
       size += member.size;
     }
     writer.finish();

@@ -37,6 +37,8 @@ export interface BuildRequest {
   /** Full names for the image. */
   names: string[];
   target: string | undefined;
+  /** In place of what the first FROM names. */
+  from: string | undefined;
   buildArgs: Record<string, string>;
   /** `--build-context` by name: a directory, or an image with `docker-image://`, `oci-layout://`. */
   buildContexts: Record<string, string>;
@@ -62,6 +64,13 @@ export interface BuildRequest {
   /** `KEY=value` for every stage that begins with an image or with nothing, and so for the result. */
   env: string[];
   omitHistory: boolean;
+  createdAnnotation: boolean;
+  /** Whether stages FROM an image get its annotations, and FROM an image or another stage its labels. */
+  inheritAnnotations: boolean;
+  inheritLabels: boolean;
+  /** `feature` adds, `feature-` removes. */
+  osFeatures: string[];
+  osVersion: string | undefined;
   secrets: BuildSecret[];
   /** Ids of secrets that the image may hold. */
   allowSecretLeaks: string[];

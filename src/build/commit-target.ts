@@ -20,6 +20,7 @@ export async function commitTarget(build: Build, target: StageState): Promise<Bu
     names: request.names,
     squash: request.squash,
     omitHistory: request.omitHistory,
+    createdAnnotation: request.createdAnnotation,
     timestamp: request.timestamp,
     keepTime: !request.noCache,
     onBytes: (done) => request.onEvent({ type: "commit-progress", name, done }),
@@ -37,6 +38,8 @@ function editTarget(request: BuildRequest, target: StageState): void {
     unsetEnv: request.unsetEnv,
     unsetLabels: request.unsetLabels,
     unsetAnnotations: request.unsetAnnotations,
+    osFeatures: request.osFeatures,
+    ...(request.osVersion === undefined ? {} : { osVersion: request.osVersion }),
   });
   target.image = edited.image;
   target.annotations = edited.annotations;

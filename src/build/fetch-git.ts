@@ -22,6 +22,8 @@ export interface Fetching {
   signal: AbortSignal;
   /** Whether a context from git keeps its .git. */
   keepGitDir?: boolean;
+  /** For Dockerfiles that go through the C preprocessor. */
+  cppFlags?: readonly string[];
 }
 
 /** Checks a repository out, once per build and source. */

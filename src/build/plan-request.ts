@@ -13,6 +13,7 @@ export function planRequest(request: BuildRequest): BuildPlan {
     buildArgs: request.buildArgs,
     contexts: Object.keys(request.buildContexts),
     target: request.target,
+    from: request.from,
     platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
   });
 }

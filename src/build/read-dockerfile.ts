@@ -71,7 +71,17 @@ async function preprocessed(fetching: Fetching, text: Uint8Array, file: string):
       hint: "Install cpp, or name the file without .in",
     });
   }
-  const argv = [cpp, "-E", "-P", "-iquote", dirname(file), "-traditional", "-undef", "-"];
+  const argv = [
+    cpp,
+    "-E",
+    "-P",
+    "-iquote",
+    dirname(file),
+    "-traditional",
+    "-undef",
+    ...(fetching.cppFlags ?? []),
+    "-",
+  ];
   const { exitCode, stdout, stderr } = await runProcess(argv, { stdin: text, signal: fetching.signal });
   if (exitCode === 0) return stdout;
   throw new CooperError("invalid", `cpp failed: ${Buffer.from(stderr).toString().trim()}`);

@@ -29,7 +29,8 @@ export async function resolveStages(build: Build): Promise<ResolvedBuild> {
     const plan = build.plan.stages[index]!;
     const base = await baseOf(build, plan, stages, systems);
     systems.set(index, base.os);
-    const resolved = resolveStage(build.plan, plan, base.state, {
+    const inherited = build.request.inheritLabels ? base.state : withoutLabels(base.state);
+    const resolved = resolveStage(build.plan, plan, inherited, {
       buildArgs: build.request.buildArgs,
       ...(base.os === undefined ? {} : { os: base.os }),
     });
@@ -43,6 +44,11 @@ export async function resolveStages(build: Build): Promise<ResolvedBuild> {
     );
   }
   return { stages, warnings };
+}
+
+function withoutLabels(state: Base["state"]): Base["state"] {
+  const { Labels: _, ...config } = state.config;
+  return { ...state, config };
 }
 
 /** Shows the warnings; with `error=true` the first ends the build. */

@@ -1,5 +1,5 @@
 /** What a stage stands on: nothing, an image, or another stage. */
-import { containerBase, scratchBase } from "../container/container-base.ts";
+import { annotatedBase, scratchBase } from "../container/container-base.ts";
 import { obtainImage } from "../image/obtain-image.ts";
 import { envMap, newImageConfig } from "../oci/config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
@@ -48,7 +48,7 @@ export async function imageStage(
     onEvent: request.onEvent,
     signal: request.signal,
   };
-  const { config, ...files } =
+  const { config, annotations, ...files } =
     request.cacheFrom.length > 0 && !request.noCache
       ? await foundImage(store, reference, request.pull, wanted)
       : await pulledImage(store, reference, request.pull, wanted);
@@ -59,7 +59,7 @@ export async function imageStage(
     frozen: [],
     plan: [],
     image: config,
-    annotations: {},
+    annotations: request.inheritAnnotations ? annotations : {},
     planned,
     key,
     portable: async () => key,
@@ -67,19 +67,19 @@ export async function imageStage(
   };
 }
 
-type BaseFiles = Pick<StageState, "base" | "obtainBase"> & { config: ImageConfig };
+type BaseFiles = Pick<StageState, "base" | "obtainBase" | "annotations"> & { config: ImageConfig };
 
 async function pulledImage(...wanted: Parameters<typeof obtainImage>): Promise<BaseFiles> {
   const image = await obtainImage(...wanted);
   const [store] = wanted;
-  return { config: readConfig(store, image), base: containerBase(store, image), obtainBase: undefined };
+  return { config: readConfig(store, image), ...annotatedBase(store, image), obtainBase: undefined };
 }
 
 async function foundImage(...wanted: Parameters<typeof obtainImage>): Promise<BaseFiles> {
   const { lookUpImage } = await import("../image/look-up-image.ts");
   const [store, text, policy, request = {}] = wanted;
-  const { config, obtain } = await lookUpImage(store, text, policy, request);
-  return { config, base: scratchBase, obtainBase: obtain };
+  const { config, annotations, obtain } = await lookUpImage(store, text, policy, request);
+  return { config, annotations, base: scratchBase, obtainBase: obtain };
 }
 
 function withEnv(state: PlannedState, env: string[]): PlannedState {

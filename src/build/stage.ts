@@ -3,7 +3,7 @@ import { digestOf } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
 import { CooperError, locateError } from "../base/errors.ts";
 import { hashSources } from "../archive/hash-tree.ts";
-import { placeFiles } from "../container/place-files.ts";
+import { PLAIN_PLACEMENT, placeFiles } from "../container/place-files.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/types.ts";
 import type { Origin, StagePlan, Step } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
@@ -71,17 +71,9 @@ async function directoryStage(build: Build, plan: StagePlan, open: OpenDirectory
   state.key = key;
   state.portable = async () => key;
   await placeFiles(files, {
+    ...PLAIN_PLACEMENT,
     root: mountStage(store, request, state),
     destination: "/",
-    chown: undefined,
-    keepOwners: false,
-    chmod: undefined,
-    link: false,
-    parents: false,
-    exclude: [],
-    wildcards: false,
-    unpack: false,
-    directoryContents: true,
     signal,
   });
   const snapshot = freezeStage(store, state);

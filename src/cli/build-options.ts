@@ -1,7 +1,7 @@
 /** From `build`'s command line to the API's options. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { CooperError } from "../base/errors.ts";
+import { CooperError, wrapError } from "../base/errors.ts";
 import type { BuildOptions } from "../index.ts";
 
 /** Where the context and the Dockerfile are, by Buildah's rules; files are absolute, `-`, URLs, or left to be found. */
@@ -39,6 +39,23 @@ export function buildArguments(entries: string[]): Record<string, string> {
     if (value !== undefined) values[key] = value;
   }
   return values;
+}
+
+/** Lines of a file of build arguments; empty ones and those that begin with # are none. */
+export function readBuildArguments(path: string): string[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw wrapError(`Cannot read build arguments from ${path}`, error);
+  }
+  const lines = text.split("\n").map((line) => line.replace(/\r$/, ""));
+  return lines.filter((line) => line.trim() !== "" && !line.startsWith("#"));
+}
+
+/** The variable that stands for the flag holds several, between spaces. */
+export function preprocessorFlags(flags: string[], given: ReadonlySet<string>): string[] {
+  return given.has("cpp-flag") ? flags : flags.flatMap((text) => text.split(/\s+/).filter(Boolean));
 }
 
 /** `NAME=place`. */

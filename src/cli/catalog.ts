@@ -62,9 +62,6 @@ export const ALIASES: Record<string, keyof typeof MODULES> = {
 
 export const COMMAND_NAMES: readonly string[] = Object.keys(MODULES);
 
-/** Commands of Buildah that Cooper does not have yet. */
-export const UNSUPPORTED_COMMANDS = ["mkcw", "source"];
-
 /** The command of that name or alias, or undefined. */
 export async function loadCommand(name: string): Promise<Command | undefined> {
   const known = Object.hasOwn(ALIASES, name) ? ALIASES[name]! : name;

@@ -77,7 +77,7 @@ export interface Command<T extends FlagTable = FlagTable> {
   /** Fewest and most arguments; default none. */
   args?: { min?: number; max?: number; missing?: string; excess?: string };
   flags: T;
-  /** Flags that Buildah has and Cooper does not yet, refused by name. */
+  /** Flags that Buildah or skopeo has and Cooper does not, refused by name; refusals.ts tells why. */
   unsupported?: string[];
   examples: string[];
   /** Paragraphs for the help, beyond the summary. */

@@ -87,8 +87,8 @@ export const CONFIG_FLAGS = {
   },
   shell: { type: "string", placeholder: "command", help: "shell for RUN, as words or a JSON array" },
   "stop-signal": { type: "string", placeholder: "signal", help: "signal that stops a container" },
-  unsetannotation: { type: "list", placeholder: "key", help: "take an annotation away" },
-  unsetlabel: { type: "list", placeholder: "key", help: "take a label away" },
+  unsetannotation: { type: "commaList", placeholder: "key", help: "take an annotation away" },
+  unsetlabel: { type: "commaList", placeholder: "key", help: "take a label away" },
   user: { type: "string", short: "u", placeholder: "user[:group]", help: "who runs the command" },
   variant: { type: "string", placeholder: "variant", help: "variant of the image's architecture" },
   volume: {

@@ -55,7 +55,7 @@ export function copyCommand(
         placeholder: "dir",
         help: "sources are relative to this directory and may not leave it",
       },
-      exclude: { type: "list", placeholder: "pattern", help: "leave out what matches" },
+      exclude: { type: "commaList", placeholder: "pattern", help: "leave out what matches" },
       from: {
         type: "string",
         placeholder: "container|image",
@@ -68,8 +68,13 @@ export function copyCommand(
       },
       parents: { type: "bool", help: "keep the sources' parent directories" },
       quiet: { type: "bool", short: "q", help: "do not print the digest of what was copied" },
+      timestamp: {
+        type: "int",
+        placeholder: "seconds",
+        help: "time since 1970 for everything that is copied",
+      },
     },
-    unsupported: ["decryption-key", "link", "keep-git-dir"],
+    unsupported: ["decryption-key", "link"],
     details,
     examples,
     namespace: onContainer,
@@ -89,6 +94,7 @@ export function copyCommand(
       if (flags.exclude.length > 0) options.exclude = flags.exclude;
       if (flags.from !== undefined) options.from = flags.from;
       if (flags.ignorefile !== undefined) options.ignoreFile = flags.ignorefile;
+      if (flags.timestamp !== undefined) options.timestamp = flags.timestamp;
       if (flags.parents) options.parents = true;
       // One path is a source for the working directory; the last of several is the destination.
       const destination = paths.length === 1 ? undefined : paths.pop();

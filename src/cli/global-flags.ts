@@ -22,6 +22,16 @@ export const GLOBAL_FLAGS = {
     help: "how working containers are laid on their images; vfs is another name for copy",
     env: ["COOPER_STORAGE_DRIVER", "STORAGE_DRIVER"],
   },
+  "cgroup-manager": {
+    type: "string",
+    placeholder: "cgroupfs",
+    help: "who makes the cgroups of commands with limits: Cooper itself, and nobody else",
+  },
+  "storage-opt": {
+    type: "commaList",
+    placeholder: "option",
+    help: "overlay.ignore_chown_errors=true, which is how every store is; no other",
+  },
   "log-level": {
     type: "string",
     placeholder: "level",
@@ -60,8 +70,8 @@ function nameFiles(values: Record<string, unknown>): void {
   }
 }
 
-/** Global flags of Buildah that Cooper does not have yet. */
-export const UNSUPPORTED_GLOBALS = ["cgroup-manager", "storage-opt", "userns-gid-map", "userns-uid-map"];
+/** Global flags of Buildah that Cooper does not have. */
+export const UNSUPPORTED_GLOBALS = ["imagestore", "transient-store", "userns-gid-map", "userns-uid-map"];
 
 const LEVELS: readonly string[] = [
   "trace",
@@ -83,12 +93,32 @@ export function globalValues(values: Record<string, unknown>): GlobalValues {
     });
   }
   nameFiles(values);
+  checkCgroupManager(values["cgroup-manager"] as string | undefined);
+  for (const option of (values["storage-opt"] as string[] | undefined) ?? []) checkStorageOption(option);
   return {
     root: values.root as string | undefined,
     runRoot: values.runroot as string | undefined,
     driver: driverOf(values["storage-driver"] as string | undefined),
     logLevel: normal as LogLevel,
   };
+}
+
+function checkCgroupManager(name: string | undefined): void {
+  if (name === undefined || name === "" || name === "cgroupfs") return;
+  throw new CooperError("unsupported", `The cgroup manager ${JSON.stringify(name)} is not supported`, {
+    hint: "use cgroupfs: Cooper makes cgroups itself, and only for commands with limits",
+  });
+}
+
+/**
+ * Without a range of ids files keep in the store the owners that they have in images: nothing is left that chown(2) could
+ * fail for.
+ */
+function checkStorageOption(option: string): void {
+  if (/^(?:(?:overlay2?|vfs)\.)?ignore_chown_errors=true$/.test(option)) return;
+  throw new CooperError("unsupported", `The storage option ${JSON.stringify(option)} is not supported`, {
+    hint: "the store has no options but its place (--root) and its driver (--storage-driver)",
+  });
 }
 
 function driverOf(name: string | undefined): "overlay" | "copy" | undefined {

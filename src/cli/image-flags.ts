@@ -2,7 +2,7 @@
 import { CooperError } from "../base/errors.ts";
 import type { CommitOptions, PullPolicy } from "../index.ts";
 import type { FlagTable } from "./command.ts";
-import { hostArchitecture } from "./version.ts";
+import { hostArchitecture, VERSION } from "./version.ts";
 
 export const PLATFORM_FLAGS = {
   arch: { type: "string", placeholder: "arch", help: "the image's architecture in place of the host's" },
@@ -136,6 +136,22 @@ export function formatOf(text: string | undefined): CommitOptions["format"] {
   }
 }
 
+/** Value of the label io.buildah.version: as in Buildah an image with a time that was given has it only where it is asked for. */
+export function identityLabelOf(
+  flags: {
+    "identity-label": boolean;
+    timestamp: number | undefined;
+    "source-date-epoch": number | undefined;
+  },
+  given: ReadonlySet<string>,
+): string | undefined {
+  const isDated =
+    flags.timestamp !== undefined ||
+    flags["source-date-epoch"] !== undefined ||
+    process.env.SOURCE_DATE_EPOCH;
+  return flags["identity-label"] && (given.has("identity-label") || !isDated) ? VERSION : undefined;
+}
+
 /** Flags of `commit` and `build` for the image that is made. */
 export const MADE_IMAGE_FLAGS = {
   "disable-compression": {
@@ -148,7 +164,11 @@ export const MADE_IMAGE_FLAGS = {
   "identity-label": {
     type: "bool",
     default: true,
-    help: "add the label io.buildah.version that tells what made the image",
+    help: "add the label io.buildah.version that tells what made the image; not where a time is given, unless asked for",
+  },
+  "created-annotation": {
+    type: "bool",
+    help: "also tell the time of creation in the manifest, as org.opencontainers.image.created",
   },
   iidfile: {
     type: "string",

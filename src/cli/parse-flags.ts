@@ -2,11 +2,12 @@
 import { CooperError } from "../base/errors.ts";
 import type { Flag, FlagTable } from "./command.ts";
 import { parseCsvLine } from "./csv.ts";
+import { flagRefusal } from "./refusals.ts";
 import { nearestName } from "./suggest.ts";
 
 export interface ParseRules {
   flags: FlagTable;
-  /** Names of flags that exist in Buildah and are refused here. */
+  /** Names of flags that exist in Buildah and are refused here, for the reason that refusals.ts tells. */
   unsupported?: readonly string[];
   /** Arguments after the first one are left alone, whatever they look like. */
   stopsAtFirstArgument?: boolean;
@@ -126,9 +127,7 @@ function valueAfter(next: Next, shown: string): string {
 
 function unknownFlag(name: string, rules: ParseRules): CooperError {
   if (rules.unsupported?.includes(name)) {
-    return new CooperError("unsupported", `--${name} is not supported yet`, {
-      hint: "Buildah has this flag; this version of Cooper refuses it rather than ignore it",
-    });
+    return new CooperError("unsupported", `--${name} is not supported: ${flagRefusal(name)}`);
   }
   const near = nearestName(
     name,

@@ -1,6 +1,6 @@
 /** Flags about how registries are talked to, with Buildah's names. */
 import { CooperError } from "../base/errors.ts";
-import type { RegistryOptions } from "../index.ts";
+import type { LoginOptions, RegistryOptions } from "../index.ts";
 import type { FlagTable } from "./command.ts";
 import { parseDuration } from "./units.ts";
 
@@ -29,6 +29,28 @@ export const REGISTRY_FLAGS = {
     hidden: true,
   },
 } as const satisfies FlagTable;
+
+/** Of `login` and `logout`. */
+export const LOGIN_FILE_FLAGS = {
+  authfile: { ...REGISTRY_FLAGS.authfile, help: "file that the credentials are kept in" },
+  "compat-auth-file": {
+    type: "string",
+    placeholder: "file",
+    help: "the same, a file of Docker's (config.json)",
+  },
+} as const satisfies FlagTable;
+
+/** Where `login` and `logout` keep credentials. `given`: names of flags on the command line. */
+export function loginFile(
+  flags: { authfile: string | undefined; "compat-auth-file": string | undefined },
+  given: ReadonlySet<string>,
+): Pick<LoginOptions, "authFile" | "dockerFile"> {
+  const { authfile, "compat-auth-file": compatible } = flags;
+  if (compatible === undefined) return authfile === undefined ? {} : { authFile: authfile };
+  if (given.has("authfile"))
+    throw new CooperError("usage", "Only one of --authfile and --compat-auth-file can be given");
+  return { authFile: compatible, dockerFile: true };
+}
 
 export const RETRY_FLAGS = {
   retry: { type: "int", default: 3, placeholder: "times", help: "how often a failed request is repeated" },

@@ -1,11 +1,12 @@
 /** From a command line to an exit status. */
 import { CooperError } from "../base/errors.ts";
 import type { Store } from "../index.ts";
-import { COMMAND_NAMES, ALIASES, loadAllCommands, loadCommand, UNSUPPORTED_COMMANDS } from "./catalog.ts";
+import { COMMAND_NAMES, ALIASES, loadAllCommands, loadCommand } from "./catalog.ts";
 import type { Command, FlagTable, GlobalValues } from "./command.ts";
 import { GLOBAL_FLAGS, globalValues, UNSUPPORTED_GLOBALS } from "./global-flags.ts";
 import { writeOut } from "./output.ts";
 import { type ParsedLine, parseFlags } from "./parse-flags.ts";
+import { commandRefusal } from "./refusals.ts";
 import type { Cancellation } from "./signals.ts";
 import { nearestName } from "./suggest.ts";
 
@@ -153,11 +154,9 @@ async function helpOf(command: Command): Promise<string> {
 }
 
 function unknownCommand(name: string): CooperError {
-  if (UNSUPPORTED_COMMANDS.includes(name)) {
-    return new CooperError("unsupported", `The command ${JSON.stringify(name)} is not supported yet`, {
-      hint: "Buildah has this command; this version of Cooper does not",
-    });
-  }
+  const refusal = commandRefusal(name);
+  if (refusal !== undefined)
+    return new CooperError("unsupported", `The command ${JSON.stringify(name)} is not supported: ${refusal}`);
   const near = nearestName(name, [...COMMAND_NAMES, ...Object.keys(ALIASES)]);
   return new CooperError("usage", `Unknown command ${JSON.stringify(name)}`, {
     hint: near === undefined ? `${PROGRAM} --help lists the commands` : `did you mean ${near}?`,

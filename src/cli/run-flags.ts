@@ -59,6 +59,11 @@ export const HOST_FLAGS = {
     placeholder: "domain",
     help: "DNS search domains in place of the host's",
   },
+  "group-add": {
+    type: "commaList",
+    placeholder: "group",
+    help: "further groups of commands, by the container's name for them or by number",
+  },
   "http-proxy": {
     type: "bool",
     default: true,
@@ -93,6 +98,7 @@ export const UNSUPPORTED_HOST_FLAGS = [
 
 /** Of `run` and `build`. */
 export const RUNTIME_FLAGS = {
+  "no-hostname": { type: "bool", help: "leave the image's /etc/hostname as it is" },
   "no-hosts": { type: "bool", help: "leave the image's /etc/hosts as it is" },
   runtime: {
     type: "string",
@@ -100,7 +106,7 @@ export const RUNTIME_FLAGS = {
     help: "the OCI runtime: crun, runc, or one like them",
   },
   "runtime-flag": {
-    type: "list",
+    type: "commaList",
     placeholder: "flag[=value]",
     help: "global flag of the runtime, without its dashes: debug",
   },
@@ -124,6 +130,7 @@ interface RunFlagValues extends LimitFlagValues {
   runtime?: string | undefined;
   "add-host"?: string[];
   device?: string[];
+  "group-add"?: string[];
   dns?: string[];
   "dns-option"?: string[];
   "dns-search"?: string[];
@@ -151,6 +158,7 @@ export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): R
   if (flags.volume.length > 0) settings.volumes = flags.volume;
   if (flags["add-host"]?.length) settings.addHosts = flags["add-host"];
   if (flags.device?.length) settings.devices = flags.device;
+  if (flags["group-add"]?.length) settings.groups = groupsOf(flags["group-add"]);
   if (flags.ulimit?.length) settings.ulimits = flags.ulimit;
   if (flags["shm-size"] !== undefined) settings.shmSize = parseBytes(flags["shm-size"], "--shm-size");
   const limits = limitsOf(flags);
@@ -163,6 +171,15 @@ export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): R
   applyDns(settings, flags);
   for (const option of flags["security-opt"] ?? []) applySecurity(settings, option);
   return settings;
+}
+
+/** The caller's own groups mean nothing to the files of the store, whose ids are another namespace's. */
+function groupsOf(groups: string[]): string[] {
+  if (groups.includes("keep-groups"))
+    throw new CooperError("unsupported", "--group-add keep-groups is not supported", {
+      hint: "name the groups that commands are to have",
+    });
+  return groups;
 }
 
 /** Files of containers have the ids of Cooper's own user namespace: those of another one would be nobody's there. */

@@ -34,12 +34,17 @@ export interface CommitRequest {
   /** Everything, base included, in one layer. */
   squash: boolean;
   omitHistory: boolean;
+  /** Whether the manifest tells the time as well. */
+  createdAnnotation: boolean;
   timestamp: ImageTime | undefined;
   /** Whether an image that was made before, but for its time, is made again as it was. */
   keepTime: boolean;
   /** Learns how many bytes of a layer were hashed. */
   onBytes?: (hashed: number) => void;
 }
+
+/** annotations.md */
+const CREATED = "org.opencontainers.image.created";
 
 const DOCKER_TYPES: Record<string, string> = {
   [MEDIA.ociLayer]: MEDIA.dockerLayer,
@@ -74,8 +79,17 @@ export function commitImage(
   const { format } = request;
   const configAt = (created: string) => assembleConfig(container.image, parts, request, created);
   const timeless = digestOf(JSON.stringify([configAt(""), annotations, format]));
-  const config = configAt(creationTime(store, timeless, request));
-  return addImage(store, { config, layers: parts.layers, annotations, format }, request.names);
+  const created = creationTime(store, timeless, request);
+  return addImage(
+    store,
+    {
+      config: configAt(created),
+      layers: parts.layers,
+      annotations: request.createdAnnotation ? { ...annotations, [CREATED]: created } : annotations,
+      format,
+    },
+    request.names,
+  );
 }
 
 /** An image that differs from an earlier one by its time alone is that image: rebuilds keep their id. */

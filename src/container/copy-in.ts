@@ -1,6 +1,6 @@
 /** `copy` and `add` of the command line: files of the host, of another container or image, or of a URL. */
-import { isAbsolute, join, resolve } from "node:path";
-import { readFileSync } from "node:fs";
+import { basename, isAbsolute, join, resolve } from "node:path";
+import { readFileSync, statSync } from "node:fs";
 import { parseChmod } from "../archive/copy-chmod.ts";
 import { hashSources } from "../archive/hash-tree.ts";
 import { digestOf } from "../base/digest.ts";
@@ -9,7 +9,13 @@ import { decodeName } from "../base/path-bytes.ts";
 import { type IgnoreMatcher, ignoreMatcher, parseIgnoreFile } from "../dockerfile/ignore.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { download } from "./download.ts";
-import { type FileSources, type Placement, placeFiles, placeMadeFile } from "./place-files.ts";
+import {
+  type FileSources,
+  PLAIN_PLACEMENT,
+  type Placement,
+  placeFiles,
+  placeMadeFile,
+} from "./place-files.ts";
 import type { WorkingContainer } from "./working-container.ts";
 
 export interface CopyInRequest {
@@ -27,6 +33,8 @@ export interface CopyInRequest {
   sourceRoot?: string;
   preserveOwnership?: boolean;
   parents?: boolean;
+  /** Seconds since 1970. */
+  timestamp?: number;
   checksum?: string;
   signal?: AbortSignal;
 }
@@ -70,6 +78,7 @@ function placementOf(container: WorkingContainer, root: string, request: CopyInR
     chmod: request.chmod,
     link: false,
     parents: request.parents ?? false,
+    ...(request.timestamp === undefined ? {} : { mtimeNs: BigInt(request.timestamp) * 1_000_000_000n }),
     exclude: request.exclude ?? [],
     wildcards: true,
     unpack: request.add,
@@ -127,6 +136,23 @@ function hashOptions(placement: Placement) {
     ...(placement.keepOwners ? {} : { owner: { uid: 0, gid: 0 }, capabilities: false }),
     ...(placement.chmod === undefined ? {} : { chmod: parseChmod(placement.chmod) }),
   };
+}
+
+/** One file of the host at a path of a root, as root's and with mode 0644 (buildah-commit(1), --add-file). */
+export async function placeHostFile(
+  store: StoreFiles,
+  source: string,
+  { root, destination, signal }: { root: string; destination: string; signal: AbortSignal | undefined },
+): Promise<void> {
+  const stat = statSync(source, { throwIfNoEntry: false, bigint: true });
+  if (stat?.isFile() !== true)
+    throw new CooperError("not-found", `Cannot add ${source}: there is no such file`);
+  const content = readFileSync(source);
+  await placeMadeFile(
+    { name: basename(destination), content, mode: 0o644, mtimeNs: stat.mtimeNs },
+    { ...PLAIN_PLACEMENT, root, destination, signal },
+    store.session.path("made"),
+  );
 }
 
 async function addUrl(

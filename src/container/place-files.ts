@@ -30,10 +30,25 @@ export interface Placement {
   wildcards: boolean;
   /** Unpack sources that are tar archives, compressed or not. */
   unpack: boolean;
+  /** Time of everything in place of its own, in nanoseconds since 1970; members of unpacked archives included. */
+  mtimeNs?: bigint;
   /** Whether a directory stands for its contents. */
   directoryContents: boolean;
   signal: AbortSignal | undefined;
 }
+
+/** Files as they are, root's; what is left to say is where they go. */
+export const PLAIN_PLACEMENT: Omit<Placement, "root" | "destination" | "signal"> = {
+  chown: undefined,
+  keepOwners: false,
+  chmod: undefined,
+  link: false,
+  parents: false,
+  exclude: [],
+  wildcards: false,
+  unpack: false,
+  directoryContents: true,
+};
 
 /** Files of a directory of the host, as patterns. */
 export interface FileSources {
@@ -51,6 +66,7 @@ function treeOptions(placement: Placement): CopyTreeOptions {
     ownership: fileOwnership(),
     ...(placement.keepOwners ? { owner } : { owner: owner ?? { uid: 0, gid: 0 }, capabilities: false }),
     ...(placement.chmod === undefined ? {} : { chmod: parseChmod(placement.chmod) }),
+    timestamp: placement.mtimeNs,
   };
 }
 
@@ -122,6 +138,7 @@ async function unpackInto(
     {
       ids: fileIds(),
       ...(owner === undefined ? {} : { owner }),
+      ...(placement.mtimeNs === undefined ? {} : { mtimeNs: placement.mtimeNs }),
       ...(placement.signal === undefined ? {} : { signal: placement.signal }),
     },
   );

@@ -27,6 +27,8 @@ export interface RunSettings {
   noNewPrivileges?: boolean;
   /** `nofile=1024:2048` as --ulimit has it. */
   ulimits?: string[];
+  /** Supplementary groups of every user, by name in the container or by number. */
+  groups?: string[];
   devices?: string[];
   /** Bytes. */
   shmSize?: number;
@@ -38,7 +40,7 @@ export interface RunSettings {
 /** What one run is asked for on top of what the container keeps: scalars replace, lists add. */
 export function mergeRunSettings(kept: RunSettings, asked: RunSettings): RunSettings {
   const merged: RunSettings = { ...kept, ...asked };
-  for (const key of ["addHosts", "capAdd", "capDrop", "ulimits", "devices", "volumes"] as const) {
+  for (const key of ["addHosts", "capAdd", "capDrop", "ulimits", "groups", "devices", "volumes"] as const) {
     const both = [...(kept[key] ?? []), ...(asked[key] ?? [])];
     if (both.length > 0) merged[key] = both;
   }

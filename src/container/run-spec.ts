@@ -7,9 +7,9 @@ import { DEFAULT_PATH } from "../plan/env-list.ts";
 import { defaultCapabilities, editCapabilities } from "../sandbox/capabilities.ts";
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
 import { parseRlimit } from "../sandbox/rlimits.ts";
-import type { HostFile, NetworkMode, RunMount, RunSpec } from "../sandbox/types.ts";
+import type { HostFile, NetworkMode, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
-import { lookupUser } from "./user.ts";
+import { lookupGroup, lookupUser } from "./user.ts";
 import { parseVolume, requireSource } from "./volume.ts";
 import { mountPointNotes, type WorkingContainer } from "./working-container.ts";
 
@@ -47,7 +47,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
       ...conf.env,
     ]),
     cwd: workingDirectory(config, request.workingDir),
-    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    user: withGroups(user, rootfs, settings.groups ?? []),
     hostname: hostnameOf(settings, request.hostname, config.Hostname ?? container.id.slice(0, 12)),
     hostnameAsked: request.hostnameAsked ?? false,
     network: networkOf(settings, conf),
@@ -72,6 +72,11 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     // A build's container goes with the build.
     ...(container.name === undefined ? {} : { mountPointNotes: mountPointNotes(container) }),
   };
+}
+
+function withGroups({ uid, gid, additionalGids }: RunUser, rootfs: string, groups: string[]): RunUser {
+  const added = groups.map((group) => lookupGroup(rootfs, group));
+  return { uid, gid, additionalGids: [...new Set([...additionalGids, ...added])] };
 }
 
 /** Where the host's name is shared, it is the command's. */

@@ -118,7 +118,8 @@ function findUser(root: string, text: string): PasswdEntry | undefined {
   return readPasswd(root).find((user) => (id === undefined ? user.name === text : user.uid === id));
 }
 
-function lookupGroup(root: string, text: string): number {
+/** A group by its name in the root, or by number. Throws `not-found`. */
+export function lookupGroup(root: string, text: string): number {
   const gid = parseId(text) ?? readGroups(root).find((group) => group.name === text)?.gid;
   if (gid === undefined) throw unknown("group", text, "/etc/group");
   return gid;

@@ -4,7 +4,7 @@ import { CooperError } from "../base/errors.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
 import type { Descriptor, ImageConfig } from "../oci/types.ts";
-import { readConfig } from "../store/images.ts";
+import { readConfig, readManifest } from "../store/images.ts";
 import type { ImageRecord } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { copyImage } from "../transport/copy-image.ts";
@@ -18,6 +18,8 @@ import { tryCandidates } from "./try-candidates.ts";
 
 export interface FoundImage {
   config: ImageConfig;
+  /** Of its manifest. */
+  annotations: Record<string, string>;
   /** Brings it into the store, unless it is there; that very image, whatever its name means by then. */
   obtain(): Promise<ImageRecord>;
 }
@@ -31,6 +33,7 @@ export async function lookUpImage(
 ): Promise<FoundImage> {
   const here = (image: ImageRecord): FoundImage => ({
     config: readConfig(store, image),
+    annotations: readManifest(store, image).annotations ?? {},
     obtain: async () => image,
   });
   const reference = parseTransport(text);
@@ -67,6 +70,7 @@ async function lookUpName(store: StoreFiles, name: string, request: PullRequest)
   let pulled: Promise<ImageRecord> | undefined;
   return {
     config,
+    annotations: manifest.annotations ?? {},
     obtain: () => {
       pulled ??= pull();
       return pulled;

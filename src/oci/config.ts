@@ -71,6 +71,22 @@ function editContainer(config: ContainerConfig, edits: ConfigEdits): ContainerCo
   });
 }
 
+/** Values of `over` where it has any; maps are joined, and variables by name. Buildah merges `commit --config` so. */
+export function mergeConfig(config: ContainerConfig, over: ContainerConfig): ContainerConfig {
+  const { Env, Labels, ExposedPorts, Volumes, OnBuild, ...rest } = over;
+  return withFields(withPresent(config, rest), {
+    Env: editEnv(config.Env, { env: Env ?? [] }),
+    Labels: Labels && { ...config.Labels, ...Labels },
+    ExposedPorts: ExposedPorts && { ...config.ExposedPorts, ...ExposedPorts },
+    Volumes: Volumes && { ...config.Volumes, ...Volumes },
+    OnBuild: OnBuild && [...(config.OnBuild ?? []), ...OnBuild],
+  });
+}
+
+function withPresent(config: ContainerConfig, over: ContainerConfig): ContainerConfig {
+  return { ...config, ...Object.fromEntries(Object.entries(over).filter(([, value]) => !isEmpty(value))) };
+}
+
 /** True, or undefined when there is nothing to change: an absent edit leaves its field exactly as it is. */
 function changed(...edits: (unknown[] | undefined)[]): true | undefined {
   return edits.some((edit) => edit !== undefined && edit.length > 0) ? true : undefined;

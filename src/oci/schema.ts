@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { type Digest, isDigest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { isIndexType, isManifestType, MEDIA } from "./media-types.ts";
-import type { ImageConfig, ImageIndex, Manifest } from "./types.ts";
+import type { ContainerConfig, ImageConfig, ImageIndex, Manifest } from "./types.ts";
 
 /** Largest manifest, index or config that is read, in bytes: the limit that registries have for manifests. */
 export const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
@@ -154,6 +154,11 @@ export function parseManifestOrIndex(bytes: Uint8Array, what: string, mediaType?
 /** Parses the config of a container image (not of another artifact). Throws `invalid`. */
 export function parseImageConfig(bytes: Uint8Array, what: string): ImageConfig {
   return check(imageConfigSchema, readJson(bytes, what), what) as unknown as ImageConfig;
+}
+
+/** Parses the `config` of a config on its own. Throws `invalid`. */
+export function parseContainerConfig(bytes: Uint8Array, what: string): ContainerConfig {
+  return check(containerConfig, readJson(bytes, what), what) as unknown as ContainerConfig;
 }
 
 /** Checks the `oci-layout` file of a layout. Throws `invalid`. */

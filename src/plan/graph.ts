@@ -23,6 +23,8 @@ import type { BuildPlan, CheckOptions, Origin, StagePlan } from "./types.ts";
 export interface PlanOptions {
   /** Name of the stage to build; the last one without it. */
   target?: string | undefined;
+  /** In place of what the first FROM names. */
+  from?: string | undefined;
   buildArgs?: Readonly<Record<string, string>>;
   /** What is built for; this host without it. */
   platform?: Platform | undefined;
@@ -50,7 +52,7 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions = {}): Bu
     targetStage: target ?? lastName ?? "default",
   };
   const args = globalArgs(before, sources, escapeToken);
-  const stages = makeStages(groups, dockerfile, args, contexts);
+  const stages = makeStages(groups, dockerfile, args, contexts, options.from);
   const table = nameTable(stages, contexts);
   for (const stage of stages) stage.needs = needsOf(stage, stage.instructions, table);
   checkCycles(stages);
@@ -143,6 +145,7 @@ function makeStages(
   dockerfile: Dockerfile,
   args: EnvList,
   contexts: readonly string[],
+  firstBase: string | undefined,
 ): StagePlan[] {
   const { escapeToken } = dockerfile.directives;
   const stages: StagePlan[] = [];
@@ -154,7 +157,9 @@ function makeStages(
     const { name, location } = from;
     const replaced = name === undefined ? undefined : contextFor(name, contexts);
     try {
-      const reference = expandBase(from, expandArg);
+      // A name that was given has no variables.
+      const given = index === 0 ? firstBase : undefined;
+      const reference = given ?? expandBase(from, expandArg);
       const platform = expandPlatform(from, expandArg);
       const base: Origin =
         replaced === undefined
@@ -166,7 +171,7 @@ function makeStages(
         name,
         base,
         platform,
-        text: from.text,
+        text: given === undefined ? from.text : from.text.replace(from.base, () => given),
         instructions: kept,
         escapeToken,
         globalArgs: offered,

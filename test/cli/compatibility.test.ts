@@ -26,7 +26,7 @@ test("no note is about a flag that Buildah does not have", () => {
 
 test("the fixture is the whole of Buildah", () => {
   const commands = buildahCommands();
-  expect(commands.size).toBe(35);
+  expect(commands.size).toBe(41);
   expect(commands.get("login")!.map(({ name }) => name)).toContain("password-stdin");
   expect(commands.get("bud") ?? commands.get("build")).not.toHaveLength(0);
 });

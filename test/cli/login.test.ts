@@ -208,6 +208,22 @@ describe("login", () => {
   });
 });
 
+test("--compat-auth-file: Docker's names, which pushes and pulls read and Docker too", () => {
+  const kim = person();
+  const file = `${kim.home}/config.json`;
+  const docker = ["--compat-auth-file", file];
+  expect(kim.cooper([...signIn(...docker, "-p", PASSWORD), registry.host]).stdout).toBe("Login Succeeded!\n");
+  expect(kim.entries(file)).toEqual([registry.host]);
+  expect(existsSync(kim.auth)).toBe(false);
+  expect(kim.cooper(["login", "--get-login", "--authfile", file, registry.host]).stdout).toBe("kim\n");
+  const scoped = kim.cooper([...signIn(...docker, "-p", PASSWORD), `${registry.host}/team`]);
+  expect(scoped.status).toBe(125);
+  writeFileSync(file, JSON.stringify({ auths: { "https://index.docker.io/v1/": { auth: "YTpi" } } }));
+  expect(kim.cooper(["logout", ...docker, "docker.io"]).status).toBe(0);
+  expect(kim.entries(file)).toEqual([]);
+  expect(kim.cooper(["logout", ...docker, "--authfile", file, "docker.io"]).status).toBe(125);
+});
+
 describe("logout", () => {
   test("forgets one registry, or all", () => {
     const kim = person();

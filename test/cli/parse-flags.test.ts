@@ -20,7 +20,7 @@ const flags = {
 function parse(argv: string[], extra: { env?: Record<string, string>; stops?: boolean } = {}) {
   const line = parseFlags(argv, {
     flags,
-    unsupported: ["tls-verify"],
+    unsupported: ["sign-by"],
     env: extra.env ?? {},
     stopsAtFirstArgument: extra.stops ?? false,
   });
@@ -142,7 +142,7 @@ describe("refusals", () => {
     [["--jobs="], /""/],
     [["--cap", '"open'], /quoted field/],
     [["--cap", '"a"b'], /quoted field/],
-    [["--tls-verify=false"], /--tls-verify is not supported yet/],
+    [["--sign-by=x"], /--sign-by is not supported: .*skopeo/],
     [["--rm=false"], /always removed/],
     [["c", "--quiet"], /--quiet.*after the first argument/, /before/],
     [["c", "d", "-q"], /-q/],

@@ -10,13 +10,21 @@ import {
 import { exitStatusOf } from "../exit-status.ts";
 import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { imageVariables, parseOutput, parseSsh, writeMetadata } from "../build-output.ts";
-import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../build-options.ts";
+import {
+  buildArguments,
+  buildContexts,
+  buildPlaces,
+  parseSecret,
+  preprocessorFlags,
+  readBuildArguments,
+} from "../build-options.ts";
 import { parseCacheFrom, parseCacheTo, parseCacheTtl } from "../cache-flags.ts";
 import { type CommandContext, defineCommand, type FlagTable, onStore } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
 import {
   FORMAT_FLAG,
   formatOf,
+  identityLabelOf,
   MADE_IMAGE_FLAGS,
   PLATFORM_FLAGS,
   PULL_FLAGS,
@@ -26,11 +34,11 @@ import {
 import { writeErr, writeOut } from "../output.ts";
 import { showsWarnings } from "../progress.ts";
 import type { ReportFile } from "../report/report-file.ts";
+import { SBOM_FLAGS } from "../refusals.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 import { renderChecks } from "../render-checks.ts";
 import { plainRenderer } from "../render-build.ts";
 import { HOST_FLAGS, RUN_FLAGS, RUNTIME_FLAGS, runSettings, UNSUPPORTED_HOST_FLAGS } from "../run-flags.ts";
-import { VERSION } from "../version.ts";
 
 const FLAGS = {
   ...RUN_FLAGS,
@@ -67,10 +75,21 @@ const FLAGS = {
     placeholder: "key[=value]",
     help: "value of an ARG; without one, the host's variable",
   },
+  "build-arg-file": {
+    type: "list",
+    placeholder: "file",
+    help: "values of ARGs, one on each line, as --build-arg has them; that one is stronger",
+  },
   "build-context": {
     type: "list",
     placeholder: "name=place",
     help: "another context, for FROM and COPY --from",
+  },
+  "cpp-flag": {
+    type: "list",
+    placeholder: "flag",
+    help: "an argument of cpp(1), which Dockerfiles with names in .in go through",
+    env: ["COOPER_CPPFLAGS", "BUILDAH_CPPFLAGS"],
   },
   "cache-from": {
     type: "list",
@@ -110,7 +129,14 @@ const FLAGS = {
     help: "working containers are removed after a failed build, as they always are",
   },
   format: FORMAT_FLAG,
+  from: { type: "string", placeholder: "image", help: "in place of what the first FROM names" },
   ignorefile: { type: "string", placeholder: "file", help: "in place of .containerignore and .dockerignore" },
+  "inherit-annotations": { type: "bool", help: "take over the annotations of the base image" },
+  "inherit-labels": {
+    type: "bool",
+    default: true,
+    help: "take over the labels of base images and of the stages that others are FROM",
+  },
   jobs: {
     type: "int",
     placeholder: "number",
@@ -147,8 +173,13 @@ const FLAGS = {
     placeholder: "stage",
     help: "run the steps of a stage anew",
   },
-  "no-hostname": { type: "bool", help: "leave the image's /etc/hostname as it is" },
   "omit-history": { type: "bool", help: "leave the history out of the image" },
+  "os-feature": {
+    type: "list",
+    placeholder: "feature",
+    help: "a feature that the operating system must have; feature- takes one of the base away",
+  },
+  "os-version": { type: "string", placeholder: "version", help: "version of the operating system" },
   output: {
     type: "list",
     short: "o",
@@ -199,9 +230,9 @@ const FLAGS = {
   },
   tag: { type: "list", short: "t", placeholder: "name", help: "name of the image" },
   target: { type: "string", placeholder: "stage", help: "the stage to build" },
-  unsetannotation: { type: "list", placeholder: "key", help: "take an annotation away" },
-  unsetenv: { type: "list", placeholder: "name", help: "take a variable away" },
-  unsetlabel: { type: "list", placeholder: "key", help: "take a label away" },
+  unsetannotation: { type: "commaList", placeholder: "key", help: "take an annotation away" },
+  unsetenv: { type: "commaList", placeholder: "name", help: "take a variable away" },
+  unsetlabel: { type: "commaList", placeholder: "key", help: "take a label away" },
 } as const satisfies FlagTable;
 
 /** buildah-build(1) */
@@ -214,17 +245,12 @@ export const command = defineCommand({
   flags: FLAGS,
   unsupported: [
     ...UNSUPPORTED_HOST_FLAGS,
-    "cpp-flag",
+    "compat-volumes",
     "cw",
     "decryption-key",
-    "from",
     "hooks-dir",
-    "inherit-annotations",
-    "inherit-labels",
     "layer-label",
-    "os-feature",
-    "os-version",
-    "sbom",
+    ...SBOM_FLAGS,
     "sign-by",
     "stdin",
   ],
@@ -374,7 +400,10 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
   if (pull !== undefined) options.pull = pull;
   if (flags.tag.length > 0) options.tags = flags.tag;
   if (flags.target !== undefined) options.target = flags.target;
-  if (flags["build-arg"].length > 0) options.buildArgs = buildArguments(flags["build-arg"]);
+  const buildArgs = [...flags["build-arg-file"].flatMap(readBuildArguments), ...flags["build-arg"]];
+  if (buildArgs.length > 0) options.buildArgs = buildArguments(buildArgs);
+  if (flags["cpp-flag"].length > 0) options.cppFlags = preprocessorFlags(flags["cpp-flag"], given);
+  if (flags.from !== undefined) options.from = flags.from;
   if (flags["build-context"].length > 0) options.buildContexts = buildContexts(flags["build-context"]);
   if (flags.squash) options.squash = true;
   if (flags["no-cache"]) options.noCache = true;
@@ -389,7 +418,13 @@ function buildOptions({ args, flags, given, signal }: CommandContext<typeof FLAG
   if (!flags["rewrite-timestamp"]) options.rewriteTimestamp = false;
   if (flags["omit-history"]) options.omitHistory = true;
   if (flags.manifest !== undefined) options.manifest = flags.manifest;
-  if (flags["identity-label"]) options.identityLabel = VERSION;
+  if (flags["created-annotation"]) options.createdAnnotation = true;
+  if (flags["inherit-annotations"]) options.inheritAnnotations = true;
+  if (!flags["inherit-labels"]) options.inheritLabels = false;
+  if (flags["os-feature"].length > 0) options.osFeatures = flags["os-feature"];
+  if (flags["os-version"] !== undefined) options.osVersion = flags["os-version"];
+  const identityLabel = identityLabelOf(flags, given);
+  if (identityLabel !== undefined) options.identityLabel = identityLabel;
   // 0 is "no limit" in Buildah; the API's default is the number of processors.
   if (given.has("jobs") && flags.jobs !== 0) options.jobs = checkJobs(flags.jobs);
   return options;

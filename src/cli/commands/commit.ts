@@ -2,11 +2,11 @@ import { CooperError } from "../../base/errors.ts";
 import type { CommitOptions, Container, Store } from "../../index.ts";
 import { type CommandContext, defineCommand, type FlagTable, onContainer } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
-import { FORMAT_FLAG, formatOf, MADE_IMAGE_FLAGS } from "../image-flags.ts";
+import { FORMAT_FLAG, formatOf, identityLabelOf, MADE_IMAGE_FLAGS } from "../image-flags.ts";
 import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
+import { SBOM_FLAGS } from "../refusals.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
-import { VERSION } from "../version.ts";
 
 const FLAGS = {
   ...MADE_IMAGE_FLAGS,
@@ -18,11 +18,21 @@ const FLAGS = {
     placeholder: "list",
     help: "add the image to a list of images, which is made if need be",
   },
+  "add-file": {
+    type: "list",
+    placeholder: "file[:path]",
+    help: "give the image a file of the host, at a path of its own; the container does not get it",
+  },
   change: {
     type: "list",
     short: "c",
     placeholder: "instruction",
     help: "change the image's config, not the container's, as this Dockerfile instruction does",
+  },
+  config: {
+    type: "string",
+    placeholder: "file",
+    help: "merge the values of an image config, as JSON, into the image's; the container's stays",
   },
   format: { ...FORMAT_FLAG, short: "f" },
   ...JSON_FLAG,
@@ -39,7 +49,7 @@ const FLAGS = {
     help: "time since 1970 for the image, its history and every file that is newer",
     env: ["SOURCE_DATE_EPOCH"],
   },
-  unsetannotation: { type: "list", placeholder: "key", help: "take an annotation away" },
+  unsetannotation: { type: "commaList", placeholder: "key", help: "take an annotation away" },
   unsetenv: { type: "commaList", placeholder: "name", help: "take a variable away" },
 } as const satisfies FlagTable;
 
@@ -50,7 +60,7 @@ export const command = defineCommand({
   usage: "CONTAINER [IMAGE]",
   args: { min: 1, max: 2, missing: "A container must be named" },
   flags: FLAGS,
-  unsupported: ["add-file", "config", "encrypt-layer", "encryption-key", "reference-time", "sbom", "sign-by"],
+  unsupported: ["cw", "encrypt-layer", "encryption-key", "pull", "reference-time", ...SBOM_FLAGS, "sign-by"],
   details: [
     "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME, docker://NAME. Without it the image has an ID only. The image's ID is printed.",
   ],
@@ -61,7 +71,7 @@ export const command = defineCommand({
   ],
   namespace: onContainer,
   async run(context) {
-    const { args, flags, signal, globals, api, store } = context;
+    const { args, flags, given, signal, globals, api, store } = context;
     using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const format = formatOf(flags.format);
     const options: CommitOptions = { signal, onEvent: progress.onEvent };
@@ -75,7 +85,11 @@ export const command = defineCommand({
     if (flags.unsetannotation.length > 0) options.unsetAnnotations = flags.unsetannotation;
     if (flags["source-date-epoch"] !== undefined) options.sourceDateEpoch = flags["source-date-epoch"];
     if (!flags["rewrite-timestamp"]) options.rewriteTimestamp = false;
-    if (flags["identity-label"]) options.identityLabel = VERSION;
+    if (flags["created-annotation"]) options.createdAnnotation = true;
+    if (flags["add-file"].length > 0) options.addFiles = flags["add-file"].map(addedFile);
+    if (flags.config !== undefined) options.configFile = flags.config;
+    const identityLabel = identityLabelOf(flags, given);
+    if (identityLabel !== undefined) options.identityLabel = identityLabel;
     const [name, image] = args as [string, string | undefined];
     const opened = await store();
     const container = await (await api()).openContainer(opened, name);
@@ -97,6 +111,14 @@ export const command = defineCommand({
     return 0;
   },
 });
+
+/** Without a path of its own a file has the one that it was named by. */
+function addedFile(text: string): { source: string; destination: string } {
+  const at = text.indexOf(":");
+  return at === -1
+    ? { source: text, destination: text }
+    : { source: text.slice(0, at), destination: text.slice(at + 1) };
+}
 
 /** `transport:details`, as against `host:port/name` and `name:tag`. */
 function isPlace(image: string | undefined): image is string {

@@ -7,7 +7,7 @@ import { renderTemplate } from "../go-template.ts";
 import { type GoMap, type GoValue, goJson, goMap } from "../go-value.ts";
 import { writeOut } from "../output.ts";
 import { formatUptime } from "../units.ts";
-import { hostArchitecture } from "../version.ts";
+import { hostArchitecture, VERSION } from "../version.ts";
 
 /** buildah-info(1) */
 export const command = defineCommand({
@@ -15,13 +15,13 @@ export const command = defineCommand({
   summary: "Show what this host offers and what the store holds",
   usage: "",
   flags: {
+    debug: { type: "bool", short: "d", help: "also tell what the program is made of" },
     format: { type: "string", placeholder: "template", help: "print with a Go template in place of JSON" },
   },
-  unsupported: ["debug"],
   examples: ["cooper info", "cooper info --format '{{.store.GraphRoot}}'"],
   async run({ flags, api, store }) {
     const { storeInfo } = await api();
-    const document = infoDocument(await storeInfo(await store()));
+    const document = infoDocument(await storeInfo(await store()), flags.debug);
     if (flags.format === undefined) writeOut(`${goJson(document, 4)}\n`);
     else writeOut(`${renderTemplate(flags.format, document)}${isTerminal(1) ? "\n" : ""}`);
     return 0;
@@ -29,7 +29,7 @@ export const command = defineCommand({
 });
 
 /** Maps, not structs, as in Buildah: a template's unknown key is empty rather than an error. */
-function infoDocument(info: StoreInfo): GoMap {
+function infoDocument(info: StoreInfo, debug: boolean): GoMap {
   const release = keyValues("/etc/os-release", "=");
   const memory = keyValues("/proc/meminfo", ":");
   const kib = (key: string) => Number.parseInt(memory.get(key) ?? "0", 10) * 1024;
@@ -37,6 +37,7 @@ function infoDocument(info: StoreInfo): GoMap {
   const idMap = (lines: [number, number, number][]): GoValue =>
     lines.map(([container_id, host_id, size]) => goMap({ container_id, host_id, size }));
   return goMap({
+    ...(debug ? { debug: programParts() } : {}),
     host: goMap({
       Distribution: goMap({
         distribution: release.get("ID") ?? "unknown",
@@ -71,6 +72,11 @@ function infoDocument(info: StoreInfo): GoMap {
     }),
     version: info.version,
   });
+}
+
+function programParts(): GoMap {
+  const { bun = "", webkit = "" } = process.versions;
+  return goMap({ "bun version": bun, "cooper version": VERSION, "javascriptcore version": webkit });
 }
 
 /** Lines `KEY=value` or `Key: value`; quotes around values are dropped. */

@@ -2,10 +2,10 @@ import { CooperError } from "../../base/errors.ts";
 import { ask, readSecret } from "../ask.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "../command.ts";
 import { writeOut } from "../output.ts";
-import { REGISTRY_FLAGS, registryOptions } from "../registry-flags.ts";
+import { LOGIN_FILE_FLAGS, loginFile, REGISTRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
 const FLAGS = {
-  authfile: { ...REGISTRY_FLAGS.authfile, help: "file that the credentials are kept in" },
+  ...LOGIN_FILE_FLAGS,
   "cert-dir": REGISTRY_FLAGS["cert-dir"],
   "get-login": { type: "bool", help: "print the name of the user who is logged in, and log nobody in" },
   password: {
@@ -40,7 +40,7 @@ export const command = defineCommand({
   async run(context) {
     const { args, flags, given, signal, api } = context;
     const registry = args[0]!;
-    const options = { ...registryOptions(flags, given), signal };
+    const options = { ...registryOptions(flags, given), ...loginFile(flags, given), signal };
     const { login, loginIsValid, loginName } = await api();
     const { username } = flags;
     if (given.has("get-login")) {

@@ -1,7 +1,7 @@
 import { CooperError } from "../../base/errors.ts";
 import { defineCommand } from "../command.ts";
 import { writeOut } from "../output.ts";
-import { REGISTRY_FLAGS, registryOptions } from "../registry-flags.ts";
+import { LOGIN_FILE_FLAGS, loginFile } from "../registry-flags.ts";
 
 /** buildah-logout(1) */
 export const command = defineCommand({
@@ -11,20 +11,20 @@ export const command = defineCommand({
   args: { max: 1 },
   flags: {
     all: { type: "bool", short: "a", help: "forget all credentials in the file" },
-    authfile: { ...REGISTRY_FLAGS.authfile, help: "file that the credentials are kept in" },
+    ...LOGIN_FILE_FLAGS,
   },
   examples: ["cooper logout registry.example.com", "cooper logout --all"],
-  async run({ args, flags, api }) {
+  async run({ args, flags, given, api }) {
     const [registry] = args;
     if (flags.all === (registry !== undefined))
       throw new CooperError("usage", "Either a registry or --all must be given");
     const { logout, logoutAll } = await api();
     if (registry === undefined) {
-      await logoutAll(registryOptions(flags));
+      await logoutAll(loginFile(flags, given));
       writeOut("Removed login credentials for all registries\n");
       return 0;
     }
-    await logout(registry, registryOptions(flags));
+    await logout(registry, loginFile(flags, given));
     writeOut(`Removed login credentials for ${registry}\n`);
     return 0;
   },

@@ -1,0 +1,78 @@
+/** Why flags and commands of Buildah and skopeo are refused. They are known by name, so that none is taken for a slip. */
+
+const ARTIFACTS = "artifacts are made with oras and copied with cooper image copy --all";
+const SOURCES = "source images are not supported";
+const ENCRYPTION = "encrypted layers are not supported";
+const MAPPING = "the mapping is the store's: files keep the ids that they have in images";
+const SBOM = "run the scanner on what cooper mount prints, or on cooper save's archive";
+const ENCLAVES = "confidential workloads need an encrypted disk image and an attestation server";
+
+/** Flags of `commit` and `build`. */
+export const SBOM_FLAGS = [
+  "sbom",
+  "sbom-image-output",
+  "sbom-image-purl-output",
+  "sbom-merge-strategy",
+  "sbom-output",
+  "sbom-purl-output",
+  "sbom-scanner-command",
+  "sbom-scanner-image",
+];
+
+const FLAGS: Record<string, string> = {
+  "add-compression": "push the list once for each compression, under two names",
+  "additional-tag": "tag the copy with another copy, or in the store",
+  artifact: ARTIFACTS,
+  "artifact-annotation": ARTIFACTS,
+  "artifact-config": ARTIFACTS,
+  "artifact-config-type": ARTIFACTS,
+  "artifact-exclude-titles": ARTIFACTS,
+  "artifact-layer-type": ARTIFACTS,
+  "artifact-subject": ARTIFACTS,
+  "artifact-type": ARTIFACTS,
+  "compat-volumes": "what RUN writes into a volume is kept, as by BuildKit",
+  cw: ENCLAVES,
+  "decryption-key": ENCRYPTION,
+  "encrypt-layer": ENCRYPTION,
+  "encryption-key": ENCRYPTION,
+  "hooks-dir": "hooks of the OCI runtime are programs of the host that nothing here would undo",
+  history: "the names that an image had are not kept",
+  imagestore: "a store is one directory, its database beside its layers; --root names it",
+  "layer-label": "there are no images of single steps that could have labels",
+  link: "a container is one tree of files: what is written last is what it has",
+  "multi-arch": "use --all or --platform",
+  pull: "it is about images of SBOM scanners, which are not run",
+  "reference-time": "use --timestamp or --source-date-epoch",
+  "remove-signatures": "signatures are never copied",
+  ...Object.fromEntries(SBOM_FLAGS.map((name) => [name, SBOM])),
+  "sign-by": "signing is left to skopeo and cosign",
+  "sign-by-sigstore-private-key": "signing is left to skopeo and cosign",
+  "sign-passphrase-file": "signing is left to skopeo and cosign",
+  stdin: "a build asks nothing; RUN has no input",
+  "transient-store": "what is running is under --runroot already; containers outlive a reboot",
+  "userns-gid-map": MAPPING,
+  "userns-gid-map-group": "the mapping is the one that newgidmap gives",
+  "userns-uid-map": MAPPING,
+  "userns-uid-map-user": "the mapping is the one that newuidmap gives",
+};
+
+const COMMANDS: Record<string, string> = {
+  mkcw: ENCLAVES,
+  source: SOURCES,
+  "source add": SOURCES,
+  "source create": SOURCES,
+  "source pull": SOURCES,
+  "source push": SOURCES,
+};
+
+/** Throws where a table refuses a flag about which nothing is said here; a test asks for all. */
+export function flagRefusal(name: string): string {
+  const reason = FLAGS[name];
+  if (reason === undefined) throw new Error(`Nothing says why --${name} is refused`);
+  return reason;
+}
+
+/** Why a command is refused; undefined for any that is not. */
+export function commandRefusal(name: string): string | undefined {
+  return Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+}
