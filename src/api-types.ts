@@ -69,6 +69,8 @@ export interface RunResult {
   exitCode: number;
   /** The command was not run: what it gave was in the cache. */
   cached: boolean;
+  /** Why it may have failed: the container is for another architecture, and no emulator is registered for that. */
+  hint?: string;
 }
 
 export interface CopyOptions extends RegistryOptions {
@@ -557,6 +559,8 @@ export interface DiskUsage {
   cache: DiskPart;
   /** What RUN --mount=type=cache keeps. */
   cacheMounts: DiskPart;
+  /** Of builds that failed. */
+  logs: DiskPart;
   /** Work in progress, and what was left by processes that were killed. */
   unfinished: DiskPart;
   database: DiskPart;

@@ -19,6 +19,7 @@ import { sandboxSettings } from "../container/run-settings.ts";
 import { findIgnoreFile, readDockerfiles } from "../build/read-dockerfile.ts";
 import { formatPlatform, parsePlatform } from "../oci/platform.ts";
 import { normaliseName, parseReference } from "../oci/reference.ts";
+import { storageLimit } from "../sandbox/containers-conf.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { mountNamespaceFor } from "./container-access.ts";
 import type { CacheLocation } from "../transport/cache-place.ts";
@@ -31,9 +32,20 @@ import { filesOf } from "./store.ts";
 export async function build(store: Store, options: BuildOptions): Promise<BuildResult> {
   const request = await buildRequest(store, options);
   const { onReport } = options;
-  return onReport === undefined
-    ? execute(store, options, request)
-    : reported(store, options, request, onReport);
+  const limit = storageLimit();
+  const spared: string[] = [];
+  try {
+    const result = await (onReport === undefined
+      ? execute(store, options, request)
+      : reported(store, options, request, onReport));
+    spared.push(result.imageId);
+    return result;
+  } finally {
+    if (limit !== undefined && !request.signal.aborted) {
+      const { keepWithinLimit } = await import("./storage-limit.ts");
+      keepWithinLimit(store, limit, { spared, onEvent: request.onEvent });
+    }
+  }
 }
 
 /** Builds and reports, whatever comes of it. */

@@ -1,10 +1,13 @@
 /** Running a command in a working container. */
 import type { RunOptions, RunResult, Store } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
+import { ignoreEvents } from "../base/events.ts";
+import { emulatorHint, hasEmulator, isForeign } from "../container/foreign-programs.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
 import { mergeRunSettings, type RunSettings, sandboxSettings } from "../container/run-settings.ts";
 import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
+import { storageLimit } from "../sandbox/containers-conf.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { withRoot } from "./container-access.ts";
 import { selfCommand } from "./namespace.ts";
@@ -24,12 +27,29 @@ export async function runInContainer(
   if (options.hostname !== undefined && namespaces?.uts === "host")
     throw new CooperError("usage", "A host name cannot be set where the host's own is shared (--uts host)");
   const hostnameAsked = options.hostname !== undefined;
+  const hint = (exitCode: number) =>
+    exitCode !== 0 && cannotExecute(container) ? { hint: emulatorHint(container.image) } : {};
   const execute = (more: Plain) =>
     runFound(store, container, () => ({ argv, mounts: [] }), { ...options, ...more }, hostnameAsked);
-  if (cache !== true) return { ...(await execute({})), cached: false };
+  if (cache !== true) {
+    const { exitCode } = await execute({});
+    return { exitCode, cached: false, ...hint(exitCode) };
+  }
   const { cachedRun } = await import("./cached-run.ts");
   const { settings } = splitOptions(options);
-  return await cachedRun(store, container, { argv, options, settings }, (hostname) => execute({ hostname }));
+  const run = { argv, options, settings };
+  const result = await cachedRun(store, container, run, (hostname) => execute({ hostname }));
+  const limit = storageLimit();
+  if (limit !== undefined && !result.cached) {
+    const { keepWithinLimit } = await import("./storage-limit.ts");
+    keepWithinLimit(store, limit, { onEvent: ignoreEvents });
+  }
+  return { ...result, ...hint(result.exitCode) };
+}
+
+/** Its streams may be the command's own, so that the kernel's answer is not seen here. */
+function cannotExecute({ image }: WorkingContainer): boolean {
+  return isForeign(image) && !hasEmulator(image);
 }
 
 /** Runs a shell as Container.shell() says; its caller holds the lock. */

@@ -4,6 +4,7 @@ import type { DiskUsage, ImageInfo, PruneOptions, PruneResult, Store } from "../
 import { cleanStaleState } from "../sandbox/run-directory.ts";
 import { allContainers, type ContainerRecord } from "../store/records.ts";
 import { pruneStore } from "../store/prune.ts";
+import { keptLogs } from "../store/kept-logs.ts";
 import { cacheMounts, diskBytes, thingBytes, usersOfThings } from "../store/usage.ts";
 import { openContainer } from "./container.ts";
 import { listImages } from "./images.ts";
@@ -96,6 +97,7 @@ export function diskUsage(store: Store): DiskUsage {
     bytes: diskBytes(join(files.root, "containers", id)),
   }));
   const mounts = cacheMounts(files).map((name) => diskBytes(join(files.root, "cache-mounts", name)));
+  const logs = keptLogs(files).map(diskBytes);
   const unfinished = sums.unfinished + diskBytes(join(files.root, "tmp"));
   const database = ["", "-wal", "-shm"].reduce(
     (sum, end) => sum + diskBytes(`${files.root}/cooper.db${end}`),
@@ -117,6 +119,7 @@ export function diskUsage(store: Store): DiskUsage {
     },
     cache: { count: cacheEntries, bytes: sums.cache, reclaimable: sums.cache },
     cacheMounts: { count: mounts.length, bytes: sumOf(mounts), reclaimable: sumOf(mounts) },
+    logs: { count: logs.length, bytes: sumOf(logs), reclaimable: sumOf(logs) },
     unfinished: { count: 0, bytes: unfinished + sums.unused, reclaimable: sums.unused },
     database: { count: 1, bytes: database, reclaimable: 0 },
   };

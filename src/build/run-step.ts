@@ -1,9 +1,9 @@
 /** RUN: executes a command in the stage's container, with the mounts that it asks for. */
 import type { StepLabel } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
+import { emulatorHint, isForeign } from "../container/foreign-programs.ts";
 import { type RunRequest, runSpec } from "../container/run-spec.ts";
 import { snapshotter, treeOf } from "../container/working-container.ts";
-import { formatPlatform, hostPlatform, normalisePlatform } from "../oci/platform.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { RunOp } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
@@ -90,13 +90,7 @@ function failure(op: RunOp, exitCode: number, tail: Tail, image: ImageConfig): C
 
 /** The kernel's answer (ENOEXEC) to a program of another architecture for which binfmt_misc names no emulator. */
 function foreignHint(image: ImageConfig, output: string): { hint?: string } {
-  const host = hostPlatform();
-  const { architecture } = normalisePlatform(image);
-  if (architecture === host.architecture || !/exec format error|ENOEXEC/i.test(output)) return {};
-  const shown = formatPlatform(image);
-  return {
-    hint: `The image is for ${shown} and this host runs ${formatPlatform(host)}: programs of ${architecture} need an emulator, the package qemu-user-static, which registers with /proc/sys/fs/binfmt_misc; COPY and stages FROM --platform=$BUILDPLATFORM do without`,
-  };
+  return isForeign(image) && /exec format error|ENOEXEC/i.test(output) ? { hint: emulatorHint(image) } : {};
 }
 
 /** The last lines of a stream, in bounded memory. */

@@ -1,10 +1,27 @@
-/** --json of commands that print ids, names or digests. */
+/** --json, which every command has that prints something of its own. */
+import { CooperError } from "../base/errors.ts";
 import type { FlagTable } from "./command.ts";
 import { writeOut } from "./output.ts";
 
 export const JSON_FLAG = {
   json: { type: "bool", help: "print JSON" },
 } as const satisfies FlagTable;
+
+/** Of commands that print a JSON document anyway, unless a template asks for something else. */
+export const DOCUMENT_FLAG = {
+  json: {
+    type: "bool",
+    default: true,
+    fixed: "JSON is all that it prints, but for --format where that is there",
+    help: "print JSON, as without this flag",
+  },
+} as const satisfies FlagTable;
+
+/** Throws `usage` where a document is asked for in two ways. */
+export function checkDocumentFlags(format: string | undefined, given: ReadonlySet<string>): void {
+  if (format !== undefined && given.has("json"))
+    throw new CooperError("usage", "Only one of --json and --format can be given");
+}
 
 /** Prints a result: as JSON where that was asked for, else as these lines. */
 export function writeResult(json: boolean, result: unknown, lines: readonly string[]): void {

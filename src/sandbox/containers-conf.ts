@@ -35,11 +35,14 @@ export interface ContainersConf {
   runtime?: string;
   /** Paths to try for a runtime's name. */
   runtimes: Record<string, string[]>;
+  /** Cooper's own: bytes that a store may take. */
+  maxStorage?: number;
 }
 
 const Text = v.string();
 /** A list; since containers-common 0.58 a table `{append = true}` in it means: after the earlier files' values. */
 const List = v.array(v.union([Text, v.object({ append: v.boolean() })]));
+const Size = v.union([Text, v.pipe(v.number(), v.integer(), v.minValue(0))]);
 const optional = <T extends v.GenericSchema>(schema: T) => v.optional(schema);
 
 const File = v.object({
@@ -52,7 +55,7 @@ const File = v.object({
       dns_options: optional(List),
       env: optional(List),
       seccomp_profile: optional(Text),
-      shm_size: optional(v.union([Text, v.pipe(v.number(), v.integer(), v.minValue(0))])),
+      shm_size: optional(Size),
       volumes: optional(List),
       devices: optional(List),
       netns: optional(Text),
@@ -62,6 +65,8 @@ const File = v.object({
     }),
   ),
   engine: optional(v.object({ runtime: optional(Text), runtimes: optional(v.record(Text, List)) })),
+  // Cooper's own table: Podman and Buildah pass over tables that they do not know.
+  cooper: optional(v.strictObject({ max_storage: optional(Size) })),
 });
 
 type FileData = v.InferOutput<typeof File>;
@@ -87,6 +92,12 @@ export function loadContainersConf(env: Record<string, string | undefined> = pro
   for (const path of configFiles(env)) mergeFile(conf, path, parseFile(path));
   loaded = { key, conf };
   return conf;
+}
+
+/** Bytes that a store may take: COOPER_MAX_STORAGE, else `max_storage`; undefined, as of 0, for any number. Throws `invalid`. */
+export function storageLimit(env: Record<string, string | undefined> = process.env): number | undefined {
+  const value = env.COOPER_MAX_STORAGE;
+  return (value ? byteSize("COOPER_MAX_STORAGE", value) : loadContainersConf(env).maxStorage) || undefined;
 }
 
 function emptyConf(): ContainersConf {
@@ -169,6 +180,8 @@ function mergeFile(conf: ContainersConf, path: string, file: FileData): void {
   try {
     mergeContainers(conf, file.containers ?? {}, path === VENDOR_FILE);
     mergeEngine(conf, file.engine ?? {});
+    const maxStorage = file.cooper?.max_storage;
+    if (maxStorage !== undefined) conf.maxStorage = byteSize("max_storage", maxStorage);
   } catch (error) {
     throw new CooperError("invalid", `Cannot use ${path}: ${messageOf(error)}`, { cause: error });
   }
@@ -201,7 +214,7 @@ function mergeContainers(conf: ContainersConf, file: Containers, vendor: boolean
   conf.volumes = list(conf.volumes, file.volumes);
   conf.devices = list(conf.devices, file.devices);
   if (file.seccomp_profile) conf.seccompProfile = file.seccomp_profile;
-  if (file.shm_size !== undefined) conf.shmSize = byteSize(file.shm_size);
+  if (file.shm_size !== undefined) conf.shmSize = byteSize("shm_size", file.shm_size);
   if (file.netns !== undefined) setNetwork(conf, file.netns);
   if (file.base_hosts_file) conf.baseHostsFile = file.base_hosts_file;
   if (file.no_hosts !== undefined) conf.noHosts = file.no_hosts;
@@ -222,10 +235,10 @@ function mergeList(now: string[], given: ListData): string[] {
   return appends(given) ? [...now, ...values] : values;
 }
 
-/** Bytes of `65536k`, `64m`, `1g` or a number. */
-function byteSize(value: string | number): number {
+/** Bytes of `65536k`, `64m`, `1g` or a number; `name` is what has this value. Throws `invalid`. */
+function byteSize(name: string, value: string | number): number {
   const match = /^(\d+)\s*([bkmgt]?)(?:i?b)?$/i.exec(String(value).trim());
-  if (match === null) throw new CooperError("invalid", `shm_size ${JSON.stringify(value)} is not a size`);
+  if (match === null) throw new CooperError("invalid", `${name} ${JSON.stringify(value)} is not a size`);
   return Number(match[1]) * 1024 ** "bkmgt".indexOf((match[2] || "b").toLowerCase());
 }
 

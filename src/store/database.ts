@@ -5,7 +5,8 @@ import { CooperError } from "../base/errors.ts";
 export type { Database } from "bun:sqlite";
 
 /**
- * snapshots     directories layers/ID/diff that are complete and never written again
+ * snapshots     directories layers/ID/diff that are complete and never written again; `bytes` that one takes on the disk, once it
+ *               was measured
  * blobs         files of blobs/ that are complete
  * uses          who needs a snapshot (by id) or a blob (by digest): image:ID, container:ID, cache:KEY, or session:ID for
  *               work in progress. What nobody uses is garbage
@@ -83,6 +84,7 @@ CREATE INDEX image_layers_diff_id ON image_layers (diff_id);
 `;
 
 const STORE_KEY = "CREATE TABLE store_key (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)";
+const SNAPSHOT_BYTES = "ALTER TABLE snapshots ADD COLUMN bytes INTEGER";
 
 /** What each version adds to the one before it, the first to an empty database. */
 export const UPGRADES: readonly string[] = [
@@ -94,6 +96,7 @@ export const UPGRADES: readonly string[] = [
   STEP_RECORDS,
   CONTENT_INDEXES,
   STORE_KEY,
+  SNAPSHOT_BYTES,
 ];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */

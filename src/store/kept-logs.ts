@@ -21,12 +21,16 @@ export function keepLog(store: StoreFiles, file: string): string {
   return path;
 }
 
+/** Paths of the logs that are there. */
+export function keptLogs(store: StoreFiles): string[] {
+  const directory = directoryOf(store);
+  return namesIn(directory).map((name) => join(directory, name));
+}
+
 /** Removes the logs that were written before a time (milliseconds since 1970); returns the bytes that makes free. */
 export function removeLogs(store: StoreFiles, before: number): number {
-  const directory = directoryOf(store);
   let bytes = 0;
-  for (const name of namesIn(directory)) {
-    const path = join(directory, name);
+  for (const path of keptLogs(store)) {
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined || stat.mtimeMs >= before) continue;
     bytes += diskBytes(path);

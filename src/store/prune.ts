@@ -40,7 +40,7 @@ export function pruneStore(store: StoreFiles, request: PruneRequest): Pruned {
     })
     .immediate();
   if (cacheBefore !== undefined && keepCacheBytes !== undefined) {
-    const { steps, mountBytes } = shrinkCache(store, keepCacheBytes, cacheBefore);
+    const { steps, mountBytes } = shrinkCache(store, { keep: keepCacheBytes }, cacheBefore);
     pruned.cacheEntries = steps;
     pruned.bytes += mountBytes;
   }

@@ -40,7 +40,7 @@ const split = (stack: string) => (stack === "" ? [] : stack.split(","));
 // ---- snapshots and layers ----
 
 export function addSnapshot(db: Database, id: string): void {
-  db.query("INSERT INTO snapshots VALUES (?, ?)").run(id, Date.now());
+  db.query("INSERT INTO snapshots (id, created) VALUES (?, ?)").run(id, Date.now());
 }
 
 // ---- uses ----
@@ -231,11 +231,12 @@ export function blobsOfLayer(db: Database, diffId: Digest): LayerBlob[] {
 
 // ---- images ----
 
-/** Adds an image with its layers, or renews the manifest and the layers of one that is there. */
+/** Adds an image with its layers, or renews the manifest and the layers of one that is there: it is as if just added. */
 export function putImage(db: Database, image: ImageRecord, layers: StoredLayer[]): void {
   db.query(
     `INSERT INTO images (id, manifest, created, size, added, labels) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, labels = excluded.labels`,
+     ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, added = excluded.added,
+       labels = excluded.labels`,
   ).run(image.id, image.manifest, image.created, image.size, Date.now(), image.labels);
   db.query("DELETE FROM image_layers WHERE image_id = ?").run(image.id);
   const add = db.query("INSERT INTO image_layers VALUES (?, ?, ?, ?)");
@@ -282,6 +283,19 @@ export function imageLayers(db: Database, imageId: string): StoredLayer[] {
     diff_id: Digest;
   }[];
   return rows.map((row) => ({ diffId: row.diff_id, stack: split(row.stack) }));
+}
+
+/** Ids of what has no name and was added before a time (milliseconds since 1970); no container comes from the images. */
+export function namelessBefore(db: Database, before: number): { images: string[]; lists: string[] } {
+  const ids = (query: string) => (db.query(query).all(before) as { id: string }[]).map(({ id }) => id);
+  const nameless = "NOT EXISTS (SELECT 1 FROM names WHERE names.image_id = id)";
+  return {
+    images: ids(
+      `SELECT id FROM images WHERE added < ? AND ${nameless}
+       AND NOT EXISTS (SELECT 1 FROM containers WHERE containers.image_id = images.id)`,
+    ),
+    lists: ids(`SELECT id FROM indexes WHERE created < ? AND ${nameless}`),
+  };
 }
 
 export function deleteImage(db: Database, id: string): void {

@@ -10,50 +10,63 @@ import { cacheMounts, diskBytes, thingBytes, usersOfThings, exportedNote } from 
 interface Step {
   key: Digest;
   snapshot: string | null;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, as are those below. */
   used: number;
+  created: number;
 }
 
 interface Candidate {
   used: number;
+  created: number;
   /** Forgets it; returns the bytes that this makes free. */
   remove(): number;
 }
 
+const HOUR = 3_600_000;
+
+/** In bytes: how large the cache may stay, or how much is to become free. */
+export type ShrinkGoal = { keep: number } | { free: number };
+
 export interface Shrunk {
   steps: number;
-  /** Of cache mounts; the snapshots' bytes are counted when they are deleted. */
+  /** What all of it makes free, the snapshots when they are deleted. */
+  bytes: number;
+  /** The part of cache mounts, which is free already. */
   mountBytes: number;
 }
 
 /**
- * Forgets cached steps and cache mounts until the cache takes at most `keep` bytes, or nothing is left that was last used
- * before `before`. What images and containers use too takes nothing of the cache, and their steps stay. The snapshots of
- * forgotten steps are garbage afterwards.
+ * Forgets cached steps and cache mounts until the goal is reached, or nothing is left that was last used before `before`,
+ * beginning with what was used longest ago; `precision` tells to how many milliseconds that is known of steps (see touchSteps()).
+ * What images and containers use too takes nothing of the cache, and their steps stay. The snapshots of forgotten steps are
+ * garbage afterwards; those that this process made or used, when its session ends.
  */
-export function shrinkCache(store: StoreFiles, keep: number, before: number): Shrunk {
+export function shrinkCache(store: StoreFiles, goal: ShrinkGoal, before: number, precision = HOUR): Shrunk {
   const owned = cacheOwned(store);
-  const shrunk: Shrunk = { steps: 0, mountBytes: 0 };
+  const shrunk: Shrunk = { steps: 0, bytes: 0, mountBytes: 0 };
   const candidates = [...steps(store, owned, shrunk), ...mounts(store, shrunk)];
   const mountTotal = cacheMounts(store).reduce((sum, name) => sum + diskBytes(mountPath(store, name)), 0);
-  let total = mountTotal + [...owned.values()].reduce((sum, { bytes }) => sum + bytes, 0);
-  for (const candidate of candidates.sort(byAge)) {
-    if (total <= keep) break;
-    if (candidate.used < before) total -= candidate.remove();
+  const total = mountTotal + [...owned.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  const free = "free" in goal ? goal.free : total - goal.keep;
+  for (const candidate of candidates.sort(byAge(precision))) {
+    if (shrunk.bytes >= free) break;
+    if (candidate.used < before) shrunk.bytes += candidate.remove();
   }
   return shrunk;
 }
 
-/** A step's last use is known to the hour; of an hour's steps the later ones stand on the earlier, and so go first. */
-function byAge(a: Candidate, b: Candidate): number {
-  const hour = (used: number) => Math.floor(used / 3_600_000);
-  return hour(a.used) - hour(b.used) || b.used - a.used;
+/** Of steps that were used at the same time, the later ones stand on the earlier, and so go first. */
+function byAge(precision: number): (a: Candidate, b: Candidate) => number {
+  const time = (used: number) => Math.floor(used / precision);
+  return (a, b) => time(a.used) - time(b.used) || b.created - a.created;
 }
 
-/** Snapshots that only cached steps use: which steps, and how large they are. */
+/** Snapshots that only cached steps use, and perhaps this process, whose work is done: which steps, and how large they are. */
 function cacheOwned(store: StoreFiles): Map<string, { users: Set<string>; bytes: number }> {
   const owned = new Map<string, { users: Set<string>; bytes: number }>();
-  for (const [thing, users] of usersOfThings(store)) {
+  const own = `session:${store.session.id}`;
+  for (const [thing, all] of usersOfThings(store)) {
+    const users = all.filter((user) => user !== own);
     if (users.length > 0 && users.every((user) => user.startsWith("cache:")))
       owned.set(thing, { users: new Set(users), bytes: thingBytes(store, thing) });
   }
@@ -61,8 +74,8 @@ function cacheOwned(store: StoreFiles): Map<string, { users: Set<string>; bytes:
 }
 
 function steps(store: StoreFiles, owned: ReturnType<typeof cacheOwned>, shrunk: Shrunk): Candidate[] {
-  const all = store.db.query("SELECT key, snapshot, used FROM cache").all() as Step[];
-  return all.flatMap(({ key, snapshot, used }) => {
+  const all = store.db.query("SELECT key, snapshot, used, created FROM cache").all() as Step[];
+  return all.flatMap(({ key, snapshot, used, created }) => {
     const thing = snapshot === null ? undefined : owned.get(snapshot);
     if (thing === undefined) return [];
     const remove = () => {
@@ -71,7 +84,7 @@ function steps(store: StoreFiles, owned: ReturnType<typeof cacheOwned>, shrunk: 
       thing.users.delete(`cache:${key}`);
       return thing.users.size === 0 ? thing.bytes : 0;
     };
-    return [{ used, remove }];
+    return [{ used, created, remove }];
   });
 }
 
@@ -87,14 +100,15 @@ function forgetStep({ db }: StoreFiles, { key, used }: Pick<Step, "key" | "used"
 }
 
 function mounts(store: StoreFiles, shrunk: Shrunk): Candidate[] {
-  return cacheMounts(store).map((name) => ({
-    used: lastUseOfMount(store, name),
-    remove: () => {
+  return cacheMounts(store).map((name) => {
+    const used = lastUseOfMount(store, name);
+    const remove = () => {
       const bytes = removeCacheMount(store, name, Number.MAX_SAFE_INTEGER);
       shrunk.mountBytes += bytes;
       return bytes;
-    },
-  }));
+    };
+    return { used, created: used, remove };
+  });
 }
 
 const mountPath = (store: StoreFiles, name: string) => join(store.root, "cache-mounts", name);

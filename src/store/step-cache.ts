@@ -28,3 +28,11 @@ export function rememberStep(
     .immediate();
   deleteUnused(store, replaced);
 }
+
+/** Notes that all steps whose snapshots this process holds were used now, at one time: without it that is known to the hour. */
+export function touchSteps({ db, session }: StoreFiles): void {
+  db.query("UPDATE cache SET used = ? WHERE snapshot IN (SELECT thing FROM uses WHERE user = ?)").run(
+    Date.now(),
+    `session:${session.id}`,
+  );
+}

@@ -11,7 +11,13 @@ const BLOCK = 512;
 
 /** Bytes below a path, itself included; 0 when it is not there. Files with several names below it count once. */
 export function diskBytes(path: string): number {
+  return measure(path).bytes;
+}
+
+/** The same, and whether all of it could be read. */
+function measure(path: string): { bytes: number; complete: boolean } {
   const seen = new Set<string>();
+  let complete = true;
   let total = 0;
   const visit = (current: string) => {
     const stat = quietStat(current);
@@ -23,12 +29,14 @@ export function diskBytes(path: string): number {
     }
     total += Number(stat.blocks) * BLOCK;
     // A file system that is mounted here is not the store's.
-    if (stat.isDirectory() && stat.dev === device)
-      for (const name of namesIn(current)) visit(`${current}/${name}`);
+    if (!stat.isDirectory() || stat.dev !== device) return;
+    const names = namesIn(current);
+    complete &&= names !== undefined;
+    for (const name of names ?? []) visit(`${current}/${name}`);
   };
   const device = quietStat(path)?.dev;
   visit(path);
-  return total;
+  return { bytes: total, complete };
 }
 
 function quietStat(path: string) {
@@ -40,21 +48,40 @@ function quietStat(path: string) {
   }
 }
 
-/** Names in a directory that others may be deleting; a mount point of mode 000 shows none. */
-function namesIn(directory: string): string[] {
+/** Names in a directory that others may be deleting; undefined where they may not be seen, as of a mount point of mode 000. */
+function namesIn(directory: string): string[] | undefined {
   try {
     return readNames(directory);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "EACCES") return [];
+    if (errnoOf(error) === "ENOENT") return [];
+    if (errnoOf(error) === "EACCES") return undefined;
     throw error;
   }
 }
 
 /** Bytes of a snapshot (by id) or a blob (by digest). */
 export function thingBytes(store: StoreFiles, thing: string): number {
-  return diskBytes(
-    thing.startsWith("sha256:") ? blobPath(store.root, thing as Digest) : join(store.root, "layers", thing),
-  );
+  if (thing.startsWith("sha256:")) return diskBytes(blobPath(store.root, thing as Digest));
+  return snapshotBytes(store, thing);
+}
+
+/** What never changes is measured once. */
+function snapshotBytes(store: StoreFiles, id: string): number {
+  const row = store.db.query("SELECT bytes FROM snapshots WHERE id = ?").get(id);
+  const known = (row as { bytes: number | null } | null)?.bytes ?? undefined;
+  if (known !== undefined) return known;
+  const { bytes, complete } = measure(join(store.root, "layers", id));
+  if (complete) noteBytes(store, id, bytes);
+  return bytes;
+}
+
+/** A full disk, on which nothing can be noted, is what this is asked about. */
+function noteBytes({ db }: StoreFiles, id: string, bytes: number): void {
+  try {
+    db.query("UPDATE snapshots SET bytes = ? WHERE id = ?").run(bytes, id);
+  } catch {
+    // It will be measured again.
+  }
 }
 
 /** Every snapshot and blob with who uses it: `image:ID`, `container:ID`, `cache:KEY` and so on. */

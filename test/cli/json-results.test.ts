@@ -22,6 +22,8 @@ test("one after the other, what each prints", async () => {
     ["import --json BASE localhost/busybox", { imageId: id, names: ["localhost/busybox:latest"], digest }],
     ["from --json --name work localhost/busybox", { id, name: "work" }],
     ["copy --json work NOTE /", { digest: expect.stringContaining("sha256:") }],
+    ["run --json work echo said", { exitCode: 0, cached: false, stdout: "said\n", stderr: "" }],
+    ["run --json --cache work touch /made", { exitCode: 0, cached: false, stdout: "", stderr: "" }],
     ["umount --json work", []],
     ["commit --json work localhost/made", { imageId: id }],
     ["bud --json -q -t localhost/built CONTEXT", { imageId: id, names: ["localhost/built:latest"], digest }],
@@ -57,23 +59,59 @@ test("what was done before a failure is told", async () => {
   expect(stderr).toContain("not-there");
 });
 
-/** Those whose output is not theirs to shape, that say it with their status, or that print a document anyway. */
-const WITHOUT = [
-  ...["api", "completion", "enter", "export", "image", "man", "manifest", "run", "save", "unshare"],
-  ...["config", "manifest exists", "rename", "tag"],
-  ...[
-    "image inspect",
-    "image list-tags",
-    "image sync",
-    "info",
-    "inspect",
-    "login",
-    "logout",
-    "manifest inspect",
-  ],
+test("a command that fails tells its status, what it wrote, and an error besides", async () => {
+  await site.ok("from", "--name", "failing", "localhost/busybox");
+  const run = await site.cooper("run", "--json", "failing", "sh", "-c", "echo out; echo err >&2; exit 7");
+  expect([run.exitCode, JSON.parse(run.stdout)]).toEqual([
+    7,
+    { exitCode: 7, cached: false, stdout: "out\n", stderr: "err\n" },
+  ]);
+  expect(run.stderr).toContain("exit status 7");
+  const terminal = await site.cooper("run", "--json", "--terminal", "failing", "true");
+  expect([terminal.exitCode, terminal.stdout]).toEqual([125, ""]);
+});
+
+test("what prints a document anyway takes --json too, but neither its opposite nor a template beside it", async () => {
+  await site.ok("from", "--name", "shown", "scratch");
+  await site.ok("import", busyboxBase(), "localhost/busybox");
+  const lines: [command: string[], names: string[]][] = [
+    [["info"], []],
+    [["inspect"], ["shown"]],
+    [["image", "inspect"], ["localhost/busybox"]],
+  ];
+  for (const [command, names] of lines) {
+    const document = JSON.parse(await site.ok(...command, "--json", ...names));
+    expect(Object.keys(document)).toEqual(Object.keys(JSON.parse(await site.ok(...command, ...names))));
+    for (const flags of [["--json=false"], ["--json", "--format", "{{.}}"]]) {
+      const { exitCode, stdout } = await site.cooper(...command, ...flags, ...names);
+      expect([exitCode, stdout]).toEqual([125, ""]);
+    }
+  }
+});
+
+/** Groups; what prints a script, a page, an archive, a protocol, or what a shell prints. */
+const OTHER_OUTPUT = [
+  ...["api", "completion", "enter", "export", "image", "man", "manifest", "save", "unshare"],
 ];
+const SILENT = ["config", "manifest exists", "rename", "tag"];
 
 test("every command that prints has --json", async () => {
   const without = (await loadEveryCommand()).filter(({ flags }) => flags.json === undefined);
-  expect(without.map(({ name }) => name).sort()).toEqual(WITHOUT.sort());
+  expect(without.map(({ name }) => name).sort()).toEqual([...OTHER_OUTPUT, ...SILENT].sort());
+});
+
+test("those that have none because they print nothing do print nothing", async () => {
+  await site.ok("from", "--name", "quiet", "scratch");
+  await site.ok("commit", "quiet", "localhost/quiet");
+  await site.ok("manifest", "create", "localhost/quiet-list");
+  const lines: Record<string, string[]> = {
+    config: ["config", "--cmd", "x", "quiet"],
+    "manifest exists": ["manifest", "exists", "localhost/quiet-list"],
+    rename: ["rename", "quiet", "quieter"],
+    tag: ["tag", "localhost/quiet", "localhost/quieter"],
+  };
+  expect(Object.keys(lines)).toEqual(SILENT);
+  for (const line of Object.values(lines)) expect([line, await site.ok(...line)]).toEqual([line, ""]);
+  expect(await site.ok("save", "-q", "-o", "quiet.tar", "localhost/quiet")).toBe("");
+  expect(await site.ok("export", "-o", "root.tar", "quieter")).toBe("");
 });

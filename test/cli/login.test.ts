@@ -89,6 +89,17 @@ describe("login", () => {
     );
   });
 
+  test("--json tells of whom, where, and of what was forgotten", () => {
+    const kim = person();
+    const json = (...argv: string[]) => JSON.parse(kim.cooper(argv).stdout);
+    const who = { registry: registry.host, username: "kim" };
+    expect(json(...signIn("--json", "-p", PASSWORD, registry.host))).toEqual({ ...who, kept: kim.auth });
+    expect(json("login", "--json", ...tls(), registry.host)).toEqual(who);
+    expect(json("login", "--json", "--get-login", registry.host)).toEqual(who);
+    expect(json("logout", "--json", registry.host)).toEqual({ registry: registry.host });
+    expect(json("logout", "--json", "--all")).toEqual({ all: true });
+  });
+
   test("keeps nothing that the registry refuses, and shows it to nobody", () => {
     const kim = person();
     const { status, stdout, stderr } = kim.cooper(signIn("-p", "wr0ng-password", registry.host));

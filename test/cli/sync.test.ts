@@ -221,6 +221,20 @@ describe("failures", () => {
     expect(stderr).toContain("Cannot read manifest 1 of");
     expect(stderr).toEndWith("Error: 2 of 3 could not be synced");
     expect(readdirSync(to)).toEqual(["app:latest"]);
+    const told = await sync(
+      ...["--src", "yaml", "--dest", "dir", "--keep-going", "--json"],
+      ...[broken(), line.path("told")],
+    );
+    expect(told.status).toBe(125);
+    expect(JSON.parse(told.stdout)).toEqual([
+      { source: expect.any(String), error: expect.objectContaining({ message: expect.any(String) }) },
+      expect.objectContaining({ error: expect.objectContaining({ code: expect.any(String) }) }),
+      {
+        source: expect.stringContaining("team/app:latest"),
+        destination: `dir:${line.path("told")}/app:latest`,
+        digest: app.descriptor.digest,
+      },
+    ]);
   });
 
   test("a digest that would change", async () => {

@@ -130,6 +130,19 @@ describe.each(people)("as $kind", (person) => {
       expect(stderr).toContain(`[linux/${platform}] [1] --> Using cache`);
   });
 
+  test("a command in a container of an architecture that nothing runs here: the error tells of the emulator", async () => {
+    for (const isolation of ["oci", "chroot"]) {
+      const name = await site.ok("from", "--platform=linux/arm64", "localhost/base");
+      const run = await site.cooper("run", "--isolation", isolation, name, "/bin/sh");
+      expect(run.exitCode).not.toBe(0);
+      expect(run.stderr).toMatch(/Hint: The image is for linux\/arm64 and this host runs linux\/amd64/);
+      await site.ok("rm", name);
+    }
+    const own = await site.ok("from", "--platform=linux/amd64", "localhost/base");
+    expect((await site.cooper("run", own, "false")).stderr).not.toContain("Hint");
+    await site.ok("rm", own);
+  });
+
   test("one that fails ends the others: no name, no list, and the error tells of the emulator", async () => {
     // FROM makes images of the list's entries: they are there from here on.
     await site.ok("bud", "-q", BOTH, context);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadContainersConf } from "../../src/sandbox/containers-conf.ts";
+import { loadContainersConf, storageLimit } from "../../src/sandbox/containers-conf.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -43,6 +43,8 @@ runtime = "runc"
 runc = ["/x/runc"]
 [network]
 whatever = 1
+[cooper]
+max_storage = "2g"
 `);
   expect(conf).toEqual({
     defaultCapabilities: ["CAP_CHOWN", "CAP_KILL"],
@@ -64,6 +66,7 @@ whatever = 1
     httpProxy: false,
     runtime: "runc",
     runtimes: { runc: ["/x/runc"] },
+    maxStorage: 2 ** 31,
   });
 });
 
@@ -88,6 +91,12 @@ test("sizes", () => {
   expect([size('"65536k"'), size('"1g"'), size("4096"), size('"7"')]).toEqual([64 << 20, 1 << 30, 4096, 7]);
 });
 
+test("a variable comes before the file's limit of the store; 0 is none", () => {
+  const CONTAINERS_CONF = write("[cooper]\nmax_storage = 5");
+  const limit = (text?: string) => storageLimit({ CONTAINERS_CONF, COOPER_MAX_STORAGE: text });
+  expect([limit(), limit(""), limit("1k"), limit("0")]).toEqual([5, 5, 1024, undefined]);
+});
+
 test.each([
   ["[containers]\nenv = 3", "invalid", /containers\.env in .*conf is malformed/],
   ["[containers", "invalid", /Cannot parse .*conf/],
@@ -97,6 +106,8 @@ test.each([
     /Cannot use .*conf: There is no capability "FLY"/,
   ],
   ['[containers]\ndefault_ulimits = ["nofile"]', "invalid", /Cannot use .*conf/],
+  ["[cooper]\nmax_store = 1", "invalid", /max_store in .*conf is malformed/],
+  ['[cooper]\nmax_storage = "much"', "invalid", /max_storage "much" is not a size/],
   ['[containers]\nshm_size = "much"', "invalid", /shm_size "much" is not a size/],
 ])("refuses %j", (text, code, message) => {
   expect(() => load(text)).toThrow(

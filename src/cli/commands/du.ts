@@ -43,6 +43,7 @@ function summaryTable(usage: DiskUsage, noheading: boolean): string {
     row("Containers", usage.containers),
     row("Build cache", usage.cache),
     row("Cache mounts", usage.cacheMounts),
+    row("Logs", usage.logs),
     row("Unfinished", usage.unfinished, false),
     row("Database", usage.database, false),
   ];
@@ -51,6 +52,7 @@ function summaryTable(usage: DiskUsage, noheading: boolean): string {
     usage.containers,
     usage.cache,
     usage.cacheMounts,
+    usage.logs,
     usage.unfinished,
   ].reduce((sum, part) => sum + part.reclaimable, 0);
   const total = ["Total", "", formatSize(usage.totalBytes), formatSize(reclaimable)];

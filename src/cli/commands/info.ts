@@ -5,6 +5,7 @@ import type { StoreInfo } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { renderTemplate } from "../go-template.ts";
 import { type GoMap, type GoValue, goJson, goMap } from "../go-value.ts";
+import { checkDocumentFlags, DOCUMENT_FLAG } from "../json-flag.ts";
 import { writeOut } from "../output.ts";
 import { formatUptime } from "../units.ts";
 import { hostArchitecture, VERSION } from "../version.ts";
@@ -17,9 +18,11 @@ export const command = defineCommand({
   flags: {
     debug: { type: "bool", short: "d", help: "also tell what the program is made of" },
     format: { type: "string", placeholder: "template", help: "print with a Go template in place of JSON" },
+    ...DOCUMENT_FLAG,
   },
   examples: ["cooper info", "cooper info --format '{{.store.GraphRoot}}'"],
-  async run({ flags, api, store }) {
+  async run({ flags, given, api, store }) {
+    checkDocumentFlags(flags.format, given);
     const { storeInfo } = await api();
     const document = infoDocument(await storeInfo(await store()), flags.debug);
     if (flags.format === undefined) writeOut(`${goJson(document, 4)}\n`);

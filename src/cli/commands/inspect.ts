@@ -5,6 +5,7 @@ import { type CommandContext, defineCommand } from "../command.ts";
 import { renderTemplate } from "../go-template.ts";
 import { type GoStruct, goJson } from "../go-value.ts";
 import { containerDocument, imageDocument } from "../inspect-document.ts";
+import { checkDocumentFlags, DOCUMENT_FLAG } from "../json-flag.ts";
 import { writeOut } from "../output.ts";
 
 /** buildah-inspect(1) */
@@ -20,6 +21,7 @@ export const command = defineCommand({
       placeholder: "template",
       help: "print with a Go template in place of JSON",
     },
+    ...DOCUMENT_FLAG,
     type: {
       type: "string",
       short: "t",
@@ -32,7 +34,8 @@ export const command = defineCommand({
     "cooper inspect --type image localhost/hello",
     "cooper inspect --format '{{.OCIv1.Config.Env}}' work",
   ],
-  async run({ args, flags, api, store }) {
+  async run({ args, flags, given, api, store }) {
+    checkDocumentFlags(flags.format, given);
     const { type } = flags;
     if (type !== undefined && type !== "container" && type !== "image") {
       throw new CooperError("usage", `Unknown type ${JSON.stringify(type)}`, {

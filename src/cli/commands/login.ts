@@ -1,13 +1,14 @@
 import { CooperError } from "../../base/errors.ts";
 import { ask, readSecret } from "../ask.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "../command.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { LOGIN_FILE_FLAGS, loginFile, REGISTRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
 const FLAGS = {
   ...LOGIN_FILE_FLAGS,
   "cert-dir": REGISTRY_FLAGS["cert-dir"],
   "get-login": { type: "bool", help: "print the name of the user who is logged in, and log nobody in" },
+  ...JSON_FLAG,
   password: {
     type: "string",
     short: "p",
@@ -46,22 +47,23 @@ export const command = defineCommand({
     if (given.has("get-login")) {
       const name = await loginName(registry, options);
       if (name === undefined) throw new CooperError("not-found", `Not logged in to ${registry}`);
-      writeOut(`${name}\n`);
+      writeResult(flags.json, { registry, username: name }, [name]);
       return 0;
     }
     checkFlags(context);
     if (username === undefined && flags.password === undefined) {
       const known = await loginIsValid(registry, options);
       if (known !== undefined) {
-        writeOut(`Already logged in to ${registry} as ${known}\n`);
+        const told = `Already logged in to ${registry} as ${known}`;
+        writeResult(flags.json, { registry, username: known }, [told]);
         return 0;
       }
     }
     const who = username ?? (await ask("Username: ", { secret: false, hint: "give --username", signal }));
     const password = await passwordOf(context);
     const { kept } = await login(registry, { ...options, username: who, password });
-    if (flags.verbose) writeOut(`Used: ${kept}\n`);
-    writeOut("Login Succeeded!\n");
+    const where = flags.verbose ? [`Used: ${kept}`] : [];
+    writeResult(flags.json, { registry, username: who, kept }, [...where, "Login Succeeded!"]);
     return 0;
   },
 });

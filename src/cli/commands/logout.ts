@@ -1,6 +1,6 @@
 import { CooperError } from "../../base/errors.ts";
 import { defineCommand } from "../command.ts";
-import { writeOut } from "../output.ts";
+import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { LOGIN_FILE_FLAGS, loginFile } from "../registry-flags.ts";
 
 /** buildah-logout(1) */
@@ -12,6 +12,7 @@ export const command = defineCommand({
   flags: {
     all: { type: "bool", short: "a", help: "forget all credentials in the file" },
     ...LOGIN_FILE_FLAGS,
+    ...JSON_FLAG,
   },
   examples: ["cooper logout registry.example.com", "cooper logout --all"],
   async run({ args, flags, given, api }) {
@@ -21,11 +22,11 @@ export const command = defineCommand({
     const { logout, logoutAll } = await api();
     if (registry === undefined) {
       await logoutAll(loginFile(flags, given));
-      writeOut("Removed login credentials for all registries\n");
+      writeResult(flags.json, { all: true }, ["Removed login credentials for all registries"]);
       return 0;
     }
     await logout(registry, loginFile(flags, given));
-    writeOut(`Removed login credentials for ${registry}\n`);
+    writeResult(flags.json, { registry }, [`Removed login credentials for ${registry}`]);
     return 0;
   },
 });

@@ -4,6 +4,7 @@ import { CooperError } from "../../base/errors.ts";
 import type { RunOptions } from "../../index.ts";
 import { defineCommand, onContainer } from "../command.ts";
 import { HISTORY_FLAG } from "../history-flag.ts";
+import { writeResult } from "../json-flag.ts";
 import { writeErr, writeOut } from "../output.ts";
 import { HOST_FLAGS, RUN_FLAGS, RUNTIME_FLAGS, runSettings } from "../run-flags.ts";
 
@@ -34,6 +35,10 @@ export const command = defineCommand({
       help: "set a variable for this command only; without a value, the host's",
     },
     hostname: { type: "string", placeholder: "name", help: "host name in the container" },
+    json: {
+      type: "bool",
+      help: "print JSON when the command has ended: its exit status, whether it was cached, and what it wrote; it gets no input",
+    },
     mount: { type: "list", placeholder: "type=bind|tmpfs,…", help: "mount something for this command" },
     "no-pivot": {
       type: "bool",
@@ -59,6 +64,7 @@ export const command = defineCommand({
     "cooper run work -- apt-get update",
     "cooper run --user nobody --env LANG=C work id",
     "cooper run -t work /bin/bash",
+    "cooper run --json work -- cat /etc/os-release",
     "cooper run --cache work -- make -C /src install",
   ],
   stopsAtFirstArgument: true,
@@ -68,21 +74,31 @@ export const command = defineCommand({
     const argv = words[0] === "--" ? words.slice(1) : words;
     if (argv.length === 0)
       throw new CooperError("usage", "A command must be given", { hint: `cooper run ${name} -- COMMAND` });
-    const options: RunOptions = { ...runSettings(flags, given), ...outputOf(flags.cache), signal };
+    const terminal = flags.terminal || flags.tty;
+    if (flags.json && terminal)
+      throw new CooperError(
+        "usage",
+        "A command on a terminal has no JSON: give one of --json and --terminal",
+      );
+    const written = flags.json ? new Written() : undefined;
+    const output = written ?? outputOf(flags.cache);
+    const options: RunOptions = { ...runSettings(flags, given), ...output, cache: flags.cache, signal };
     const env = flags.env.flatMap(environmentEntry);
     if (env.length > 0) options.env = env;
     if (flags.hostname !== undefined) options.hostname = flags.hostname;
     if (flags.mount.length > 0) options.mounts = flags.mount.map((text) => mountIn(flags.contextdir, text));
-    if (flags.terminal || flags.tty) options.terminal = true;
+    if (terminal) options.terminal = true;
     if (flags.user !== undefined) options.user = flags.user;
     if (flags.workingdir !== undefined) options.workingDir = flags.workingdir;
     const { openContainer } = await api();
     const container = await openContainer(await store(), name);
-    const { exitCode, cached } = await container.run(argv, options);
-    if (cached) writeErr("--> Using cache\n");
+    const { exitCode, cached, hint } = await container.run(argv, options);
+    if (written !== undefined) writeResult(true, { exitCode, cached, ...written.texts() }, []);
+    else if (cached) writeErr("--> Using cache\n");
     if (exitCode !== 0) {
       throw new CooperError("run-failed", `The command in ${name} ended with exit status ${exitCode}`, {
         exitCode,
+        ...(hint === undefined ? {} : { hint }),
       });
     }
     if (flags["add-history"]) await container.addHistory(`/bin/sh -c ${argv.join(" ")}`);
@@ -92,8 +108,20 @@ export const command = defineCommand({
 
 /** A command that may be found in the cache has no input, and so no streams of this process's own. */
 function outputOf(cache: boolean): RunOptions {
-  if (!cache) return { inherit: true };
-  return { cache, onStdout: writeOut, onStderr: writeErr };
+  return cache ? { onStdout: writeOut, onStderr: writeErr } : { inherit: true };
+}
+
+/** What a command writes, kept until it ends. */
+class Written {
+  readonly #chunks = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] };
+  readonly onStdout = (chunk: Uint8Array) => void this.#chunks.stdout.push(chunk);
+  readonly onStderr = (chunk: Uint8Array) => void this.#chunks.stderr.push(chunk);
+
+  /** As UTF-8; of what is none, replacement characters. */
+  texts(): { stdout: string; stderr: string } {
+    const text = (chunks: Uint8Array[]) => Buffer.concat(chunks).toString();
+    return { stdout: text(this.#chunks.stdout), stderr: text(this.#chunks.stderr) };
+  }
 }
 
 /** The same mount with its source made absolute, where that is relative and there is a directory for it. */

@@ -4,6 +4,7 @@ import { defineCommand } from "../../command.ts";
 import { renderTemplate } from "../../go-template.ts";
 import { goJson, goMap, type GoStruct } from "../../go-value.ts";
 import { PLATFORM_FLAGS, platformOf } from "../../image-flags.ts";
+import { checkDocumentFlags, DOCUMENT_FLAG } from "../../json-flag.ts";
 import { writeOut } from "../../output.ts";
 import { warningsTo } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
@@ -20,6 +21,7 @@ export const command = defineCommand({
     ...RETRY_FLAGS,
     config: { type: "bool", help: "the config; with --raw its bytes as they are" },
     format: { type: "string", short: "f", placeholder: "template", help: "print with a Go template" },
+    ...DOCUMENT_FLAG,
     raw: { type: "bool", help: "the manifest or list, its bytes as they are" },
   },
   details: [
@@ -31,6 +33,7 @@ export const command = defineCommand({
     "cooper image inspect --config --format '{{.config.Env}}' localhost/hello",
   ],
   async run({ args, flags, given, signal, globals, api, store }) {
+    checkDocumentFlags(flags.format, given);
     const platform = platformOf(flags);
     const { inspectReference } = await api();
     const details = await inspectReference(args[0]!, {

@@ -1,4 +1,5 @@
 import { defineCommand } from "../../command.ts";
+import { DOCUMENT_FLAG } from "../../json-flag.ts";
 import { writeOut } from "../../output.ts";
 import { warningsTo } from "../../progress.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
@@ -9,7 +10,7 @@ export const command = defineCommand({
   summary: "Show the tags of a repository, or the names in an archive",
   usage: "REPOSITORY",
   args: { min: 1, max: 1, missing: "A repository must be named" },
-  flags: { ...REGISTRY_FLAGS, ...RETRY_FLAGS },
+  flags: { ...REGISTRY_FLAGS, ...RETRY_FLAGS, ...DOCUMENT_FLAG },
   details: [
     "REPOSITORY is docker://NAME without a tag, or docker-archive:FILE. The tags are printed as JSON, in the registry's order.",
   ],

@@ -3,8 +3,10 @@ import type { SyncedImage, SyncOptions } from "../../../index.ts";
 import { defineCommand } from "../../command.ts";
 import { writeIdFile } from "../../id-file.ts";
 import { CONTENT_FLAGS, formatOf } from "../../image-flags.ts";
+import { JSON_FLAG, writeResult } from "../../json-flag.ts";
 import { writeErr, writeOut } from "../../output.ts";
 import { openProgress, showsWarnings } from "../../progress.ts";
+import { errorFields } from "../../raw-json.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 import { renderError } from "../../render-error.ts";
 import { SIDE_FLAGS, sideOptions } from "../../side-flags.ts";
@@ -34,6 +36,7 @@ export const command = defineCommand({
     },
     "dry-run": { type: "bool", help: "print what would be copied, and copy nothing" },
     format: { type: "string", short: "f", placeholder: "format", help: "oci or docker (v2s2)" },
+    ...JSON_FLAG,
     "keep-going": { type: "bool", help: "go on after a failure, and fail at the end" },
     "preserve-digests": { type: "bool", help: "fail where a digest would change" },
     quiet: { type: "bool", short: "q", help: "no progress" },
@@ -52,7 +55,7 @@ export const command = defineCommand({
   ],
   async run({ args, flags, given, signal, globals, api }) {
     const [source, destination] = args as [string, string];
-    const lines: string[] = [];
+    const images: SyncedImage[] = [];
     const open = () => openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     let progress = await open();
     const format = formatOf(flags.format);
@@ -75,8 +78,8 @@ export const command = defineCommand({
       onEvent: (event) => progress.onEvent(event),
       async onImage(image) {
         progress.end();
-        if (image.digest !== undefined) lines.push(`${image.digest} ${image.destination}\n`);
-        tell(image);
+        images.push(image);
+        tell(image, flags.json);
         progress = await open();
       },
     };
@@ -85,7 +88,8 @@ export const command = defineCommand({
       await sync(source, destination, options);
     } finally {
       progress.end();
-      if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, lines.join(""));
+      if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, images.map(digestLine).join(""));
+      if (flags.json) writeResult(true, images.map(plain), []);
     }
     return 0;
   },
@@ -98,7 +102,15 @@ function kindOf<K extends string>(value: string | undefined, flag: string, kinds
   throw new CooperError("usage", `--${flag} ${why}`, { hint: `use --${flag} ${kinds.join(" or ")}` });
 }
 
-function tell({ source, destination, digest, error }: SyncedImage): void {
+const digestLine = ({ digest, destination }: SyncedImage) =>
+  digest === undefined ? "" : `${digest} ${destination}\n`;
+
+const plain = ({ error, ...image }: SyncedImage) =>
+  error === undefined ? image : { ...image, error: errorFields(error) };
+
+/** With `json` what was copied is told in the end. */
+function tell({ source, destination, digest, error }: SyncedImage, json: boolean): void {
   if (error !== undefined) writeErr(renderError(error));
-  else writeOut(digest === undefined ? `${source} ${destination}\n` : `${digest} ${destination}\n`);
+  else if (!json)
+    writeOut(digest === undefined ? `${source} ${destination}\n` : `${digest} ${destination}\n`);
 }

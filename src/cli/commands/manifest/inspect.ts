@@ -1,5 +1,6 @@
 import { CooperError } from "../../../base/errors.ts";
 import { defineCommand } from "../../command.ts";
+import { DOCUMENT_FLAG } from "../../json-flag.ts";
 import { writeOut } from "../../output.ts";
 import { REGISTRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 
@@ -9,7 +10,7 @@ export const command = defineCommand({
   summary: "Show a list of images",
   usage: "LIST",
   args: { min: 1, max: 1, missing: "A list must be named" },
-  flags: { authfile: REGISTRY_FLAGS.authfile, "tls-verify": REGISTRY_FLAGS["tls-verify"] },
+  flags: { authfile: REGISTRY_FLAGS.authfile, "tls-verify": REGISTRY_FLAGS["tls-verify"], ...DOCUMENT_FLAG },
   details: [
     "LIST is one of the store, or of a registry or archive: docker://NAME, oci:DIR[:NAME] and so on.",
   ],
