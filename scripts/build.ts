@@ -27,7 +27,9 @@ export async function compile(
   try {
     const result = await Bun.build({
       // Beside the program, each worker's file; paths in the compiled file are relative to `root`.
-      entrypoints: [join(REPOSITORY, "src/cli/main.ts"), join(REPOSITORY, "src/archive/compress-worker.ts")],
+      entrypoints: ["cli/main.ts", "archive/compress-worker.ts", "archive/hash-worker.ts"].map((file) =>
+        join(REPOSITORY, "src", file),
+      ),
       root: join(REPOSITORY, "src"),
       // Stack traces in reports stay readable: syntax and white space are shortened, names are not.
       minify: { whitespace: true, syntax: true, identifiers: false },

@@ -7,6 +7,18 @@ export interface BlockFormat {
   level: number;
 }
 
+/** A block of a stream, at the start of memory that all threads see. Nobody writes into it while it is worked on. */
+export interface Block {
+  memory: SharedArrayBuffer;
+  length: number;
+}
+
+/** The bytes of a block. */
+export function bytesOf({ memory, length }: Block): Uint8Array<ArrayBuffer> {
+  // Bun's functions take shared memory; its types do not know.
+  return new Uint8Array(memory as ArrayBufferLike as ArrayBuffer, 0, length);
+}
+
 /** Bytes of the blocks that a stream is cut into; the last one may be shorter. zstd finds matches further away. */
 export const BLOCK_BYTES = { gzip: 1 << 20, zstd: 4 << 20 } as const;
 
@@ -16,19 +28,25 @@ export const BLOCK_BYTES = { gzip: 1 << 20, zstd: 4 << 20 } as const;
  */
 export const DEFAULT_LEVEL = { gzip: 5, zstd: 3 } as const;
 
-/** Members of a gzip stream (RFC 1952, 2.2), or one zstd frame (without a checksum: a blob has its digest). */
-export function compressBlock(block: Uint8Array<ArrayBuffer>, format: BlockFormat): Uint8Array<ArrayBuffer> {
-  return format.name === "gzip" ? gzipBlock(block, format.level) : zstdBlock(block, format.level);
+/**
+ * Members of a gzip stream (RFC 1952, 2.2), or one zstd frame (without a checksum: a blob has its digest). Each piece has
+ * memory of its own.
+ */
+export function compressBlock(
+  block: Uint8Array<ArrayBuffer>,
+  format: BlockFormat,
+): Uint8Array<ArrayBuffer>[] {
+  return format.name === "gzip" ? gzipBlock(block, format.level) : [zstdBlock(block, format.level)];
 }
 
 function zstdBlock(block: Uint8Array<ArrayBuffer>, level: number): Uint8Array<ArrayBuffer> {
-  return Bun.zstdCompressSync(block, { level }) as Buffer<ArrayBuffer>; // memory of its own
+  return Bun.zstdCompressSync(block, { level }) as Buffer<ArrayBuffer>;
 }
 
 const PIECE = 128 << 10;
 
 /** Pieces that do not compress are stored: trying takes most of the time that a layer with archives in it needs. */
-function gzipBlock(block: Uint8Array<ArrayBuffer>, level: number): Uint8Array<ArrayBuffer> {
+function gzipBlock(block: Uint8Array<ArrayBuffer>, level: number): Uint8Array<ArrayBuffer>[] {
   const members: Uint8Array<ArrayBuffer>[] = [];
   let start = 0;
   let storing = isDense(block.subarray(0, PIECE));
@@ -40,7 +58,7 @@ function gzipBlock(block: Uint8Array<ArrayBuffer>, level: number): Uint8Array<Ar
     storing = dense;
   }
   members.push(gzipMember(block.subarray(start), storing ? 0 : level));
-  return members.length === 1 ? members[0]! : new Uint8Array(Buffer.concat(members));
+  return members;
 }
 
 function gzipMember(bytes: Uint8Array<ArrayBuffer>, level: number): Uint8Array<ArrayBuffer> {

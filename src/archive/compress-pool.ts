@@ -1,19 +1,13 @@
 /** The threads that compress, one pool for all streams of the process; they live until it ends. */
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
-import { type BlockFormat, compressBlock } from "./compress-block.ts";
+import { type Block, type BlockFormat, bytesOf, compressBlock } from "./compress-block.ts";
 import type { BlockRequest, WorkerMessage } from "./compress-worker.ts";
-
-/** A block of a stream, at the start of a buffer that nobody else uses. */
-export interface Block {
-  buffer: ArrayBuffer;
-  length: number;
-}
+import { workerFile } from "./worker-file.ts";
 
 interface Job {
   request: BlockRequest;
-  resolve(compressed: Uint8Array<ArrayBuffer>): void;
+  resolve(compressed: Uint8Array<ArrayBuffer>[]): void;
   reject(error: unknown): void;
 }
 
@@ -43,26 +37,24 @@ export function startWorkers(): void {
   }
 }
 
-/** Compresses a block on a worker, or here where there is none. The buffer comes back to `release`. */
+/** Compresses a block on a worker, or here where there is none. */
 export async function compressBlockSomewhere(
-  { buffer, length }: Block,
+  block: Block,
   format: BlockFormat,
-  release: (buffer: ArrayBuffer) => void,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Uint8Array<ArrayBuffer>[]> {
   if (running === 0) {
-    const compressed = compressBlock(new Uint8Array(buffer, 0, length), format);
-    release(buffer);
+    const compressed = compressBlock(bytesOf(block), format);
     // Without a turn of the event loop no worker could say that it is ready.
     await new Promise((resolve) => setImmediate(resolve));
     return compressed;
   }
   return await new Promise((resolve, reject) => {
-    waiting.push({ request: { buffer, length, format }, resolve, reject });
-    giveWork(release);
+    waiting.push({ request: { block, format }, resolve, reject });
+    giveWork();
   });
 }
 
-function giveWork(release: (buffer: ArrayBuffer) => void): void {
+function giveWork(): void {
   while (idle.length > 0 && waiting.length > 0) {
     const worker = idle.pop()!;
     const { request, resolve, reject } = waiting.shift()!;
@@ -71,20 +63,17 @@ function giveWork(release: (buffer: ArrayBuffer) => void): void {
     worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => {
       worker.unref();
       idle.push(worker);
-      if (data.kind === "done") {
-        release(data.buffer);
-        resolve(data.compressed);
-      } else if (data.kind === "failed") {
+      if (data.kind === "done") resolve(data.compressed);
+      else if (data.kind === "failed")
         reject(new CooperError("internal", `A block could not be compressed: ${data.reason}`));
-      }
-      giveWork(release);
+      giveWork();
     };
     worker.onerror = (event) => {
       running--;
       reject(new CooperError("internal", `A compressing thread ended: ${event.message}`));
       if (running === 0) failAll();
     };
-    worker.postMessage(request, [request.buffer]);
+    worker.postMessage(request);
   }
 }
 
@@ -94,11 +83,7 @@ function failAll(): void {
 }
 
 function startWorker(): void {
-  // In the compiled program, paths are relative to its entry points' common directory.
-  const inside = Bun.main.startsWith("/$bunfs/");
-  const worker = new Worker(
-    inside ? "./archive/compress-worker.ts" : join(import.meta.dir, "compress-worker.ts"),
-  );
+  const worker = new Worker(workerFile("compress-worker.ts"));
   worker.unref();
   worker.onerror = () => {}; // One that does not start is done without.
   worker.onmessage = () => {

@@ -1,26 +1,28 @@
 /** A thread that compresses blocks for compress-pool.ts. An entry point of its own (scripts/build.ts). */
 import { messageOf } from "../base/errors.ts";
-import { type BlockFormat, compressBlock } from "./compress-block.ts";
+import { type Block, type BlockFormat, bytesOf, compressBlock } from "./compress-block.ts";
 
-/** A block to compress; `buffer` moves to the worker and back. */
+/** A block to compress. */
 export interface BlockRequest {
-  buffer: ArrayBuffer;
-  length: number;
+  block: Block;
   format: BlockFormat;
 }
 
 /** The first message says that the worker runs; each other one answers a request, in order. */
 export type WorkerMessage =
   | { kind: "ready" }
-  | { kind: "done"; buffer: ArrayBuffer; compressed: Uint8Array<ArrayBuffer> }
+  | { kind: "done"; compressed: Uint8Array<ArrayBuffer>[] }
   | { kind: "failed"; reason: string };
 
 declare const self: Worker;
 
-self.onmessage = ({ data }: MessageEvent<BlockRequest>) => {
+self.onmessage = ({ data: { block, format } }: MessageEvent<BlockRequest>) => {
   try {
-    const compressed = compressBlock(new Uint8Array(data.buffer, 0, data.length), data.format);
-    tell({ kind: "done", buffer: data.buffer, compressed }, [data.buffer, compressed.buffer]);
+    const compressed = compressBlock(bytesOf(block), format);
+    tell(
+      { kind: "done", compressed },
+      compressed.map(({ buffer }) => buffer),
+    );
   } catch (error) {
     tell({ kind: "failed", reason: messageOf(error) }, []);
   }

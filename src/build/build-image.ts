@@ -8,7 +8,7 @@ import type { BuildPlan, Origin, ResolvedStage, StagePlan } from "../plan/types.
 import type { Sandbox } from "../sandbox/types.ts";
 import { fileDigestCache } from "../store/file-digests.ts";
 import type { StoreFiles } from "../store/store.ts";
-import type { StatCache } from "../archive/hash-tree.ts";
+import type { StatCache } from "../archive/stat-cache.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { commitTarget } from "./commit-target.ts";
 import { materialise } from "./materialise.ts";

@@ -1,6 +1,5 @@
 /** --cache-to: what the steps of a build gave goes to where other machines find it. */
 import type { Digest } from "../base/digest.ts";
-import { Digester } from "../base/digest.ts";
 import { CooperError, messageOf, wrapError } from "../base/errors.ts";
 import { recodedLayers } from "../image/recoded-layers.ts";
 import { type CacheEntry, type CacheLayer, writeCacheEntry } from "../oci/cache-entry.ts";
@@ -191,21 +190,14 @@ export async function sendLayer(
   if (known !== undefined && (await place.exists({ ...known, mediaType })))
     return { blob: { mediaType, ...known }, diffId, size };
   const { compress } = await import("../archive/compress.ts");
-  const blob = await untilKept(async () => place.push(compress(verified(await tar(), diffId), compression)));
+  const check = (digest: Digest) => {
+    if (digest !== diffId)
+      throw new CooperError("integrity", "Files of a step changed after it was run: they are not exported");
+  };
+  const blob = await untilKept(async () => place.push(compress(await tar(), compression, undefined, check)));
   recoded.add(diffId, compression, undefined, blob);
   work.bytes += blob.size;
   return { blob: { mediaType, ...blob } satisfies Descriptor, diffId, size };
-}
-
-/** Throws `integrity` before the end of a tar that is another than it was. */
-function* verified(tar: Iterable<Uint8Array>, diffId: Digest): Generator<Uint8Array, void> {
-  const digester = new Digester();
-  for (const chunk of tar) {
-    digester.update(chunk);
-    yield chunk;
-  }
-  if (digester.digest() !== diffId)
-    throw new CooperError("integrity", "Files of a step changed after it was run: they are not exported");
 }
 
 /** Writes an entry of which the layers are there. */

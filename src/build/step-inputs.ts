@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { parseChmod } from "../archive/copy-chmod.ts";
 import type { SourceRequest } from "../archive/copy-tree.ts";
-import { type HashOptions, hashSources } from "../archive/hash-tree.ts";
+import type { HashOptions } from "../archive/hash-entries.ts";
+import { hashSources } from "../archive/hash-tree.ts";
 import { type Digest, digestOf } from "../base/digest.ts";
 import { wrapError } from "../base/errors.ts";
 import { encodeName } from "../base/path-bytes.ts";

@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { type Digest, Digester, digestHex, digestOf } from "../base/digest.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
+import { SyncAhead } from "../base/sync-ahead.ts";
 
 export interface BlobRef {
   digest: Digest;
@@ -69,20 +70,23 @@ export async function writeStream(
 ): Promise<BlobRef> {
   const digester = new Digester();
   const fd = openSync(temporary, "wx", 0o600);
+  const sync = new SyncAhead(fd);
   try {
     for await (const chunk of content) {
       digester.update(chunk);
       if (expected !== undefined && digester.size > expected.size) break;
       writeAll(fd, chunk);
+      sync.wrote(chunk.length);
     }
     const found = { digest: digester.digest(), size: digester.size };
     if (expected !== undefined) verify(found, expected);
-    fdatasyncSync(fd);
+    await sync.finish();
     return found;
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   } finally {
+    await sync.stop();
     closeSync(fd);
   }
 }

@@ -86,6 +86,12 @@ CREATE INDEX image_layers_diff_id ON image_layers (diff_id);
 const STORE_KEY = "CREATE TABLE store_key (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)";
 const SNAPSHOT_BYTES = "ALTER TABLE snapshots ADD COLUMN bytes INTEGER";
 
+/** Files are known again one by one or many of a directory together; what was known is found out again. */
+const FILE_STATES = `
+DROP TABLE file_digests;
+CREATE TABLE file_digests (identity TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+`;
+
 /** What each version adds to the one before it, the first to an empty database. */
 export const UPGRADES: readonly string[] = [
   FIRST_SCHEMA,
@@ -97,6 +103,7 @@ export const UPGRADES: readonly string[] = [
   CONTENT_INDEXES,
   STORE_KEY,
   SNAPSHOT_BYTES,
+  FILE_STATES,
 ];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */

@@ -1,25 +1,15 @@
-/** The stat cache: content digests of files outside the store, by what stat(2) says of them. */
-import type { StatCache, StatKey } from "../archive/hash-tree.ts";
+/** The stat cache in the store's database: digests of files outside the store, by what stat(2) says of them. */
+import type { FileState, StatCache } from "../archive/stat-cache.ts";
 import type { Digest } from "../base/digest.ts";
 import type { Database } from "./database.ts";
 
-/** A file whose times lie closer to now than the clock's resolution may change again unseen (git's "racy" rule). */
-const RESOLUTION_NS = 20_000_000n;
-
-function isSettled(key: StatKey): boolean {
-  const now = BigInt(Date.now()) * 1_000_000n;
-  return key.mtimeNs < now - RESOLUTION_NS && key.ctimeNs < now - RESOLUTION_NS;
-}
-
 const BATCH = 20_000;
 
-/** A cache in the store's database. Writes are gathered and made in one transaction at the end of the turn. */
+/** Writes are gathered and made in one transaction at the end of the turn. */
 export function fileDigestCache(db: Database): StatCache {
-  const find = db.query(
-    "SELECT digest FROM file_digests WHERE device = ? AND inode = ? AND size = ? AND mtime = ? AND ctime = ?",
-  );
-  const add = db.query("INSERT OR REPLACE INTO file_digests VALUES (?, ?, ?, ?, ?, ?)");
-  const waiting: [StatKey, Digest][] = [];
+  const find = db.query("SELECT digest FROM file_digests WHERE identity = ? AND fingerprint = ?");
+  const add = db.query("INSERT OR REPLACE INTO file_digests VALUES (?, ?, ?)");
+  const waiting: [FileState, Digest][] = [];
   let isReading = false;
   const flush = () => {
     const entries = waiting.splice(0);
@@ -27,7 +17,7 @@ export function fileDigestCache(db: Database): StatCache {
     // A transaction that has read cannot begin to write once another process has.
     if (isReading) db.run("COMMIT");
     db.transaction(() => {
-      for (const [key, digest] of entries) add.run(...columns(key), digest);
+      for (const [{ identity, fingerprint }, digest] of entries) add.run(identity, fingerprint, digest);
     }).immediate();
     if (isReading) db.run("BEGIN");
   };
@@ -44,17 +34,13 @@ export function fileDigestCache(db: Database): StatCache {
         if (db.inTransaction) db.run("COMMIT");
       }
     },
-    get: (key) => (find.get(...columns(key)) as { digest: Digest } | null)?.digest,
-    put(key, digest) {
-      if (!isSettled(key)) return;
+    get: ({ identity, fingerprint }) =>
+      (find.get(identity, fingerprint) as { digest: Digest } | null)?.digest,
+    put(state, digest) {
       if (waiting.length === 0) queueMicrotask(flush);
-      waiting.push([key, digest]);
+      waiting.push([state, digest]);
       // A context may have any number of files, and all of them are hashed in one turn.
       if (waiting.length === BATCH) flush();
     },
   };
-}
-
-function columns(key: StatKey): [string, string, number, string, string] {
-  return [String(key.device), String(key.inode), Number(key.size), String(key.mtimeNs), String(key.ctimeNs)];
 }

@@ -14,6 +14,7 @@ import {
 import { dirname, join } from "node:path";
 import { Digester } from "../base/digest.ts";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
+import { SyncAhead } from "../base/sync-ahead.ts";
 import type { BlobRef } from "./types.ts";
 
 const CHUNK = 1 << 20;
@@ -57,15 +58,21 @@ export async function writeBlobFile(
 ): Promise<BlobRef> {
   const temporary = temporaryName(directory);
   const fd = openSync(temporary, "wx", 0o644);
+  const sync = new SyncAhead(fd);
+  const write = (chunk: Uint8Array) => {
+    writeAll(fd, chunk);
+    sync.wrote(chunk.length);
+  };
   try {
-    const blob = await writeContent((chunk) => writeAll(fd, chunk), content, expected);
-    fdatasyncSync(fd);
+    const blob = await writeContent(write, content, expected);
+    await sync.finish();
     renameSync(temporary, pathOf(blob));
     return blob;
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   } finally {
+    await sync.stop();
     closeSync(fd);
   }
 }

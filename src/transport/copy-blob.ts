@@ -1,4 +1,5 @@
 /** Moves one blob, with progress. */
+import type { Digest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import type { EventSink } from "../base/events.ts";
 import type { Descriptor } from "../oci/types.ts";
@@ -7,7 +8,7 @@ import { isElsewhere } from "./foreign-layers.ts";
 import { untilKept } from "./lost-upload.ts";
 import type { LayerPlan } from "./plan-layers.ts";
 import type { BlobRole, Source, Target } from "./types.ts";
-import { throwIfAborted, verifiedStream } from "./verified-stream.ts";
+import { checkDigest, sizedStream, throwIfAborted, verifiedStream } from "./verified-stream.ts";
 
 /** Bytes between two progress events of one blob. */
 const PROGRESS_BYTES = 1 << 20;
@@ -93,10 +94,14 @@ async function recodeLayer(
   const { compress } = await import("../archive/compress.ts");
   const blob = await untilKept(async () => {
     const content = withProgress(settings, layer, await fetchBlob(source, layer, signal));
+    if (layer.digest === diffId) {
+      // A layer that is not compressed is the tar itself: what verifies the one verifies the other.
+      const tar = sizedStream(content, layer, source.name, signal);
+      const check = (digest: Digest) => checkDigest(digest, layer, source.name);
+      return await target.push(compress(tar, compression, level, check), undefined, role);
+    }
     const verified = verifiedStream(content, layer, source.name, signal);
-    const what = `Layer ${layer.digest} of ${source.name}`;
-    // A layer that is not compressed is the tar itself: what verifies the one verifies the other.
-    const tar = layer.digest === diffId ? verified : decodeLayer(verified, diffId, what);
+    const tar = decodeLayer(verified, diffId, `Layer ${layer.digest} of ${source.name}`);
     return await target.push(compress(tar, compression, level), undefined, role);
   });
   source.recoded?.add(diffId, compression, level, blob);

@@ -1,5 +1,5 @@
 /** Streams that end well only if they were what their descriptor says. */
-import { Digester, digestOf } from "../base/digest.ts";
+import { type Digest, Digester, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { MAX_DOCUMENT_BYTES } from "../oci/schema.ts";
 import type { Descriptor } from "../oci/types.ts";
@@ -19,10 +19,25 @@ export async function* verifiedStream(
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const digester = new Digester();
+  for await (const chunk of sizedStream(content, expected, side, signal)) {
+    digester.update(chunk);
+    yield chunk;
+  }
+  checkDigest(digester.digest(), expected, side);
+}
+
+/** As verifiedStream(), for whoever hashes the content elsewhere: its digest is not looked at. */
+export async function* sizedStream(
+  content: AsyncIterable<Uint8Array>,
+  expected: BlobRef,
+  side: string,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let size = 0;
   let turn = 0;
   for await (const chunk of signal === undefined ? content : abortable(content, signal, side)) {
-    digester.update(chunk);
-    if (digester.size > expected.size) throw wrongSize(expected, side, "more");
+    size += chunk.length;
+    if (size > expected.size) throw wrongSize(expected, side, "more");
     yield chunk;
     turn += chunk.length;
     if (turn < TURN_BYTES) continue;
@@ -30,14 +45,16 @@ export async function* verifiedStream(
     await new Promise((resolve) => setImmediate(resolve));
   }
   throwIfAborted(signal, side);
-  if (digester.size < expected.size) throw wrongSize(expected, side, `only ${digester.size}`);
-  const digest = digester.digest();
-  if (digest !== expected.digest) {
-    throw new CooperError(
-      "integrity",
-      `Content of ${expected.digest} from ${side} is damaged: its digest is ${digest}`,
-    );
-  }
+  if (size < expected.size) throw wrongSize(expected, side, `only ${size}`);
+}
+
+/** Throws `integrity` when content that was expected from `side` has another digest. */
+export function checkDigest(digest: Digest, expected: BlobRef, side: string): void {
+  if (digest === expected.digest) return;
+  throw new CooperError(
+    "integrity",
+    `Content of ${expected.digest} from ${side} is damaged: its digest is ${digest}`,
+  );
 }
 
 /** Passes content on until the signal is aborted, which ends a wait for the next chunk too. */

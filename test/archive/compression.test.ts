@@ -8,6 +8,7 @@ import { constants, gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { compress } from "../../src/archive/compress.ts";
 import { BLOCK_BYTES, compressBlock, DEFAULT_LEVEL } from "../../src/archive/compress-block.ts";
 import { decompressAll, detectCompression, isTarArchive } from "../../src/archive/compression.ts";
+import { type Digest, digestOf } from "../../src/base/digest.ts";
 import { CooperError } from "../../src/base/errors.ts";
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251));
@@ -134,7 +135,7 @@ describe("compress", () => {
         const block = Uint8Array.from(mixed.subarray(i * size, (i + 1) * size));
         return compressBlock(block, { name: format, level: DEFAULT_LEVEL[format] });
       });
-      expect(threads.equals(Buffer.concat(blocks))).toBe(true);
+      expect(threads.equals(Buffer.concat(blocks.flat()))).toBe(true);
       expect((await collect(decompressAll(cut(threads, 65_536)))).equals(mixed)).toBe(true);
       if (Bun.which(format) !== null) expect(program(format, threads, "-dc").equals(mixed)).toBe(true);
       // Three dense pieces of 700,000 bytes, the rest repeats itself.
@@ -157,6 +158,39 @@ describe("compress", () => {
     }
     for (const format of ["gzip", "zstd"] as const)
       expect((await failure(collect(compress(broken(), format)))).code).toBe("integrity");
+  });
+
+  test.each(["none", "gzip", "zstd"] as const)(
+    "%s: what was compressed is told at the end",
+    async (format) => {
+      for (const copies of [0, 1, 40]) {
+        const bytes = Buffer.concat(Array<Buffer>(copies).fill(content));
+        const told: Digest[] = [];
+        const plain = await collect(compress(cut(bytes, 65_536), format));
+        const checked = await collect(
+          compress(cut(bytes, 65_536), format, undefined, (digest) => told.push(digest)),
+        );
+        expect(checked.equals(plain)).toBe(true);
+        expect(told).toEqual([digestOf(bytes)]);
+        const refuse = () => {
+          throw new CooperError("integrity", "Not what it was");
+        };
+        expect((await failure(collect(compress(cut(bytes, 65_536), format, undefined, refuse)))).code).toBe(
+          "integrity",
+        );
+      }
+    },
+  );
+
+  test("several streams at a time have their own digests", async () => {
+    const streams = [1, 2, 3].map((fill) => Buffer.alloc(20 << 20, fill));
+    const told = new Map<number, Digest>();
+    await Promise.all(
+      streams.map((bytes, i) =>
+        collect(compress(cut(bytes, 1 << 20), "zstd", undefined, (digest) => told.set(i, digest))),
+      ),
+    );
+    expect(streams.map((_, i) => told.get(i))).toEqual(streams.map((bytes) => digestOf(bytes)));
   });
 
   test("gzip's header tells neither time nor system, and its level counts", async () => {

@@ -15,7 +15,8 @@ import {
 import { join } from "node:path";
 import { parseChmod } from "../../src/archive/copy-chmod.ts";
 import type { SourceRequest } from "../../src/archive/copy-tree.ts";
-import { hashSources, type StatCache, type StatKey } from "../../src/archive/hash-tree.ts";
+import { hashSources } from "../../src/archive/hash-tree.ts";
+import type { FileState, StatCache } from "../../src/archive/stat-cache.ts";
 import type { Digest } from "../../src/base/digest.ts";
 import { setXattr } from "../../src/base/libc.ts";
 import { parseIgnoreFile } from "../../src/dockerfile/ignore.ts";
@@ -161,24 +162,75 @@ describe("hashSources", () => {
     );
   });
 
-  test("asks the cache first and tells it what was read", () => {
-    using dir = scratch();
-    const request = requestFor(makeTree(dir.path, TREE));
-    const known = new Map<string, Digest>();
-    const text = (key: StatKey) => [key.device, key.inode, key.size, key.mtimeNs, key.ctimeNs].join(":");
-    let puts = 0;
-    const cache: StatCache = {
-      get: (key) => known.get(text(key)),
-      put: (key, digest) => {
-        puts++;
-        known.set(text(key), digest);
-      },
-    };
-    const cold = hashSources(request, {}, cache);
-    expect(puts).toBe(2);
-    expect(hashSources(request, {}, cache)).toBe(cold);
-    expect(puts).toBe(2);
-    for (const key of known.keys()) known.set(key, `sha256:${"0".repeat(64)}`);
-    expect(hashSources(request, {}, cache)).not.toBe(cold);
+  describe("with a cache of what stat(2) said", () => {
+    for (const [name, , change, needsRoot] of changes) {
+      test.skipIf(needsRoot === true && !isRoot)(`${name}: the digest is the one without it`, async () => {
+        using dir = scratch();
+        const request = requestFor(makeTree(dir.path, TREE));
+        await settled();
+        const cache = new MapCache();
+        expect(hashSources(request, {}, cache)).toBe(hashSources(request));
+        expect(cache.known.size).toBeGreaterThan(0);
+        change(dir.path);
+        expect(hashSources(request, {}, cache)).toBe(hashSources(request));
+      });
+    }
+
+    test("what is known is not read again, and only that", async () => {
+      using dir = scratch();
+      const files = Object.fromEntries(Array.from({ length: 2500 }, (_, i) => [`d/f${i}`, `${i}`]));
+      const large = "x".repeat(1 << 20);
+      const request = requestFor(
+        makeTree(dir.path, { ...files, "d/large": large, "d/s/large": `${large}y` }),
+      );
+      await settled();
+      const cache = new MapCache();
+      const before = hashSources(request, {}, cache);
+      // Three groups of d and one of d/s, and two large files.
+      expect(cache.known.size).toBe(6);
+      expect(cache.told).toEqual({ hits: 0, puts: 6 });
+      expect(hashSources(request, {}, cache)).toBe(before);
+      expect(cache.told).toEqual({ hits: 4, puts: 6 });
+      const small = join(dir.path, "d/f1");
+      writeFileSync(small, "other");
+      await settled();
+      const after = hashSources(request, {}, cache);
+      expect(after).toBe(hashSources(request));
+      expect(after).not.toBe(before);
+      // One group anew; it does not have the large file, which comes last.
+      expect(cache.told).toEqual({ hits: 7, puts: 7 });
+      expect(hashSources(request, { owner: { uid: 1, gid: 1 } }, cache)).toBe(
+        hashSources(request, { owner: { uid: 1, gid: 1 } }),
+      );
+      for (const state of cache.known.values()) state.digest = `sha256:${"0".repeat(64)}`;
+      expect(hashSources(request, {}, cache)).not.toBe(after);
+    });
+
+    test("files that have just changed are not remembered: they may change again at the same time", () => {
+      using dir = scratch();
+      const cache = new MapCache();
+      hashSources(requestFor(makeTree(dir.path, { "d/large": "x".repeat(1 << 20) })), {}, cache);
+      expect(cache.known.size).toBe(0);
+    });
   });
 });
+
+/** Until times of files that are there lie before the clock's resolution. */
+const settled = () => Bun.sleep(50);
+
+class MapCache implements StatCache {
+  readonly known = new Map<string, { fingerprint: string; digest: Digest }>();
+  readonly told = { hits: 0, puts: 0 };
+
+  get({ identity, fingerprint }: FileState): Digest | undefined {
+    const state = this.known.get(identity);
+    if (state?.fingerprint !== fingerprint) return undefined;
+    this.told.hits++;
+    return state.digest;
+  }
+
+  put({ identity, fingerprint }: FileState, digest: Digest): void {
+    this.told.puts++;
+    this.known.set(identity, { fingerprint, digest });
+  }
+}
