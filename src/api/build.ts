@@ -114,14 +114,14 @@ async function platformsOf(store: Store, options: BuildOptions, request: BuildRe
   return await allPlatforms(filesOf(store), request);
 }
 
-/**
- * Judges a Dockerfile without running it; of several platforms for the first. Throws what building it would throw before
- * its first step.
- */
+/** Judges a Dockerfile without running it, for each platform. Throws what building it would throw before its first step. */
 export async function checkBuild(store: Store, options: BuildOptions): Promise<CheckWarning[]> {
   const request = await buildRequest(store, options);
-  const [platform = request.platform] = await platformsOf(store, options, request);
-  return checkImage(filesOf(store), { ...request, platform });
+  const platforms = await platformsOf(store, options, request);
+  const [platform = request.platform] = platforms;
+  if (platforms.length < 2) return checkImage(filesOf(store), { ...request, platform });
+  const { checkPlatforms } = await import("../build/build-platforms.ts");
+  return await checkPlatforms(filesOf(store), request, platforms);
 }
 
 async function buildRequest(store: Store, options: BuildOptions): Promise<BuildRequest> {

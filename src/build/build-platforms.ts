@@ -1,10 +1,11 @@
 /** A build for several platforms: one build for each, side by side, with what is the same for all done once. */
 import { CooperError, wrapError } from "../base/errors.ts";
 import type { BuildEvent, EventSink } from "../base/events.ts";
+import type { Warning } from "../dockerfile/instruction.ts";
 import { formatPlatform, matchesPlatform, parsePlatform } from "../oci/platform.ts";
 import type { Sandbox } from "../sandbox/types.ts";
 import type { StoreFiles } from "../store/store.ts";
-import { type BuiltImage, type FinishedBuild, runBuild } from "./build-image.ts";
+import { type BuiltImage, checkImage, type FinishedBuild, runBuild } from "./build-image.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { openSharedWork } from "./shared-work.ts";
 
@@ -47,6 +48,27 @@ export async function buildPlatforms(
   for (const [index, build] of builds.entries())
     images.push({ platform: platforms[index]!, ...(await build!.commit()) });
   return images;
+}
+
+/**
+ * Everything that is said of the Dockerfile without running it, for any of the platforms. Throws what building for one of them
+ * would throw before its first step.
+ */
+export async function checkPlatforms(
+  store: StoreFiles,
+  request: BuildRequest,
+  platforms: string[],
+): Promise<Warning[]> {
+  const all = new Map<string, Warning>();
+  for (const platform of platforms) {
+    try {
+      for (const warning of await checkImage(store, { ...request, platform }))
+        all.set(JSON.stringify(warning), warning);
+    } catch (error) {
+      throw wrapError(`Cannot build for ${platform}`, error);
+    }
+  }
+  return [...all.values()];
 }
 
 /** An image for another platform than the one asked for would make a list that lies. Throws `invalid`. */

@@ -114,6 +114,17 @@ Dockerfile:2
     expect(stdout).toContain(`expected "linux/s390x"`);
   });
 
+  test("of several platforms each, and once what is said of all", async () => {
+    const both = "--platform=linux/amd64,linux/s390x";
+    const { stdout } = await check(`${FROM}MAINTAINER me\n`, {}, both);
+    expect(stdout).toStartWith("Check complete, 2 warnings have been found!\n");
+    expect(stdout).toContain("WARNING: MaintainerDeprecated ");
+    expect(stdout).toContain(`expected "linux/s390x"`);
+    const broken = "FROM localhost/busybox AS amd64\nFROM $TARGETARCH\nCOPY --from=nobody a b\n";
+    const { exitCode, stderr } = await check(broken, {}, both, "--pull=never");
+    expect([exitCode, stderr]).toEqual([125, expect.stringContaining("Cannot build for linux/")]);
+  });
+
   test("an error is an error", async () => {
     const { exitCode, stderr } = await check(`${FROM}COPYY a b\n`);
     expect(exitCode).not.toBe(0);

@@ -19,7 +19,7 @@ FROM scratch
 COPY --from=failing /bin/busybox /1
 COPY --from=other /bin/busybox /2
 `;
-const WITHOUT = 'FROM scratch\nCOPY Dockerfile /srv/\nRUN ["/no/such/program"]\n';
+const WITHOUT = 'FROM scratch\nENV COLOUR=green\nCOPY Dockerfile /srv/\nRUN ["/no/such/program"]\n';
 
 describe.each(people)("as $kind", (person) => {
   let site: Site;
@@ -44,13 +44,14 @@ describe.each(people)("as $kind", (person) => {
         "echo $(ls) $COLOUR $(pwd) $(cat /run/secrets/token) $(grep -c ' /scratch ' /proc/mounts)",
       );
       await terminal.shows(/^kept green \/srv s3cr3t-value 1$/m);
-      // Ctrl-C is the shell's: what it ends is the shell's command.
-      if (isolation === "crun") {
-        terminal.type("sleep 31341");
-        await Bun.sleep(500);
-        terminal.press("C-c");
-      }
-      terminal.type("tty; touch gone; exit 77");
+      // Ctrl-C is the shell's: what it ends is the shell's command, or the line that is being typed.
+      terminal.type("clear; echo began; sleep 31341");
+      await terminal.shows(/^began$/m);
+      terminal.press("C-c");
+      terminal.type("echo ended by $(($? - 128))");
+      await terminal.shows(/^ended by 2$/m);
+      terminal.press("C-c");
+      terminal.type("clear; touch gone; exit 77");
       const end = (await terminal.shows(/status \d/)).text;
       expect(end).toContain("status 9");
       expect(end).toMatch(/Error: The command .* failed: exit status 9/);
@@ -61,18 +62,22 @@ describe.each(people)("as $kind", (person) => {
     },
   );
 
-  test("an image without a shell is lent the host's busybox", async () => {
-    using terminal = open();
-    terminal.type(
-      `cooper bud --progress=plain --debug-shell ${site.files({ Dockerfile: WITHOUT })}; echo status $?`,
-    );
-    await terminal.shows(/Leave it to end the build[\s\S]*#$/m);
-    terminal.type("ls -d /srv/* /bin; exit");
-    const { text } = await terminal.shows(/status \d/);
-    expect(text).toContain("/srv/Dockerfile");
-    expect(text).toMatch(/\/bin: No such file/);
-    expect(text).toContain("status 127");
-  });
+  test.each([["crun"], ["chroot"]])(
+    "an image without a shell is lent the host's busybox under %s",
+    async (isolation) => {
+      using terminal = open();
+      const flags = `--isolation ${isolation} --progress=plain --debug-shell`;
+      terminal.type(`cooper bud ${flags} ${site.files({ Dockerfile: WITHOUT })}; echo status $?`);
+      await terminal.shows(/Leave it to end the build[\s\S]*#$/m);
+      terminal.press("C-c");
+      terminal.type("echo $COLOUR; ls -d /srv/* /bin; exit");
+      const { text } = await terminal.shows(/status \d/);
+      expect(text).toMatch(/^green$/m);
+      expect(text).toContain("/srv/Dockerfile");
+      expect(text).toMatch(/\/bin: No such file/);
+      expect(text).toContain("status 127");
+    },
+  );
 
   test("without a terminal it is refused before anything runs", async () => {
     const { exitCode, stderr } = await site.cooper(
