@@ -124,7 +124,10 @@ export function ignoreOf({ ignoreFile }: OpenDirectory): IgnoreMatcher | undefin
   return parseIgnoreFile(decodeName(readFileSync(ignoreFile)), ignoreFile);
 }
 
-/** The origin's files as a directory of this mount namespace. */
+/**
+ * The origin's files as a directory of this mount namespace. Paths in it may be looked up by name: a stage is read from when
+ * its commands have ended, with everything that they started, and nobody else can reach a build's mounts.
+ */
 export async function originRoot(build: Build, origin: Origin): Promise<string> {
   const open = await openOrigin(build, origin);
   if (open.kind === "directory") return open.path;

@@ -65,7 +65,7 @@ export function removeNotedMountPoints(file: string, root: string): string[] {
   const lines = readLines(file);
   const top = resolveInRoot(root, "/");
   const at = (path: string) => (top === "/" ? path : `${top}${path}`) || "/";
-  const found: MadeMountPoints = { made: [], parents: new Map() };
+  const found: MadeMountPoints = { root: top, made: [], parents: new Map() };
   const inodes = new Map<string, bigint>();
   for (const line of lines) {
     if ("made" in line) inodes.set(line.made, BigInt(line.inode));

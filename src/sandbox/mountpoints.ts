@@ -2,9 +2,12 @@
  * Mount points that a root file system lacks. A runtime would make them itself and leave them behind as empty files in
  * the layer; we make them before the command runs and remove afterwards exactly what we made, as if it had never been.
  * Only /proc, /sys and /dev stay, since programs in the image may want to find them and BuildKit's images have them.
+ * All of it through pinned directories: somebody may have a process in a root that is mounted (archive/pinned-root.ts).
  */
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
-import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
+import { chmodSync, closeSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
+import { type Pins, pinRoot } from "../archive/pinned-root.ts";
+import { resolveInRoot } from "../archive/rooted-path.ts";
+import { statPinned } from "../archive/source-view.ts";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
 import { setTimes } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
@@ -37,6 +40,8 @@ export interface MountPointObserver {
 
 /** What prepareMountPoints() made. */
 export interface MadeMountPoints {
+  /** Host path of the root that they are in. */
+  root: string;
   /** In the order of their making, parents first. */
   made: Made[];
   /** Modification times of the directories around them: before we began, and after we had made all. */
@@ -49,32 +54,34 @@ export function prepareMountPoints(
   points: readonly MountPoint[],
   observer?: MountPointObserver,
 ): MadeMountPoints {
-  const result: MadeMountPoints = { made: [], parents: new Map() };
+  const result: MadeMountPoints = { root, made: [], parents: new Map() };
+  using pins = pinRoot(root);
   const covered: string[] = [];
   try {
     for (const point of points) {
       const { target, covers } = point;
       if (!covered.some((directory) => target.startsWith(`${directory}/`)))
-        makePoint(root, point, result, observer);
+        makePoint(pins, point, result, observer);
       if (covers) covered.push(target.replace(/\/+$/, ""));
     }
   } catch (error) {
     removeMountPoints(result);
     throw error;
   }
-  for (const [path, times] of result.parents) times.after = mtimeOf(path);
+  for (const [path, times] of result.parents) times.after = mtimeOf(pins, path);
   return result;
 }
 
 function makePoint(
-  root: string,
+  pins: Pins,
   point: MountPoint,
   result: MadeMountPoints,
   observer: MountPointObserver | undefined,
 ): void {
   const { target, kind, mode = 0o755 } = point;
+  const { root } = result;
   const path = resolveInRoot(root, target);
-  const stat = lstatOrNothing(path);
+  const stat = statPinned(pins, path);
   if (stat !== undefined) {
     if (stat.isDirectory() === (kind === "directory")) return;
     throw new CooperError(
@@ -86,23 +93,24 @@ function makePoint(
   const missing = [path];
   for (
     let parent = parentOf(path);
-    parent.length > top.length && lstatOrNothing(parent) === undefined;
+    parent.length > top.length && statPinned(pins, parent) === undefined;
     parent = parentOf(parent)
   ) {
     missing.push(parent);
   }
   // What stays changes its parent's time for good.
   const stays = point.stays === true;
-  const record = stays ? { made: [], parents: new Map() } : result;
+  const record = stays ? { root, made: [], parents: new Map() } : result;
   for (const each of missing.reverse())
-    make(each, each === path ? kind : "directory", record, stays ? undefined : observer);
-  if (kind === "directory") chmodSync(fsPath(path), mode);
+    make(pins, each, each === path ? kind : "directory", record, stays ? undefined : observer);
+  if (kind === "directory") chmodSync(fsPath(pins.directory(path)), mode);
 }
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
-const mtimeOf = (path: string): bigint => lstatSync(fsPath(path), { bigint: true }).mtimeNs;
+const mtimeOf = (pins: Pins, path: string): bigint => statPinned(pins, path)?.mtimeNs ?? 0n;
 
 function make(
+  pins: Pins,
   path: string,
   kind: Made["kind"],
   { made, parents }: MadeMountPoints,
@@ -110,15 +118,15 @@ function make(
 ): void {
   const parent = parentOf(path);
   try {
-    const before = mtimeOf(parent);
+    const before = mtimeOf(pins, parent);
     observer?.making(path, kind);
-    if (kind === "directory") mkdirSync(fsPath(path), { mode: 0o755 });
-    else closeSync(openSync(fsPath(path), "wx", 0o644));
-    const { ino } = lstatSync(fsPath(path), { bigint: true });
-    made.push({ path, kind, inode: ino });
-    const times = { before: parents.get(parent)?.before ?? before, after: mtimeOf(parent) };
+    if (kind === "directory") mkdirSync(fsPath(pins.entry(path)), { mode: 0o755 });
+    else closeSync(openSync(fsPath(pins.entry(path)), "wx", 0o644));
+    const inode = statPinned(pins, path)?.ino ?? 0n;
+    made.push({ path, kind, inode });
+    const times = { before: parents.get(parent)?.before ?? before, after: mtimeOf(pins, parent) };
     parents.set(parent, times);
-    observer?.made(path, ino);
+    observer?.made(path, inode);
     observer?.parent(parent, times);
   } catch (error) {
     throw new CooperError("system", `Cannot make the mount point ${path}: ${messageOf(error)}`, {
@@ -131,20 +139,22 @@ function make(
  * Removes what prepareMountPoints() made and the command left as it was: the same file, still empty. Directories around
  * it in which nothing else changed get their times back.
  */
-export function removeMountPoints({ made, parents }: MadeMountPoints): void {
-  const untouched = [...parents].filter(
-    ([path, { after }]) => lstatOrNothing(path) !== undefined && mtimeOf(path) === after,
-  );
-  for (const point of [...made].reverse()) remove(point);
-  for (const [path, { before }] of untouched) if (lstatOrNothing(path) !== undefined) setTimes(path, before);
+export function removeMountPoints({ root, made, parents }: MadeMountPoints): void {
+  if (made.length === 0) return;
+  using pins = pinRoot(root);
+  const untouched = [...parents].filter(([path, { after }]) => statPinned(pins, path)?.mtimeNs === after);
+  for (const point of [...made].reverse()) remove(pins, point);
+  pins.forget();
+  for (const [path, { before }] of untouched)
+    if (statPinned(pins, path)?.isDirectory()) setTimes(pins.directory(path), before);
 }
 
-function remove({ path, kind, inode }: Made): void {
+function remove(pins: Pins, { path, kind, inode }: Made): void {
   try {
-    const stat = lstatSync(fsPath(path), { bigint: true });
-    if (inode !== undefined && stat.ino !== inode) return;
-    if (kind === "directory") rmdirSync(fsPath(path));
-    else if (stat.isFile() && stat.size === 0n) unlinkSync(fsPath(path));
+    const stat = statPinned(pins, path);
+    if (stat === undefined || (inode !== undefined && stat.ino !== inode)) return;
+    if (kind === "directory") rmdirSync(fsPath(pins.entry(path)));
+    else if (stat.isFile() && stat.size === 0n) unlinkSync(fsPath(pins.entry(path)));
   } catch (error) {
     // The command removed it, replaced it, or put something into it.
     if (["ENOENT", "ENOTDIR", "ENOTEMPTY", "EEXIST"].includes(errnoOf(error) ?? "")) return;

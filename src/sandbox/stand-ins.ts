@@ -1,7 +1,8 @@
 /**
  * What a command finds in the root file system where nothing can be mounted over it: for the time of the run a stand-in
  * takes the place of each mount's target, and afterwards what was there is put back. The originals wait in a directory
- * beside the root, and a note tells of each, for a run that is killed.
+ * beside the root, and a note tells of each, for a run that is killed. Paths are looked up by name: a run is refused while
+ * anybody has a process in such a root (processes-inside.ts), and other runs of the container wait for it.
  */
 import { lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -17,6 +17,8 @@ import { canPinRoots } from "../../src/archive/pinned-root.ts";
 import { makeDirectories } from "../../src/archive/rooted-path.ts";
 import { CooperError } from "../../src/base/errors.ts";
 import { lookupUser } from "../../src/container/user.ts";
+import { MountPointNotes, removeNotedMountPoints } from "../../src/sandbox/mountpoint-notes.ts";
+import { prepareMountPoints, removeMountPoints } from "../../src/sandbox/mountpoints.ts";
 
 setDefaultTimeout(60_000);
 
@@ -135,6 +137,23 @@ const RACES: [what: string, body: () => Promise<number>][] = [
   [
     "making directories in it",
     () => race((round) => makeDirectories(container, `/d/x/n${round}/m`, { uid: 5, gid: 5, mode: 0o777 })),
+  ],
+  [
+    "making mount points in it, and taking them away",
+    () =>
+      race((round) => {
+        const target = `/d/x/m${round}`;
+        const points = [
+          { target: `${target}/sub`, kind: "directory" as const, covers: true, mode: 0o777 },
+          { target: `${target}.file`, kind: "file" as const, covers: false },
+          // A name that is there outside, and an empty directory as one that was made.
+          { target: "/d/x/a/b/new", kind: "file" as const, covers: false },
+        ];
+        const notes = join(work, "notes");
+        const made = prepareMountPoints(container, points, new MountPointNotes(notes, container));
+        if (round % 2 === 0) removeMountPoints(made);
+        else removeNotedMountPoints(notes, container); // as after a kill
+      }),
   ],
   [
     "looking users up in it",
