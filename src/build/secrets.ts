@@ -2,7 +2,9 @@
 import { readFileSync } from "node:fs";
 import { type Digest, keyedDigest } from "../base/digest.ts";
 import { wrapError } from "../base/errors.ts";
+import { getrlimit, setrlimit } from "../base/libc.ts";
 import type { Op } from "../plan/types.ts";
+import { RLIMIT_NUMBERS } from "../sandbox/rlimits.ts";
 import { storeKey } from "../store/store-key.ts";
 import type { Build } from "./build-image.ts";
 import { tooShort } from "./secret-needles.ts";
@@ -16,6 +18,7 @@ export function secretValue(build: Build, id: string): Buffer | undefined {
   const value = secret.kind === "file" ? readSecretFile(id, secret.source) : process.env[secret.source];
   if (value === undefined) return undefined;
   const bytes = Buffer.from(value);
+  refuseCoreDumps();
   build.secrets.set(id, bytes);
   const searched = tooShort(bytes);
   if (searched !== undefined)
@@ -32,6 +35,16 @@ function readSecretFile(id: string, path: string): Buffer {
   } catch (error) {
     throw wrapError(`Cannot read the secret "${id}"`, error);
   }
+}
+
+/**
+ * For this process and, unless they are given a limit of their own, the commands that it starts. One byte is less than any
+ * dump; and other than with none, the kernel starts no program that would take one (core(5), "Piping core dumps").
+ */
+function refuseCoreDumps(): void {
+  const { RLIMIT_CORE } = RLIMIT_NUMBERS as { RLIMIT_CORE: number };
+  const { soft, hard } = getrlimit(RLIMIT_CORE);
+  if (soft > 1n) setrlimit(RLIMIT_CORE, 1n, hard);
 }
 
 /**
