@@ -1,11 +1,12 @@
 /** Writes docs/compatibility.md: every command and flag of Buildah 1.43, and what Cooper makes of it. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { COMMAND_NAMES, loadCommand } from "../src/cli/catalog.ts";
 import type { Flag, FlagTable } from "../src/cli/command.ts";
 import { GLOBAL_FLAGS, UNSUPPORTED_GLOBALS } from "../src/cli/global-flags.ts";
 import { commandRefusal, flagRefusal } from "../src/cli/refusals.ts";
 import { DIFFERENCES } from "./compatibility-notes.ts";
+import { flagUses, testsOf } from "./compatibility-tests.ts";
 
 const FIXTURE = resolve(import.meta.dir, "../fixtures/buildah/flags-1.43.2.txt");
 export const PAGE = resolve(import.meta.dir, "../docs/compatibility.md");
@@ -24,6 +25,7 @@ export interface Row {
   /** undefined: the command as such. */
   flag: BuildahFlag | undefined;
   status: "same" | "differs" | "refused";
+  /** How it differs, why it is refused; for what is the same, the test that uses it. */
   note: string;
 }
 
@@ -66,6 +68,8 @@ async function known(command: string): Promise<Known | undefined> {
 export async function compatibility(): Promise<Row[]> {
   const rows: Row[] = [];
   const unanswered: string[] = [];
+  const uses = flagUses();
+  const told = toldTests();
   for (const [command, flags] of buildahCommands()) {
     const table = await known(command);
     if (table === undefined) {
@@ -78,11 +82,29 @@ export async function compatibility(): Promise<Row[]> {
     for (const flag of flags) {
       const row = flagRow(command, flag, table);
       if (typeof row === "string") unanswered.push(row);
-      else rows.push(row);
+      else if (row.status !== "same") rows.push(row);
+      else {
+        const tests = testsOf(uses, command, flag);
+        const before = told.get(`${command} ${flag.name}`);
+        // The one that the page tells stays as long as it is one: other tests come and go.
+        rows.push({ ...row, note: tests.find((test) => cellOf(test) === before) ?? tests[0] ?? "" });
+      }
     }
   }
   if (unanswered.length > 0) throw new Error(unanswered.join("\n"));
   return rows;
+}
+
+/** Tests that the page as it is tells, by `COMMAND FLAG`. */
+function toldTests(): Map<string, string> {
+  const told = new Map<string, string>();
+  let command = "";
+  for (const line of existsSync(PAGE) ? readFileSync(PAGE, "utf8").split("\n") : []) {
+    command = /^## buildah (.*)$/.exec(line)?.[1] ?? command;
+    const [, flag, test] = /^\|.*`--([\w-]+)` \| same \| (.*) \|$/.exec(line) ?? [];
+    if (flag !== undefined) told.set(`${command} ${flag}`, test!);
+  }
+  return told;
 }
 
 /** What becomes of a flag, or what is not known of it. */
@@ -143,10 +165,14 @@ function section(command: string, rows: Row[]): string {
   if (flags.length === 0) return `## ${title}\n\nThe same; it has no flags.\n`;
   const lines = flags.map(({ flag, status, note }) => {
     const short = flag!.short === undefined ? "" : `\`-${flag!.short}\`, `;
-    return `| ${short}\`--${flag!.name}\` | ${note === "" ? status : `${status}: ${note}`} |`;
+    const cells = status === "same" ? ["same", cellOf(note)] : [`${status}: ${note}`, ""];
+    return `| ${short}\`--${flag!.name}\` | ${cells.join(" | ")} |`;
   });
-  return `## ${title}\n\n| flag | in Cooper |\n| --- | --- |\n${lines.join("\n")}\n`;
+  return `## ${title}\n\n| flag | in Cooper | test |\n| --- | --- | --- |\n${lines.join("\n")}\n`;
 }
+
+/** A bar would end the cell. */
+const cellOf = (text: string) => text.replaceAll("|", "\\|").replace(/^test\//, "");
 
 /** Flags that go with their command. */
 function listed(rows: Row[]): string {
@@ -165,7 +191,7 @@ export async function compatibilityPage(): Promise<string> {
     "<!-- Made by scripts/compatibility.ts from the flag tables and fixtures/buildah; do not edit. -->",
     "# Compatibility with Buildah",
     "",
-    `Every command and flag of Buildah 1.43.2, as its \`--help\` lists them: ${count("same")} flags are the same, ${count("differs")} differ, ${count("refused")} are refused. A refused flag is an error that names it; none is ignored.`,
+    `Every command and flag of Buildah 1.43.2, as its \`--help\` lists them: ${count("same")} flags are the same, ${count("differs")} differ, ${count("refused")} are refused. A refused flag is an error that names it; none is ignored. Behind each that is the same stands a test that uses it, one of often several: its file below test/ and its name.`,
     "",
     `Environment variables of Buildah that mean the same: \`BUILDAH_ISOLATION\`, \`BUILDAH_FORMAT\`, \`BUILDAH_LAYERS\`, \`BUILDAH_HISTORY\`, \`STORAGE_DRIVER\`, \`REGISTRY_AUTH_FILE\`, \`TMPDIR\`; \`COOPER_…\` comes before \`BUILDAH_…\`, and a flag before both. Stores are not shared: images go from one to the other by \`push\` and \`pull\` (\`oci-archive:\`, \`docker-archive:\`, a registry).`,
     "",

@@ -1,5 +1,5 @@
 /** --ssh: a socket that answers for an agent, as the command of a RUN sees it, with the owner and mode that its mount asks for. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import type { Server } from "node:net";
 import { join } from "node:path";
 import { CooperError, messageOf } from "../base/errors.ts";
@@ -26,6 +26,8 @@ export async function sshMount(
       hint: `Give it with --ssh ${wanted.id}${wanted.id === "default" ? "" : "=SOCKET"}`,
     });
   }
+  // The runtime makes it, which may not have run yet.
+  mkdirSync(build.request.runRoot, { recursive: true, mode: 0o700 });
   // Names of sockets are short: 107 bytes at most.
   const directory = mkdtempSync(join(build.request.runRoot, "ssh-"));
   undo.push(() => rmSync(directory, { recursive: true, force: true }));

@@ -134,6 +134,7 @@ function dockerDocument(config: Config): GoStruct {
   const inner = dockerConfig(config.config ?? {});
   return sparse(
     {
+      comment: config.comment ?? "",
       created: config.created,
       container_config: inner,
       author: config.author,

@@ -28,6 +28,8 @@ beforeAll(async () => {
   ok("bud", "-q", "-t", "localhost/hello", scratch.file("context"));
   ok("push", ...flags, "--creds", CREDS, "localhost/hello", `docker://${secure.host}/hello`);
   ok("push", "--tls-verify=false", "localhost/hello", `docker://${plain.host}/hello`);
+  ok("push", ...flags, "--creds", CREDS, "localhost/hello", `docker://${secure.host}/fresh`);
+  ok("manifest", "create", "localhost/hellos", "localhost/hello");
 });
 afterAll(() => {
   plain[Symbol.dispose]();
@@ -79,8 +81,15 @@ describe("every command that speaks to registries", () => {
     ["from", () => ["from", "--pull=always", `${secure.host}/hello`]],
     ["bud", builds],
     ["commit", () => ["commit", ok("from", "scratch"), `docker://${secure.host}/committed`]],
+    // A name that the store does not have yet.
+    ["copy", () => ["copy", "--from", `${secure.host}/fresh`, ok("from", "scratch"), "/file", "/file"]],
+    ["manifest push", () => ["manifest", "push", "localhost/hellos", `docker://${secure.host}/hellos`]],
+    ["manifest add", () => ["manifest", "add", "localhost/hellos", image()]],
   ];
-  const given = ([name, ...rest]: string[], more: string[]) => [name!, ...more, ...rest];
+  const given = (line: string[], more: string[]) => {
+    const name = line[0] === "manifest" ? 2 : 1;
+    return [...line.slice(0, name), ...more, ...line.slice(name)];
+  };
 
   test.each(commands)("%s: credentials and certificates from flags", async (_name, line) => {
     const argv = line();
@@ -93,6 +102,20 @@ describe("every command that speaks to registries", () => {
     expect((await cooper(given(argv, [...flags, "--creds", CREDS]))).stderr).not.toContain("Error");
     expect((await cooper(given(argv, [...flags, "--authfile", scratch.file("auth.json")]))).status).toBe(0);
     expect((await cooper(given(argv, ["--tls-verify=false", "--creds", CREDS]))).status).toBe(0);
+  });
+
+  test("manifest inspect and manifest create", async () => {
+    const to = `docker://${secure.host}/listed`;
+    ok("manifest", "push", "--tls-verify=false", "--creds", CREDS, "localhost/hellos", to);
+    const inspect = ["manifest", "inspect", "--tls-verify=false"];
+    const anonymous = await cooper([...inspect, `docker://${secure.host}/listed`]);
+    expect([anonymous.status, anonymous.stderr]).toEqual([125, expect.stringContaining("401")]);
+    const auth = scratch.file("auth.json");
+    const { stdout } = await cooper([...inspect, "--authfile", auth, `docker://${secure.host}/listed`]);
+    expect((JSON.parse(stdout) as { manifests: unknown[] }).manifests).toHaveLength(1);
+    const create = ["manifest", "create", "localhost/made", `docker://${plain.host}/hello`];
+    expect((await cooper(create)).status).toBe(125);
+    expect((await cooper(given(create, ["--tls-verify=false"]))).status).toBe(0);
   });
 
   test("the file that REGISTRY_AUTH_FILE names", async () => {
