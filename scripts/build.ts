@@ -27,9 +27,12 @@ export async function compile(
   try {
     const result = await Bun.build({
       // Beside the program, each worker's file; paths in the compiled file are relative to `root`.
-      entrypoints: ["cli/main.ts", "archive/compress-worker.ts", "archive/hash-worker.ts"].map((file) =>
-        join(REPOSITORY, "src", file),
-      ),
+      entrypoints: [
+        "cli/main.ts",
+        "archive/compress-worker.ts",
+        "archive/hash-worker.ts",
+        "sandbox/owner-worker.ts",
+      ].map((file) => join(REPOSITORY, "src", file)),
       root: join(REPOSITORY, "src"),
       // Stack traces in reports stay readable: syntax and white space are shortened, names are not.
       minify: { whitespace: true, syntax: true, identifiers: false },

@@ -3,10 +3,11 @@ import type { RunOptions, RunResult, Store } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
 import { emulatorHint, hasEmulator, isForeign } from "../container/foreign-programs.ts";
+import { runInTree } from "../container/run-in-tree.ts";
 import { parseMount, runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
 import { mergeRunSettings, type RunSettings, sandboxSettings } from "../container/run-settings.ts";
-import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
+import type { WorkingContainer } from "../container/working-container.ts";
 import { storageLimit } from "../sandbox/containers-conf.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import { withRoot } from "./container-access.ts";
@@ -84,13 +85,12 @@ function runFound(
       mounts: [...(mounts ?? []).map(parseMount), ...command.mounts],
       settings,
     });
-    return sandboxOf(store, container, settings).run(spec, {
+    return runInTree(filesOf(store), container, sandboxOf(store, container, settings), spec, {
       ...(inherit === undefined ? {} : { inherit }),
       ...(stdin === undefined ? {} : { stdin }),
       ...(onStdout === undefined ? {} : { onStdout }),
       ...(onStderr === undefined ? {} : { onStderr }),
       ...(signal === undefined ? {} : { signal }),
-      onRestored: (paths) => snapshotter(container).accept(treeOf(filesOf(store), container), paths),
     });
   });
 }

@@ -3,7 +3,8 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, unlinkSync } from "node:fs"
 import { fsPath } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { cleanPath } from "../dockerfile/pattern.ts";
-import { type MetadataOptions, type Owner, recordOwner } from "./copy-metadata.ts";
+import { type MetadataOptions, recordOwner } from "./copy-metadata.ts";
+import type { Owner } from "./owner-note.ts";
 import type { Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
 import { statPinned } from "./source-view.ts";

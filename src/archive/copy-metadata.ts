@@ -13,13 +13,9 @@ import {
 import { fsPath } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";
+import { formatOwnerNote, type Owner, parseOwnerNote } from "./owner-note.ts";
 import { reach, type WalkedEntry } from "./walk-sources.ts";
 import { isOverlayXattr, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
-
-export interface Owner {
-  uid: number;
-  gid: number;
-}
 
 /** What copies get instead of the source's own. */
 export interface MetadataOptions {
@@ -61,7 +57,7 @@ export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metada
     if (!isCopied(name, options)) continue;
     const value = getXattr(source, name);
     if (value === undefined) continue;
-    if (name === OWNER_XATTR && options.ownership !== "verbatim") recorded = parseOwner(value.toString());
+    if (name === OWNER_XATTR && options.ownership !== "verbatim") recorded = parseOwnerNote(value);
     else xattrs.push([name, value]);
   }
   const { uid, gid } = options.owner ?? recorded ?? { uid: Number(stat.uid), gid: Number(stat.gid) };
@@ -81,12 +77,6 @@ export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metada
 function isCopied(name: string, options: MetadataOptions): boolean {
   if (name === CAPABILITY_XATTR && options.capabilities === false) return false;
   return isPortableXattr(name) || (options.overlayXattrs === true && isOverlayXattr(name));
-}
-
-function parseOwner(text: string): (Owner & { mode: number }) | undefined {
-  const parts = /^(\d+):(\d+):([0-7]+)/.exec(text);
-  if (parts === null) return undefined;
-  return { uid: Number(parts[1]), gid: Number(parts[2]), mode: Number.parseInt(parts[3]!, 8) & 0o7777 };
 }
 
 /** Gives an open, new file its metadata; `path` is where it is. */
@@ -119,8 +109,7 @@ export function applyToPath(path: string, metadata: Metadata, options: MetadataO
 /** Keeps the owner of a path beside it; none is kept for what is right already. */
 export function recordOwner(path: string, wanted: Owner & { mode: number }, actual: Owner): void {
   if (wanted.uid !== actual.uid || wanted.gid !== actual.gid) {
-    const text = `${wanted.uid}:${wanted.gid}:${(wanted.mode & 0o7777).toString(8).padStart(4, "0")}`;
-    setXattr(path, OWNER_XATTR, Buffer.from(text));
+    setXattr(path, OWNER_XATTR, formatOwnerNote(wanted));
     return;
   }
   if (getXattr(path, OWNER_XATTR) !== undefined) removeXattr(path, OWNER_XATTR);

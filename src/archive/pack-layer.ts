@@ -10,6 +10,7 @@ import { readLink } from "../base/path-bytes.ts";
 import { ChunkBuffer } from "./chunk-buffer.ts";
 import { type Child, listChildren } from "./diff-children.ts";
 import { MergedDirectory, mergeChild } from "./diff-stack.ts";
+import { type Owner, parseOwnerNote } from "./owner-note.ts";
 import { packContent } from "./pack-file.ts";
 import { NO_XATTRS, type TarEntry, type TarType } from "./tar-entry.ts";
 import { END_OF_ARCHIVE, encodeHeader, encodeShortHeader, SHORT_HEADER } from "./tar-writer.ts";
@@ -129,7 +130,9 @@ class Packer {
     linkName: string,
   ): void {
     const isDevice = type === "char" || type === "block";
-    const owner = this.#options.ids === "own" ? notedOwner(path, xattrNames) : undefined;
+    // Of a further name of a file no attributes are listed, but its owner is the file's.
+    const noted = type === "link" ? [OWNER_XATTR] : xattrNames;
+    const owner = this.#options.ids === "own" ? notedOwner(path, noted) : undefined;
     const entry: TarEntry = {
       name,
       type,
@@ -186,11 +189,12 @@ const MARKER: Omit<TarEntry, "name" | "mtime"> = {
   ...NO_DEVICE,
 };
 
+const ROOT = { uid: 0, gid: 0 };
+
 /** Owner that `applyLayer` with `ids: "own"` noted; root where it noted none. */
-function notedOwner(path: string, xattrNames: readonly string[]): { uid: number; gid: number } {
-  const note = xattrNames.includes(OWNER_XATTR) ? getXattr(path, OWNER_XATTR)?.toString("latin1") : undefined;
-  const match = /^(\d{1,10}):(\d{1,10}):/.exec(note ?? "");
-  return match === null ? { uid: 0, gid: 0 } : { uid: Number(match[1]), gid: Number(match[2]) };
+function notedOwner(path: string, xattrNames: readonly string[]): Owner {
+  if (!xattrNames.includes(OWNER_XATTR)) return ROOT;
+  return parseOwnerNote(getXattr(path, OWNER_XATTR)) ?? ROOT;
 }
 
 function clockOf({ timestamp, timestampMode }: PackOptions): (mtime: bigint) => bigint {

@@ -30,6 +30,7 @@ import {
 import { fsPath } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { removeTree } from "./copy-writer.ts";
+import { formatOwnerNote } from "./owner-note.ts";
 import { asIs, type Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
 import { statHost, statPinned } from "./source-view.ts";
@@ -326,7 +327,7 @@ export class TreeWriter {
     const owner = this.#options.owner ?? entry;
     const mayNote = entry.type === "file" || entry.type === "directory"; // user.* exists on no other kind
     if (own && mayNote && (owner.uid !== 0 || owner.gid !== 0)) {
-      setXattr(path, OWNER_XATTR, Buffer.from(`${owner.uid}:${owner.gid}:0${entry.mode.toString(8)}`));
+      setXattr(path, OWNER_XATTR, formatOwnerNote({ uid: owner.uid, gid: owner.gid, mode: entry.mode }));
     }
     for (const [name, value] of entry.xattrs) {
       if (!isPortableXattr(name) || (own && name === OWNER_XATTR)) continue;

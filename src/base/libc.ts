@@ -8,7 +8,7 @@ import { chmodSync, closeSync, constants as fileConstants, openSync } from "node
 import { constants } from "node:os";
 import { encodeName, fsPath } from "./path-bytes.ts";
 
-const { i32, i64, u32, u64, pointer } = FFIType;
+export const { i32, i64, u32, u64, pointer } = FFIType;
 
 type Call = (...args: unknown[]) => number | bigint;
 const bound = new Map<string, Call>();
@@ -64,7 +64,8 @@ export class SystemCallError extends Error {
   }
 }
 
-function invoke(name: string, args: FFIType[], values: unknown[], path?: string): number {
+/** Calls a function of libc that returns an int, -1 for an error. A name has one signature in the whole program. */
+export function invoke(name: string, args: FFIType[], values: unknown[], path?: string): number {
   const result = Number(bind(name, args, i32)(...values));
   if (result === -1) throw new SystemCallError(name, errno(), path);
   return result;
@@ -136,8 +137,15 @@ export function mount(
   );
 }
 
-/** Numbers of the system calls that libc does not wrap; the same on every architecture (include/uapi/asm-generic/unistd.h). */
-const NUMBER = { move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432, openat2: 437 } as const;
+/** Numbers of the system calls that libc does not wrap; from 424 on the same on every architecture (asm-generic/unistd.h). */
+const NUMBER = {
+  seccomp: process.arch === "arm64" ? 277 : 317,
+  move_mount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  openat2: 437,
+} as const;
 const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, CMD_CREATE: 6 } as const;
 
 function systemCall(name: keyof typeof NUMBER, types: FFIType[], values: unknown[], path?: string): number {
@@ -215,7 +223,8 @@ export function raiseLoopback(): void {
   invokeIoctl(fd, SIOCSIFFLAGS, request);
 }
 
-function invokeIoctl(fd: number, operation: bigint, argument: Buffer): void {
+/** ioctl(2) with a structure that the kernel reads or fills. */
+export function invokeIoctl(fd: number, operation: bigint, argument: Buffer): void {
   // The third argument is a plain number elsewhere (FICLONE), and a symbol is bound with one signature.
   const address = BigInt(ptr(argument));
   const result = Number(bind("ioctl", [i32, u64, i64], i32)(fd, operation, address));
@@ -354,6 +363,37 @@ export function getXattr(path: string, name: string): Buffer | undefined {
     if (number === constants.errno.ENODATA || number === constants.errno.EOPNOTSUPP) return undefined;
     if (number !== constants.errno.ERANGE) throw new SystemCallError("lgetxattr", number, path);
   }
+}
+
+/** The same of an open file, which may be open for nothing but its name (O.PATH) and is no symbolic link. */
+export function getXattrOf(fd: number, name: string): Buffer | undefined {
+  const buffer = Buffer.alloc(256);
+  const types = [pointer, pointer, pointer, u64];
+  const path = openFilePath(fd);
+  const length = Number(bind("getxattr", types, i64)(path, cString(name), buffer, buffer.length));
+  if (length >= 0) return buffer.subarray(0, length);
+  const number = errno();
+  if (number === constants.errno.ENODATA || number === constants.errno.EOPNOTSUPP) return undefined;
+  throw new SystemCallError("getxattr", number);
+}
+
+/** Sets an extended attribute of an open file, or removes it. */
+export function setXattrOf(fd: number, name: string, value: Uint8Array | undefined): void {
+  const path = openFilePath(fd);
+  if (value === undefined) invoke("removexattr", [pointer, pointer], [path, cString(name)]);
+  else {
+    const types = [pointer, pointer, pointer, u64, i32];
+    invoke("setxattr", types, [path, cString(name), Buffer.from(value), value.length, 0]);
+  }
+}
+
+/** Files that are open for their name only have no calls of their own for this. */
+const openFilePath = (fd: number) => cString(`/proc/self/fd/${fd}`);
+
+/** fchownat(2) of an open file itself, which may be a symbolic link; -1 leaves an id as it is. */
+export function chownOpen(fd: number, uid: number, gid: number): void {
+  const AT_EMPTY_PATH = 0x1000;
+  invoke("fchownat", [i32, pointer, i32, i32, i32], [fd, cString(""), uid, gid, AT_EMPTY_PATH]);
 }
 
 /** Sets an extended attribute of a path itself. */
@@ -537,6 +577,22 @@ export function loadSeccompFilter(program: Uint8Array): void {
   const instructions = Buffer.from(program);
   const header = new BigUint64Array([BigInt(instructions.length / 8), BigInt(ptr(instructions))]);
   invoke("prctl", [i32, u64, pointer, u64, u64], [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ptr(header), 0, 0]);
+}
+
+/**
+ * Loads a program for this thread, with no_new_privs or CAP_SYS_ADMIN, and returns the descriptor at which what it hands
+ * on is answered (seccomp(2), SECCOMP_FILTER_FLAG_NEW_LISTENER, Linux 5.0). Error: EBUSY under a filter that has one.
+ */
+export function loadSupervisedFilter(program: Uint8Array): number {
+  const [SECCOMP_SET_MODE_FILTER, NEW_LISTENER] = [1, 8];
+  const instructions = Buffer.from(program);
+  const header = new BigUint64Array([BigInt(instructions.length / 8), BigInt(ptr(instructions))]);
+  return systemCall("seccomp", [u32, u32, pointer], [SECCOMP_SET_MODE_FILTER, NEW_LISTENER, ptr(header)]);
+}
+
+/** Address of a buffer, for structures that point at others. The caller keeps the buffer alive. */
+export function addressOf(buffer: Buffer): bigint {
+  return BigInt(ptr(buffer));
 }
 
 /** setgroups, setgid and setuid as the kernel does them for this thread, which is about to execute a program. */

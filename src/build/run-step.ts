@@ -2,6 +2,7 @@
 import type { StepLabel } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
 import { emulatorHint, isForeign } from "../container/foreign-programs.ts";
+import { runInTree } from "../container/run-in-tree.ts";
 import { type RunRequest, runSpec } from "../container/run-spec.ts";
 import { snapshotter, treeOf } from "../container/working-container.ts";
 import type { ImageConfig } from "../oci/types.ts";
@@ -41,10 +42,9 @@ export async function executeRun(
     const hostname = request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || HOSTNAME;
     const run = runRequest(op, prepared, hostname);
     const spec = runSpec(container, rootfs, run);
-    const { exitCode } = await build.sandbox().run(spec, {
+    const { exitCode } = await runInTree(store, container, build.sandbox(), spec, {
       onStdout: (data) => stdout.add(data),
       onStderr: (data) => stderr.add(data),
-      onRestored: (paths) => snapshotter(container).accept(treeOf(store, container), paths),
       signal: build.signal,
     });
     stdout.end();

@@ -49,10 +49,12 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
         ...(seccomp === undefined
           ? {}
           : { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") }),
+        ...(seccomp?.listenerPath === undefined ? {} : { supervisedAt: directory }),
       };
       return await start(options.selfCommand, init, prepared, joined, io);
     } finally {
-      prepared.close();
+      const restored = prepared.close();
+      io.onRestored?.(restored);
     }
   } finally {
     await network.close();

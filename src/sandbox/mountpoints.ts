@@ -137,16 +137,17 @@ function make(
 
 /**
  * Removes what prepareMountPoints() made and the command left as it was: the same file, still empty. Directories around
- * it in which nothing else changed get their times back.
+ * it in which nothing else changed get their times back; returns these, as far as they were there before.
  */
-export function removeMountPoints({ root, made, parents }: MadeMountPoints): void {
-  if (made.length === 0) return;
+export function removeMountPoints({ root, made, parents }: MadeMountPoints): string[] {
+  if (made.length === 0) return [];
   using pins = pinRoot(root);
   const untouched = [...parents].filter(([path, { after }]) => statPinned(pins, path)?.mtimeNs === after);
   for (const point of [...made].reverse()) remove(pins, point);
   pins.forget();
-  for (const [path, { before }] of untouched)
-    if (statPinned(pins, path)?.isDirectory()) setTimes(pins.directory(path), before);
+  const restored = untouched.filter(([path]) => statPinned(pins, path)?.isDirectory());
+  for (const [path, { before }] of restored) setTimes(pins.directory(path), before);
+  return restored.map(([path]) => path);
 }
 
 function remove(pins: Pins, { path, kind, inode }: Made): void {

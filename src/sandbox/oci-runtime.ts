@@ -48,7 +48,8 @@ async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Pro
       return await start(options, prepared, enter, io);
     } finally {
       if (modes !== undefined) restoreTerminal(0, modes);
-      prepared.close();
+      const restored = prepared.close();
+      io.onRestored?.(restored);
     }
   } finally {
     await network.close();
@@ -60,15 +61,24 @@ function writeConfig(
   prepared: PreparedRun,
   networkNamespace: string | undefined,
 ): void {
-  const { seccomp, spec } = prepared;
+  const { spec } = prepared;
+  const isCrun = options.isolation === "crun";
+  const seccomp = isCrun ? namingListener(prepared) : prepared.seccomp;
   const host = {
     ...prepared,
-    renamesId: options.isolation === "crun",
+    ...(seccomp === undefined ? {} : { seccomp }),
+    renamesId: isCrun,
     ...(networkNamespace === undefined ? {} : { networkNamespace }),
     ...(spec.terminal ? terminalSize() : {}),
-    ...(seccomp !== undefined && options.isolation === "crun" ? { seccompProgram: compiled(seccomp) } : {}),
+    ...(seccomp !== undefined && isCrun ? { seccompProgram: compiled(seccomp) } : {}),
   };
   writeFileSync(join(prepared.directory, "config.json"), JSON.stringify(runtimeSpec(spec, host)));
+}
+
+/** crun wants the whole path; runc, which works in the bundle too, none longer than a socket's address. */
+function namingListener({ seccomp, directory }: PreparedRun): SeccompFilter | undefined {
+  if (seccomp?.listenerPath === undefined) return seccomp;
+  return { ...seccomp, listenerPath: join(directory, seccomp.listenerPath) };
 }
 
 /** Asked for only when there is a terminal: to look at `process.stdout` makes a stream, which takes milliseconds. */
@@ -81,7 +91,7 @@ let lastCompiled: { key: string; program: Uint8Array } | undefined;
 
 /** Builds run many commands with one filter. */
 function compiled(filter: SeccompFilter): Uint8Array {
-  const key = JSON.stringify(filter);
+  const key = JSON.stringify({ ...filter, listenerPath: undefined });
   if (lastCompiled?.key !== key) lastCompiled = { key, program: compileSeccomp(filter) };
   return lastCompiled.program;
 }

@@ -53,10 +53,9 @@ async function runPlain(options: ChrootOptions, spec: RunSpec, io: RunIo): Promi
       untouched = standIns.restore();
     }
   } finally {
-    prepared.close();
-    // Where a mount point had to be made, an overlay has a copy of the directory too.
-    const isOriginal = (path: string) => lstatOrNothing(`${spec.rootfs}${path}`) !== undefined;
-    io.onRestored?.(untouched.filter((path) => isOriginal(path) && !prepared.madeIn.has(path)));
+    const restored = prepared.close();
+    const isThere = (path: string) => lstatOrNothing(`${spec.rootfs}${path}`) !== undefined;
+    io.onRestored?.([...untouched.filter(isThere), ...restored]);
   }
 }
 
@@ -104,6 +103,7 @@ async function start(
     userNamespace: false,
     report: join(directory, "report"),
     ...(loads ? { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") } : {}),
+    ...(loads && seccomp.listenerPath !== undefined ? { supervisedAt: directory } : {}),
   };
   const file = join(directory, "init.json");
   writeFileSync(file, JSON.stringify(init));

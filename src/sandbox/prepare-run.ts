@@ -10,6 +10,7 @@ import { MountPointNotes } from "./mountpoint-notes.ts";
 import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
 import { hostsFile, resolvConf } from "./network-files.ts";
 import { clampRlimits, type Rlimit, withFileLimit } from "./rlimits.ts";
+import { listenForOwners, OWNER_SOCKET } from "./owner-listener.ts";
 import { oneIdFiles } from "./one-id-files.ts";
 import { readyMounts } from "./ready-mounts.ts";
 import { openLimits } from "./resource-limits.ts";
@@ -39,10 +40,11 @@ export interface PreparedRun {
   files: { source: string; target: string }[];
   rlimits: Rlimit[];
   seccomp?: SeccompFilter;
-  /** Directories of the root, as `/etc`, in which mount points were made that will be taken away again. */
-  madeIn: Set<string>;
-  /** Takes everything away again; call it once the command has ended. */
-  close(): void;
+  /**
+   * Takes everything away again; call it once the command has ended. Returns the directories of the root, as `/etc`, in
+   * which there was something to take away and that are now what they were but for their ctime.
+   */
+  close(): string[];
 }
 
 /** Prepares a run below the runtime directory. */
@@ -53,14 +55,19 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const userNamespace = namespaceState().kind === "mapped";
   const rlimits = withFileLimit(clampRlimits(asked.rlimits));
-  const seccomp = await seccompOf(asked);
+  const filter = await askedSeccomp(asked);
   const directory = makeRunDirectory(runtimeDir);
   const undo: (() => void)[] = [() => removeRunDirectory(directory)];
+  let restored: string[] = [];
   const close = () => {
     for (const action of undo.splice(0).reverse()) action();
+    return restored;
   };
   try {
     if (asked.secretEnv === true) undo.push(coverWithMemory(directory));
+    const owners = hasOneId() ? await listenForOwners(directory, asked.user) : undefined;
+    if (owners !== undefined) undo.push(owners.close);
+    const seccomp = hasOneId() ? pretendingIds(filter, owners && OWNER_SOCKET) : filter;
     const ready = readyMounts(asked, directory);
     undo.push(ready.close);
     const spec = { ...asked, mounts: ready.mounts };
@@ -70,19 +77,20 @@ export async function prepareRun(
     const { rootfs, mountPointNotes } = spec;
     const notes = mountPointNotes === undefined ? undefined : new MountPointNotes(mountPointNotes, rootfs);
     const made = prepareMountPoints(rootfs, mountPoints(spec, files), notes);
+    const top = resolveInRoot(rootfs, "/");
     undo.push(() => {
-      removeMountPoints(made);
+      // The root directory itself is in no layer.
+      restored = removeMountPoints(made)
+        .map((path) => path.slice(top.length))
+        .filter((path) => path !== "");
       notes?.close();
     });
-    const top = resolveInRoot(rootfs, "/");
-    const madeIn = new Set([...made.parents.keys()].map((path) => path.slice(top.length)));
     return {
       spec,
       directory,
       userNamespace,
       files,
       rlimits,
-      madeIn,
       close,
       ...(seccomp === undefined ? {} : { seccomp }),
       ...(limits === undefined
@@ -109,11 +117,6 @@ function cgroupReport(directory: string): string {
   const report = join(directory, "cgroup-report");
   writeFileSync(report, "");
   return report;
-}
-
-async function seccompOf(spec: RunSpec): Promise<SeccompFilter | undefined> {
-  const filter = await askedSeccomp(spec);
-  return hasOneId() ? pretendingIds(filter) : filter;
 }
 
 async function askedSeccomp(spec: RunSpec): Promise<SeccompFilter | undefined> {

@@ -7,15 +7,18 @@ import {
   chroot,
   execve,
   loadSeccompFilter,
+  loadSupervisedFilter,
   prctl,
   raiseLoopback,
   sethostname,
   setrlimit,
 } from "../base/libc.ts";
+import { connectTo, sendDescriptor } from "../base/seccomp-supervisor.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { signalNumber } from "../base/process.ts";
 import { CAPABILITY_NAMES, capabilitiesOf, capabilityMask, ownCapabilities } from "./capabilities.ts";
 import { isPrivate } from "./namespaces.ts";
+import { OWNER_SOCKET } from "./owner-listener.ts";
 import { type Supervision, supervise } from "./plain-supervisor.ts";
 import { RLIMIT_NUMBERS, type Rlimit } from "./rlimits.ts";
 import { enterRoot, maskPaths, mountAll, populateDev, type SandboxMount } from "./sandbox-mounts.ts";
@@ -32,6 +35,8 @@ export interface InitSpec {
   networkNamespace?: string;
   /** Classic BPF in base64. */
   seccompProgram?: string;
+  /** Directory with the socket at which the program's supervisor waits, if it has one (owner-listener.ts). */
+  supervisedAt?: string;
   /** Existing empty file that takes the failure, if any: `{status, message}`. */
   report: string;
 }
@@ -60,7 +65,7 @@ function runInit(init: InitSpec): never {
   }
 }
 
-function become({ run, mounts, rlimits, userNamespace, seccompProgram }: InitSpec): never {
+function become({ run, mounts, rlimits, userNamespace, ...init }: InitSpec): never {
   const terminal = run.terminal ? readlinkSync("/proc/self/fd/0") : undefined;
   process.umask(0);
   mountAll(run.rootfs, mounts);
@@ -70,32 +75,45 @@ function become({ run, mounts, rlimits, userNamespace, seccompProgram }: InitSpe
   });
   maskPaths(run.rootfs);
   const last = Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"));
+  const filter = filterOf(init);
   enterRoot(run.rootfs);
   if (isPrivate(run, "uts")) sethostname(run.hostname);
   if (run.network === "none") raiseLoopback();
   for (const { name, soft, hard } of rlimits) setrlimit(RLIMIT_NUMBERS[name]!, limit(soft), limit(hard));
   enterDirectory(run.cwd);
   process.umask(0o022);
-  dropPrivileges(run, last, seccompProgram === undefined ? undefined : Buffer.from(seccompProgram, "base64"));
+  dropPrivileges(run, last, filter);
   return execute(run);
 }
 
 /** The same in the namespaces that there are. */
-function becomePlain({ run, rlimits, seccompProgram }: InitSpec): never {
+function becomePlain({ run, rlimits, ...init }: InitSpec): never {
   const last = Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"));
   const held = capabilitiesOf(ownCapabilities("CapEff"));
   hasOneId(); // It reads /proc, and remembers.
   const capabilities = run.capabilities.filter((name) => held.includes(name));
+  const filter = filterOf(init);
   chroot(run.rootfs);
   process.chdir("/");
   for (const { name, soft, hard } of rlimits) setrlimit(RLIMIT_NUMBERS[name]!, limit(soft), limit(hard));
   enterDirectory(run.cwd);
   process.umask(0o022);
-  const filter = seccompProgram === undefined ? undefined : Buffer.from(seccompProgram, "base64");
   dropPrivileges({ ...run, capabilities }, last, filter);
   // Changing the user forgets it.
   prctl(PR_SET_PDEATHSIG, signalNumber("SIGKILL"));
   return execute(run);
+}
+
+/** Loads the filter, when it is time. Prepared before the root is changed, while the host's paths are what they were. */
+function filterOf({
+  seccompProgram,
+  supervisedAt,
+}: Pick<InitSpec, "seccompProgram" | "supervisedAt">): (() => void) | undefined {
+  if (seccompProgram === undefined) return undefined;
+  const program = Buffer.from(seccompProgram, "base64");
+  if (supervisedAt === undefined) return () => loadSeccompFilter(program);
+  const supervisor = connectTo(supervisedAt, OWNER_SOCKET);
+  return () => sendDescriptor(supervisor, loadSupervisedFilter(program));
 }
 
 const PR_SET_PDEATHSIG = 1;
@@ -119,17 +137,17 @@ const PR_SET_NO_NEW_PRIVS = 38;
  * The order matters: a filter without no_new_privs needs CAP_SYS_ADMIN, so it comes first; the bounding set needs
  * CAP_SETPCAP, so it goes before the user does.
  */
-function dropPrivileges(run: RunSpec, lastCapability: number, filter: Uint8Array | undefined): void {
+function dropPrivileges(run: RunSpec, lastCapability: number, loadFilter: (() => void) | undefined): void {
   const oneId = hasOneId();
   if (run.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1);
-  else if (filter !== undefined) loadSeccompFilter(filter);
+  else loadFilter?.();
   for (let number = 0; number <= lastCapability; number++) {
     if (!run.capabilities.includes(CAPABILITY_NAMES[number] ?? "")) prctl(PR_CAPBSET_DROP, number);
   }
   if (!oneId) becomeUser(run.user.uid, run.user.gid, run.user.additionalGids);
   const usable = run.user.uid === 0 ? capabilityMask(run.capabilities) : 0n;
   capset(usable, usable, 0n);
-  if (run.noNewPrivileges && filter !== undefined) loadSeccompFilter(filter);
+  if (run.noNewPrivileges) loadFilter?.();
 }
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

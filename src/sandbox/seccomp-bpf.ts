@@ -37,10 +37,11 @@ const RETURNS: Record<string, number> = {
   SCMP_ACT_TRAP: 0x00030000,
   SCMP_ACT_TRACE: 0x7ff00000,
   SCMP_ACT_LOG: 0x7ffc0000,
+  SCMP_ACT_NOTIFY: 0x7fc00000,
 };
 
 /** AUDIT_ARCH_* of each ABI (linux/audit.h). */
-const AUDIT_ARCH: Record<SyscallAbi, number> = {
+export const AUDIT_ARCH: Record<SyscallAbi, number> = {
   x86_64: 0xc000003e,
   i386: 0x40000003,
   aarch64: 0xc00000b7,

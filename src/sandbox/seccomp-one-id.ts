@@ -15,7 +15,9 @@ const ALLOW = "SCMP_ACT_ALLOW";
 const PRETEND = { action: "SCMP_ACT_ERRNO", errnoRet: 0 };
 
 /** Each in its 16-bit and its 32-bit form where an ABI has both. */
-const OWNERS = ["chown", "fchown", "lchown", "fchownat", "chown32", "fchown32", "lchown32"];
+export const OWNER_CALLS = ["chown", "fchown", "lchown", "fchownat", "chown32", "fchown32", "lchown32"];
+/** Calls by which a file takes another one's place. */
+export const RENAME_CALLS = ["rename", "renameat", "renameat2"];
 const IDS = [
   "setuid",
   "setgid",
@@ -27,7 +29,7 @@ const IDS = [
   "setfsuid",
   "setfsgid",
 ];
-const PRETENDED = [...OWNERS, ...IDS, ...IDS.map((name) => `${name}32`)];
+const ID_CALLS = [...IDS, ...IDS.map((name) => `${name}32`)];
 
 /** mknod(2) and where its mode is. */
 const NODES: [name: string, index: number][] = [
@@ -40,10 +42,11 @@ const DEVICES = [0o020000, 0o060000];
 const OTHERS = [0o010000, 0o140000, 0o100000, 0];
 
 /**
- * The filter with these calls pretended, as far as it allows them; without a filter, one that does nothing else. Error:
+ * The filter with these calls pretended, as far as it allows them; without a filter, one that does nothing else. With a
+ * `listenerPath` those that give files away, and those that replace them, are handed to who listens there. Error:
  * `unsupported` on machines whose calls we do not know.
  */
-export function pretendingIds(filter: SeccompFilter | undefined): SeccompFilter {
+export function pretendingIds(filter: SeccompFilter | undefined, listenerPath?: string): SeccompFilter {
   if (process.arch !== "x64" && process.arch !== "arm64") {
     throw new CooperError(
       "unsupported",
@@ -53,16 +56,20 @@ export function pretendingIds(filter: SeccompFilter | undefined): SeccompFilter 
   }
   const base = filter ?? { defaultAction: ALLOW, architectures: ARCHITECTURES[GO_ARCH] ?? [], syscalls: [] };
   const allowed = (name: string) => isAllowed(base, name);
-  const names = PRETENDED.filter(allowed);
+  const handsOn = listenerPath !== undefined;
+  const names = (handsOn ? ID_CALLS : [...OWNER_CALLS, ...ID_CALLS]).filter(allowed);
+  const handedOn = handsOn ? [...OWNER_CALLS, ...RENAME_CALLS].filter(allowed) : [];
   const nodes = NODES.filter(([name]) => allowed(name));
-  const taken = new Set([...names, ...nodes.map(([name]) => name)]);
+  const taken = new Set([...names, ...handedOn, ...nodes.map(([name]) => name)]);
   // libseccomp takes no two answers for one call, and no rule that only repeats the default.
   const rest = base.syscalls
     .map((rule) => ({ ...rule, names: rule.names.filter((name) => !taken.has(name)) }))
     .filter((rule) => rule.names.length > 0);
   const pretended: SeccompRule[] = names.length === 0 ? [] : [{ names, ...PRETEND }];
+  if (handedOn.length > 0) pretended.push({ names: handedOn, action: "SCMP_ACT_NOTIFY" });
   return {
     ...base,
+    ...(handsOn && handedOn.length > 0 ? { listenerPath } : {}),
     syscalls: [...rest, ...pretended, ...nodes.flatMap(([name, index]) => nodeRules(base, name, index))],
   };
 }

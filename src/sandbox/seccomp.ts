@@ -23,6 +23,8 @@ export interface SeccompFilter {
   defaultErrnoRet?: number;
   architectures: string[];
   syscalls: SeccompRule[];
+  /** Socket, relative to the bundle, at which the answers to SCMP_ACT_NOTIFY come from. */
+  listenerPath?: string;
 }
 
 const EPERM = 1;

@@ -130,8 +130,8 @@ export interface RunIo {
   onStdout?: (chunk: Uint8Array) => void;
   onStderr?: (chunk: Uint8Array) => void;
   /**
-   * Told, where nothing can be mounted, which paths (`/etc/hosts`) were replaced for the time of the run and are now
-   * what they were but for their ctime.
+   * Told which paths (`/etc/hosts`) were replaced, or had something in them, for the time of the run and are now what
+   * they were but for their ctime.
    */
   onRestored?: (paths: string[]) => void;
   /** Aborting ends every process of the container. */

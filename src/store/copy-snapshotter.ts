@@ -11,6 +11,7 @@ import { fsPath } from "../base/path-bytes.ts";
 import {
   indexTree,
   passNewest,
+  sameButForCtime,
   stampOf,
   type TreeIndex,
   type TreeState,
@@ -80,6 +81,7 @@ export const copySnapshotter: Snapshotter = {
     writeFileSync(acceptedOf(tree, tree.lowers.length), JSON.stringify(accepted));
   },
 
+  written: treeOf,
   view: (tree) => (isFilled(tree) ? [treeOf(tree)] : tree.lowers),
 
   remove(tree) {
@@ -107,7 +109,7 @@ function readIndex(tree: WritableTree): TreeIndex {
   const index = JSON.parse(readFileSync(indexOf(tree, tree.lowers.length), "utf8")) as TreeIndex;
   const accepted = Object.entries(readAccepted(tree));
   // What was not there before is new, however it looks.
-  for (const [path, stamp] of accepted) if (path in index) index[path] = stamp;
+  for (const [path, stamp] of accepted) if (sameButForCtime(index[path], stamp)) index[path] = stamp;
   return index;
 }
 

@@ -18,6 +18,12 @@ export function stampOf(stat: BigIntStats): string {
   return `${ino}.${birthtimeNs}:${ctimeNs}:${mtimeNs}:${size}:${mode}:${uid}:${gid}`;
 }
 
+/** Whether two stamps tell of one file that was not changed but for its name, or by who put it back. */
+export function sameButForCtime(a: string | undefined, b: string): boolean {
+  const parts = (stamp: string) => stamp.split(":").toSpliced(1, 1).join(":");
+  return a !== undefined && parts(a) === parts(b);
+}
+
 function inodeOf(stamp: string | undefined): string | undefined {
   return stamp?.slice(0, stamp.indexOf(":"));
 }

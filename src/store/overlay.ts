@@ -1,9 +1,10 @@
 /** The overlay driver: DIRECTORY/{upper,work,merged}; a freeze is a rename of `upper`. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
 import { MNT, mount, mountWithOptions, umount } from "../base/libc.ts";
+import { dropCopies } from "./drop-copies.ts";
 import { isMountPoint } from "./mount-table.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
 import { makeRoot } from "./tree-root.ts";
@@ -17,6 +18,8 @@ const upper = (tree: WritableTree) => join(tree.directory, "upper");
 const work = (tree: WritableTree) => join(tree.directory, "work");
 /** The upper directory to be, while the old one moves away. */
 const next = (tree: WritableTree) => join(tree.directory, "next");
+/** What accept() was told, as JSON. */
+const accepted = (tree: WritableTree) => join(tree.directory, "accepted.json");
 const merged = (tree: WritableTree) => join(tree.directory, "merged");
 
 /** A tree on nothing needs no overlay, which wants at least one lower directory: `upper` itself is the root. */
@@ -57,6 +60,8 @@ export const overlay: Snapshotter = {
 
   freeze(tree, target) {
     finishFreeze(tree);
+    for (const path of acceptedPaths(tree)) dropCopies(upper(tree), tree.lowers, path);
+    rmSync(accepted(tree), { force: true });
     if (readdirSync(upper(tree)).length === 0) return false;
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
     if (!existsSync(next(tree))) makeRoot(next(tree));
@@ -78,8 +83,14 @@ export const overlay: Snapshotter = {
     return true;
   },
 
-  // What stands in somebody's place is mounted over it: nothing here is touched.
-  accept: () => {},
+  // Read by the next freeze: nothing may be taken out of the upper directory while it is mounted.
+  accept(tree, paths) {
+    if (isPlain(tree) || paths.length === 0) return;
+    const known = acceptedPaths(tree);
+    writeFileSync(accepted(tree), JSON.stringify([...new Set([...known, ...paths])]));
+  },
+
+  written: upper,
 
   view(tree) {
     finishFreeze(tree);
@@ -90,6 +101,10 @@ export const overlay: Snapshotter = {
     rmSync(tree.directory, { recursive: true, force: true });
   },
 };
+
+function acceptedPaths(tree: WritableTree): string[] {
+  return existsSync(accepted(tree)) ? (JSON.parse(readFileSync(accepted(tree), "utf8")) as string[]) : [];
+}
 
 /** A freeze that was killed may have got no further than moving the old upper directory away. */
 function finishFreeze(tree: WritableTree): void {

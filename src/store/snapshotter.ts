@@ -33,8 +33,8 @@ export interface Snapshotter {
    */
   freeze(tree: WritableTree, target: string): boolean;
   /**
-   * Has the next freeze take paths of a mounted tree (`/etc/hosts`) for unchanged as they are now: somebody put back
-   * what was there before, of which a directory's times tell all the same.
+   * Has the next freeze take paths of a mounted tree (`/etc/hosts`) for unchanged, as far as they look as they do in the
+   * lowers: somebody put back what was there before, of which ctime, or a copy in the upper directory, tells all the same.
    */
   accept(tree: WritableTree, paths: readonly string[]): void;
   /**
@@ -44,6 +44,8 @@ export interface Snapshotter {
   adopt(tree: WritableTree, snapshot: string): void;
   /** Like freeze(), for a tree that stays in use: copies what was written, the tree keeps its own. */
   copyDiff(tree: WritableTree, target: string): boolean;
+  /** Directory of a mounted tree in which everything is that was written since the last freeze, and maybe more. */
+  written(tree: WritableTree): string;
   /**
    * Directories in overlayfs's format that together are the tree as it is now, lowest first, whether it is mounted or
    * not. They may still be written to.

@@ -13,10 +13,10 @@ const NAMES = ["small", "small-no-run"];
 const EXPECTED: Record<PlaceName, { tier: string; small: string[] | RegExp; noRun: string[] }> = {
   root: { tier: "0", small: [], noRun: [] },
   "user with ids": { tier: "1", small: [], noRun: [] },
-  "user with one id": { tier: "2", small: ["home/app owner", "tmp/who owner"], noRun: [] },
+  "user with one id": { tier: "2", small: [], noRun: [] },
   "podman: root": { tier: "3", small: [], noRun: [] },
   // Where no new /proc can be had commands run by chroot, and `id` tells the one id that there is.
-  "podman: user": { tier: "2", small: ["home/app owner", "tmp/who owner+content"], noRun: [] },
+  "podman: user": { tier: "2", small: ["tmp/who content"], noRun: [] },
   "docker: root": { tier: "3", small: [], noRun: [] },
   // Only a namespace's root can give a file capabilities.
   "docker: user": { tier: "4", small: /Cannot run commands as user 1000/, noRun: ["capable capabilities"] },

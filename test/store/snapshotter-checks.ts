@@ -1,6 +1,7 @@
 /** What snapshotters must do beyond single operations: long stacks, trees in use, and what a kill left. */
 import { spawn } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -240,6 +241,37 @@ export const checks: SnapshotCheck[] = [
       equal(readdirSync(target), ["new"]);
       tree.lowers.push(target);
       equal(driver.freeze(tree, join(directory, "layers/u/diff")), false);
+    },
+  },
+  {
+    name: "a directory in which something was made and taken away again is in no layer, unless it was changed besides",
+    run(driver, directory) {
+      const tree = usual(driver, directory);
+      const below = join(directory, "layers/below/diff");
+      for (const name of ["kept/deep", "changed", "used"])
+        mkdirSync(join(driver.mount(tree), name), { recursive: true });
+      driver.unmount(tree);
+      driver.freeze(tree, below);
+      tree.lowers.push(below);
+      const root = driver.mount(tree);
+      chmodSync(join(root, "changed"), 0o711);
+      writeFileSync(join(root, "used/file"), "x");
+      const paths = ["/kept/deep", "/changed", "/used"];
+      for (const path of paths) {
+        const { mtimeNs } = lstatSync(root + path, { bigint: true });
+        writeFileSync(`${root}${path}/point`, "");
+        rmSync(`${root}${path}/point`);
+        setTimes(root + path, mtimeNs);
+      }
+      driver.accept(tree, paths);
+      driver.unmount(tree);
+      const target = join(directory, "layers/t/diff");
+      equal(driver.freeze(tree, target), true);
+      equal(readdirSync(target).sort(), ["changed", "used"]);
+      equal(lstatSync(join(target, "changed")).mode & 0o777, 0o711);
+      tree.lowers.push(target);
+      equal(readdirSync(join(driver.mount(tree), "kept")), ["deep"]);
+      driver.unmount(tree);
     },
   },
   {

@@ -7,7 +7,8 @@ import type { Host } from "./host.ts";
 
 /** Ids that images of distributions use, nobody (65534) included. */
 const ENOUGH = 65_536;
-const ONE_ID = "without it a build has one id: commands cannot change owners, which become root's (tier 2)";
+const ONE_ID =
+  "without it a build has one id: commands see one owner, and cannot become other users (tier 2)";
 
 /** Ranges of both kinds and the programs that map them; nothing for root, who needs none. */
 export function checkIds(host: Host): Check[] {

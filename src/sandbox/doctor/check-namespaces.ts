@@ -120,7 +120,7 @@ function mappingRefusal(said: string): Check {
   return warning(
     "id-mapping",
     `A range of ids cannot be mapped: ${said}`,
-    "a build has one id: commands cannot change owners, which become root's (tier 2)",
+    "a build has one id: commands see one owner, and cannot become other users (tier 2)",
     "see the checks of subuid, subgid, newuidmap and newgidmap",
   );
 }

@@ -1,0 +1,71 @@
+/** Runs a command in a container's mounted tree, so that its files end up as a root build has them. */
+import { statSync, writeFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Owner, formatOwnerNote, parseOwnerNote } from "../archive/owner-note.ts";
+import { statHost } from "../archive/source-view.ts";
+import { OWNER_XATTR } from "../archive/xattr-policy.ts";
+import { getXattr, listXattrs, setXattr } from "../base/libc.ts";
+import { readNames } from "../base/path-bytes.ts";
+import { hasOneId } from "../base/process-ids.ts";
+import type { RunIo, RunResult, RunSpec, Sandbox } from "../sandbox/types.ts";
+import type { StoreFiles } from "../store/store.ts";
+import { snapshotter, treeOf, type WorkingContainer } from "./working-container.ts";
+
+/** Runs it. The tree is mounted, and `spec.rootfs` is where. */
+export async function runInTree(
+  store: StoreFiles,
+  container: WorkingContainer,
+  sandbox: Sandbox,
+  spec: RunSpec,
+  io: RunIo,
+): Promise<RunResult> {
+  const [driver, tree] = [snapshotter(container), treeOf(store, container)];
+  const { uid, gid } = spec.user;
+  // A command that is root gives its files away itself, which is recorded then (sandbox/record-owners.ts).
+  const isOther = hasOneId() && (uid !== 0 || gid !== 0);
+  const since = isOther ? clockOf(tree.directory) : undefined;
+  try {
+    return await sandbox.run(spec, { ...io, onRestored: (paths) => driver.accept(tree, paths) });
+  } finally {
+    if (since !== undefined) noteOwners(driver.written(tree), { uid, gid }, since);
+  }
+}
+
+/** Time of birth of what is made now, which may lie behind other clocks. Nanoseconds since 1970. */
+function clockOf(directory: string): bigint {
+  const file = join(directory, "now");
+  writeFileSync(file, "");
+  const { birthtimeNs } = statSync(file, { bigint: true });
+  rmSync(file);
+  return birthtimeNs;
+}
+
+/** overlayfs's mark of what was there before and was only changed. */
+const ORIGIN_XATTR = "user.overlay.origin";
+/** Made by the run, not by the command (sandbox/mountpoints.ts). */
+const KERNEL_DIRECTORIES = new Set(["/proc", "/sys", "/dev"]);
+
+/**
+ * Notes the owner of what was made below a directory since then: the command's user, for whom the one id stood; in a
+ * set-gid directory, its group. Links and other special files can carry no note.
+ */
+function noteOwners(written: string, user: Owner, since: bigint): void {
+  const visit = (path: string, group: number | undefined) => {
+    for (const name of readNames(written + path)) {
+      const child = `${path}/${name}`;
+      const stat = statHost(written + child);
+      if (stat === undefined || !(stat.isFile() || stat.isDirectory()) || KERNEL_DIRECTORIES.has(child))
+        continue;
+      const names = listXattrs(written + child);
+      let owner = names.includes(OWNER_XATTR)
+        ? parseOwnerNote(getXattr(written + child, OWNER_XATTR))
+        : undefined;
+      if (owner === undefined && stat.birthtimeNs > since && !names.includes(ORIGIN_XATTR)) {
+        owner = { uid: user.uid, gid: group ?? user.gid, mode: Number(stat.mode) };
+        setXattr(written + child, OWNER_XATTR, formatOwnerNote(owner));
+      }
+      if (stat.isDirectory()) visit(child, (stat.mode & 0o2000n) === 0n ? undefined : (owner?.gid ?? 0));
+    }
+  };
+  visit("", undefined);
+}
