@@ -287,12 +287,14 @@ export const openBuildLog = absent("openBuildLog", "write down the events of bui
 
 // Each of these is named in FUNCTIONS of src/cli/commands/api.ts too.
 export const addToManifest = remote("addToManifest");
+export const addToSource = remote("addToSource");
 export const annotateManifest = remote("annotateManifest");
 export const build = remote("build");
 export const checkBuild = remote("checkBuild");
 export const checkStore = remote("checkStore");
 export const copy = remote("copy");
 export const createManifest = remote("createManifest");
+export const createSource = remote("createSource");
 export const deleteImage = remote("deleteImage");
 export const digestOfReference = remote("digestOfReference");
 export const diskUsage = remote("diskUsage");
@@ -318,8 +320,10 @@ export const openContainer = remote("openContainer");
 export const pruneImages = remote("pruneImages");
 export const pull = remote("pull");
 export const pullAll = remote("pullAll");
+export const pullSource = remote("pullSource");
 export const push = remote("push");
 export const pushManifest = remote("pushManifest");
+export const pushSource = remote("pushSource");
 export const removeFromManifest = remote("removeFromManifest");
 export const removeImage = remote("removeImage");
 export const removeManifest = remote("removeManifest");

@@ -76,6 +76,12 @@ const registryModule = () => import("./api/registry-images.ts");
 export const deleteImage = late(registryModule, "deleteImage");
 export const listTags = late(registryModule, "listTags");
 
+const sourcesModule = () => import("./api/source-images.ts");
+export const addToSource = late(sourcesModule, "addToSource");
+export const createSource = late(sourcesModule, "createSource");
+export const pullSource = late(sourcesModule, "pullSource");
+export const pushSource = late(sourcesModule, "pushSource");
+
 const manifestsModule = () => import("./api/manifests.ts");
 export const addToManifest = late(manifestsModule, "addToManifest");
 export const annotateManifest = late(manifestsModule, "annotateManifest");

@@ -42,6 +42,7 @@ const MODULES = {
   rmi: () => import("./commands/rmi.ts"),
   run: () => import("./commands/run.ts"),
   save: () => import("./commands/save.ts"),
+  source: () => import("./commands/source.ts"),
   tag: () => import("./commands/tag.ts"),
   umount: () => import("./commands/umount.ts"),
   unshare: () => import("./commands/unshare.ts"),

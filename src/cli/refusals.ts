@@ -1,7 +1,6 @@
 /** Why flags and commands of Buildah and skopeo are refused. They are known by name, so that none is taken for a slip. */
 
 const ARTIFACTS = "artifacts are made with oras and copied with cooper image copy --all";
-const SOURCES = "source images are not supported";
 const ENCRYPTION = "encrypted layers are not supported";
 const MAPPING = "the mapping is the store's: files keep the ids that they have in images";
 const SBOM = "run the scanner on what cooper mount prints, or on cooper save's archive";
@@ -58,11 +57,6 @@ const FLAGS: Record<string, string> = {
 
 const COMMANDS: Record<string, string> = {
   mkcw: ENCLAVES,
-  source: SOURCES,
-  "source add": SOURCES,
-  "source create": SOURCES,
-  "source pull": SOURCES,
-  "source push": SOURCES,
 };
 
 /** Throws where a table refuses a flag about which nothing is said here; a test asks for all. */

@@ -47,6 +47,7 @@ describe("usage errors: status 125, a message on stderr, nothing on stdout, no s
     [["prune", "--filter", "until=whenever"], /Cannot read the time/],
     [["save", "--format", "zip", "x"], /zip/],
     [["untag"], /must be named/],
+    [["source", "add", "x"], /what is added/],
     [["mkcw"], /"mkcw" is not supported: .*attestation/],
     [["--bogus", "images"], /Unknown flag: --bogus/],
     [["--storage-opt", "x", "images"], /storage option "x"/],
