@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { CooperError } from "../base/errors.ts";
 import { type Block, type BlockFormat, bytesOf, compressBlock } from "./compress-block.ts";
 import type { BlockRequest, WorkerMessage } from "./compress-worker.ts";
-import { workerFile } from "./worker-file.ts";
+import { workerFile } from "../base/worker-file.ts";
 
 interface Job {
   request: BlockRequest;
@@ -83,7 +83,7 @@ function failAll(): void {
 }
 
 function startWorker(): void {
-  const worker = new Worker(workerFile("compress-worker.ts"));
+  const worker = new Worker(workerFile("archive/compress-worker.ts"));
   worker.unref();
   worker.onerror = () => {}; // One that does not start is done without.
   worker.onmessage = () => {

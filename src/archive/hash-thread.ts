@@ -4,7 +4,7 @@ import { type Digest, Digester } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { type Block, bytesOf } from "./compress-block.ts";
 import type { HashReply, HashRequest } from "./hash-worker.ts";
-import { workerFile } from "./worker-file.ts";
+import { workerFile } from "../base/worker-file.ts";
 
 let started: Promise<HashThread | undefined> | undefined;
 let streams = 0;
@@ -74,7 +74,7 @@ function hashThread(): Promise<HashThread | undefined> {
 /** Undefined where one core does everything, or where no thread can be started. */
 async function startThread(): Promise<HashThread | undefined> {
   if (availableParallelism() === 1) return undefined;
-  const worker = new Worker(workerFile("hash-worker.ts"));
+  const worker = new Worker(workerFile("archive/hash-worker.ts"));
   return await new Promise((resolve) => {
     worker.onmessage = () => resolve(new HashThread(worker));
     worker.onerror = () => resolve(undefined);

@@ -1,7 +1,7 @@
 /** Has the owners recorded that a command gives to files, where there is one id: by a thread for each run. */
 import { closeSync } from "node:fs";
-import { join } from "node:path";
 import { connectTo } from "../base/seccomp-supervisor.ts";
+import { workerFile } from "../base/worker-file.ts";
 import type { RunUser } from "./types.ts";
 
 /** Name of the socket in the run's directory at which the thread waits for the filter's descriptor. */
@@ -18,9 +18,7 @@ export interface OwnerListener {
  */
 export async function listenForOwners(directory: string, user: RunUser): Promise<OwnerListener | undefined> {
   if (user.uid !== 0) return undefined;
-  // In the compiled program, paths are relative to its entry points' common directory.
-  const inside = Bun.main.startsWith("/$bunfs/");
-  const worker = new Worker(inside ? "./sandbox/owner-worker.ts" : join(import.meta.dir, "owner-worker.ts"));
+  const worker = new Worker(workerFile("sandbox/owner-worker.ts"));
   const isReady = await new Promise<boolean>((resolve) => {
     worker.onmessage = ({ data }: MessageEvent<"ready" | "unable">) => resolve(data === "ready");
     worker.onerror = () => resolve(false);

@@ -68,11 +68,16 @@ export class BuildPlaces implements AsyncDisposable {
     chmodSync(program, 0o755);
   }
 
-  /** Starts the engines and gives them the image for the outer containers, from a docker-archive that names it `image`. */
-  async startEngines(archive: string, image: string): Promise<void> {
+  /** Gives Podman the image for the outer containers, from a docker-archive that names it `image`. */
+  startPodman(archive: string, image: string): void {
     this.#image = image;
     must(this.#podmanCall(["load", "-q", "-i", archive]), "podman load");
     this.#podman = true;
+  }
+
+  /** The same for Podman and Docker, whose engine is started. */
+  async startEngines(archive: string, image: string): Promise<void> {
+    this.startPodman(archive, image);
     this.#docker = await startDockerEngine(await freePort(), "overlay2");
     must(call(["docker", "-H", this.#docker.host, "load", "-q", "-i", archive]), "docker load");
   }

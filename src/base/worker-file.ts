@@ -1,8 +1,8 @@
 /** Where the code of threads is. */
 import { join } from "node:path";
 
-/** What `new Worker()` takes for a file of this directory, which is an entry point in scripts/build.ts. */
+/** What `new Worker()` takes for a file of src/, which is an entry point in scripts/build.ts. */
 export function workerFile(name: string): string {
   // In the compiled program, paths are relative to its entry points' common directory.
-  return Bun.main.startsWith("/$bunfs/") ? `./archive/${name}` : join(import.meta.dir, name);
+  return Bun.main.startsWith("/$bunfs/") ? `./${name}` : join(import.meta.dir, "..", name);
 }
