@@ -47,6 +47,10 @@ function kinds(usage: string): string {
     .join(" ");
 }
 
+/** Templates for names to complete, one on a line; images without a name have none. */
+const CONTAINERS = "{{.ContainerName}}";
+const IMAGES = '{{if ne .Name "<none>"}}{{.Name}}:{{.Tag}}{{end}}';
+
 /** For bash; where it has nothing to say, bash completes files. */
 export function bashCompletion(program: string, commands: CompletedCommand[], globals: FlagTable): string {
   const top = commands.filter(({ words }) => !words.includes(" "));
@@ -67,6 +71,7 @@ export function bashCompletion(program: string, commands: CompletedCommand[], gl
 _${program}() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]}
   local command= word i skip= flags valued members= kinds= found=
+  local -a given
   local globals=" ${spellings(globals, takesValue).join(" ")} "
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
@@ -77,6 +82,8 @@ _${program}() {
     fi
     if [[ -z $command ]]; then
       command=$word
+      # Flags before the command may name another store.
+      given=("\${COMP_WORDS[@]:1:$((i - 1))}")
       [[ " ${groups.join(" ")} " == *" $word "* ]] || break
     else
       command="$command $word"
@@ -97,11 +104,11 @@ ${cases.join("\n")}
     COMPREPLY=($(compgen -W "$flags" -- "$cur"))
     return
   fi
-  [[ $kinds == *containers* ]] && found+=" $(${program} containers --format '{{.ContainerName}}' 2>/dev/null)"
-  [[ $kinds == *images* ]] && found+=" $(${program} images --format '{{.Name}}:{{.Tag}}' 2>/dev/null)"
+  [[ $kinds == *containers* ]] && found+=" $(${program} "\${given[@]}" containers --format '${CONTAINERS}' 2>/dev/null)"
+  [[ $kinds == *images* ]] && found+=" $(${program} "\${given[@]}" images --format '${IMAGES}' 2>/dev/null)"
   COMPREPLY=($(compgen -W "$members $found" -- "$cur"))
-  # Colons divide words for bash: what is there already must not be repeated.
-  declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"
+  # Colons divide words for bash: what is there already must not be repeated. zsh has another declare, and no such need.
+  [[ -n \${BASH_VERSION-} ]] && declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"
 }
 complete -o default -F _${program} ${program}
 `;
@@ -137,8 +144,8 @@ export function fishCompletion(program: string, commands: CompletedCommand[], gl
     lines.push(...flagLines(program, when, flags));
     if (members.length > 0) continue;
     for (const kind of kinds(usage).split(" ").filter(Boolean)) {
-      const format = kind === "containers" ? "{{.ContainerName}}" : "{{.Name}}:{{.Tag}}";
-      const list = `(${program} ${kind} --format "${format}" 2>/dev/null)`;
+      const format = kind === "containers" ? CONTAINERS : IMAGES;
+      const list = `(${program} ${kind} --format '${format}' 2>/dev/null)`;
       lines.push(`complete -c ${program} -n ${fishText(when)} -a ${fishText(list)}`);
     }
   }

@@ -1,9 +1,13 @@
 // Protects completion: the scripts are valid, and in bash give what the command line then takes.
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { people } from "../support/as-users.ts";
+import { openSite, type Site } from "../support/cooper.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+
+setDefaultTimeout(30_000);
 
 const program = [process.execPath, resolve(import.meta.dir, "../../src/cli/main.ts")];
 
@@ -74,4 +78,56 @@ test("fish: every line is one completion, quoted", () => {
 test("another shell is refused", () => {
   const { status, stderr } = script("tcsh");
   expect([status, stderr.includes('"tcsh"')]).toEqual([125, true]);
+});
+
+describe("names of what is there", () => {
+  /** Each says what it offers for `cooper rmi` and for a container, in bash and zsh of a store that the line names. */
+  const shells: [
+    shell: string,
+    flags: string[],
+    offers: (script: string, elsewhere: string) => string,
+    container: string,
+  ][] = [
+    [
+      "bash",
+      [],
+      (script, elsewhere) => `source ${script}
+COMP_WORDS=(cooper rmi ''); COMP_CWORD=2; _cooper; printf '%s\\n' "\${COMPREPLY[@]}"
+COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; _cooper; printf '%s\\n' "\${COMPREPLY[@]}"`,
+      "far",
+    ],
+    [
+      "zsh",
+      ["-f"],
+      (script, elsewhere) => `source ${script}
+COMP_WORDS=(cooper rmi ''); COMP_CWORD=2; words=($COMP_WORDS); CURRENT=3; compgen -F _cooper -- ''
+COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; words=($COMP_WORDS); CURRENT=5; compgen -F _cooper -- ''`,
+      "far",
+    ],
+    [
+      "fish",
+      ["-N"],
+      (script) => `source ${script}; complete -C "cooper rmi l"; complete -C "cooper rm o"`,
+      "other",
+    ],
+  ];
+  let site: Site;
+  const elsewhere = () => `${site.dir}/elsewhere`;
+  beforeAll(async () => {
+    site = openSite(people[0]!);
+    await site.ok("from", "--name", "other", "scratch");
+    await site.ok("--root", elsewhere(), "from", "--name", "far", "scratch");
+    await site.ok("commit", "other");
+    await site.ok("commit", "other", "localhost/named");
+  });
+  afterAll(() => site[Symbol.asyncDispose]());
+
+  for (const [shell, flags, offers, container] of shells) {
+    test.skipIf(Bun.which(shell) === null)(shell, async () => {
+      const file = `${site.files({ script: script(shell).stdout })}/script`;
+      const { stdout, stderr } = await site.run([shell, ...flags, "-c", offers(file, elsewhere())]);
+      expect(stderr).toBe("");
+      expect(stdout.split(/\s+/).filter((one) => one !== "")).toEqual(["localhost/named:latest", container]);
+    });
+  }
 });

@@ -72,7 +72,7 @@ table { width: 100%; border-collapse: collapse; font-size: .875rem; }
 caption { padding: .25rem 0; text-align: left; font-weight: 600; }
 th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { color: var(--faint); font-weight: 500; white-space: nowrap; }
-th, td { width: 1%; } th:last-child, td:last-child { width: auto; }
+th, td { width: 1%; overflow-wrap: normal; } th:last-child, td:last-child { width: auto; overflow-wrap: anywhere; }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .config td code { display: block; }
 .digest { color: var(--faint); font-size: .8125rem; }
