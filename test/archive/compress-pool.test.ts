@@ -32,6 +32,6 @@ test("every worker is an entry point of the compiled program", () => {
   const workers = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((name) =>
     name.endsWith("-worker.ts"),
   );
-  expect(workers.toSorted()).toEqual(["archive/compress-worker.ts", "archive/hash-worker.ts"]);
+  expect(workers).not.toEqual([]);
   for (const worker of workers) expect(build).toContain(`"${worker}"`);
 });
