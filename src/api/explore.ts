@@ -2,11 +2,10 @@
 import type { FileCount, ImageReport, LayerFileReport, LayerReport, Store } from "../api-types.ts";
 import { layerEntries } from "../archive/layer-entries.ts";
 import { type LayerFile, LayeredFiles } from "../archive/layered-files.ts";
-import { CooperError } from "../base/errors.ts";
 import { encodeName } from "../base/path-bytes.ts";
 import { requireInstance } from "../image/list-instance.ts";
 import type { ImageConfig } from "../oci/types.ts";
-import { readConfig, requireImage } from "../store/images.ts";
+import { imageRemoved, readConfig, requireImage } from "../store/images.ts";
 import { findIndexByText } from "../store/indexes.ts";
 import { layerSize, namesOf } from "../store/records.ts";
 import { holdImage, snapshotPaths, type StoreFiles } from "../store/store.ts";
@@ -27,8 +26,7 @@ export async function exploreImage(
 /** The report about an image of that id. */
 export function reportImage(files: StoreFiles, id: string, signal?: AbortSignal): ImageReport {
   const held = holdImage(files, id);
-  if (held === undefined)
-    throw new CooperError("not-found", `Image ${id.slice(0, 12)} was removed by another process`);
+  if (held === undefined) throw imageRemoved(id);
   const { image, layers: stored } = held;
   const config = readConfig(files, image);
   const steps = stepsOfLayers(config);

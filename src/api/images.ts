@@ -5,14 +5,14 @@ import { requireInstance } from "../image/list-instance.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { readBlob } from "../store/blobs.ts";
 import {
-  candidateNamesOrNone,
   labelsOf,
+  nameAmong,
   readConfig,
   readManifest,
   removeImageByText,
   requireImage,
 } from "../store/images.ts";
-import { allIndexes, deleteIndex, findIndexByText, type IndexRecord } from "../store/indexes.ts";
+import { allIndexes, findIndexByText, type IndexRecord, removeIndexByText } from "../store/indexes.ts";
 import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";
@@ -73,32 +73,29 @@ export function resolveImage(store: Store, image: string): string {
 
 /** Gives an image or a list more names. Throws `not-found`, `usage`. */
 export async function tagImage(store: Store, image: string, names: string[]): Promise<void> {
-  const files = filesOf(store);
-  const id = resolveImage(store, image);
+  const { db } = filesOf(store);
   const full = names.map(normaliseName);
-  files.db
-    .transaction(() => {
-      for (const name of full) setName(files.db, name, id);
-    })
-    .immediate();
+  // In one transaction, as what follows: the image might be removed, or the name be given to another one, in between.
+  db.transaction(() => {
+    const id = resolveImage(store, image);
+    for (const name of full) setName(db, name, id);
+  }).immediate();
 }
 
 /** Takes names from an image or a list, all of them when none is given; it stays, if need be without one. */
 export async function untagImage(store: Store, image: string, names: string[] = []): Promise<string[]> {
-  const files = filesOf(store);
-  const id = resolveImage(store, image);
-  const own = namesOf(files.db, id);
-  const wanted = names.length === 0 ? own : names.map((name) => ownName(own, name, image));
-  files.db
-    .transaction(() => {
-      for (const name of wanted) deleteName(files.db, name);
-    })
-    .immediate();
-  return wanted;
+  const { db } = filesOf(store);
+  const untag = db.transaction(() => {
+    const own = namesOf(db, resolveImage(store, image));
+    const wanted = names.length === 0 ? own : names.map((name) => ownName(own, name, image));
+    for (const name of wanted) deleteName(db, name);
+    return wanted;
+  });
+  return untag.immediate();
 }
 
 function ownName(own: string[], name: string, image: string): string {
-  const found = candidateNamesOrNone(name).find((candidate) => own.includes(candidate));
+  const found = nameAmong(own, name);
   if (found !== undefined) return found;
   throw new CooperError("not-found", `${image} is not named ${name}`, {
     hint: own.length === 0 ? "it has no name" : `its names are ${own.join(", ")}`,
@@ -112,14 +109,5 @@ export async function removeImage(
   options: { force?: boolean } = {},
 ): Promise<{ untagged: string[]; deleted: string[] }> {
   const files = filesOf(store);
-  const list = findIndexByText(files, image);
-  if (list === undefined) return removeImageByText(files, image, options.force ?? false);
-  const names = namesOf(files.db, list.id);
-  const byName = candidateNamesOrNone(image).find((name) => names.includes(name));
-  if (byName !== undefined && names.length > 1) {
-    deleteName(files.db, byName);
-    return { untagged: [byName], deleted: [] };
-  }
-  deleteIndex(files, list.id);
-  return { untagged: names, deleted: [list.id] };
+  return removeIndexByText(files, image) ?? removeImageByText(files, image, options.force ?? false);
 }

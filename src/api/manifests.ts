@@ -50,9 +50,16 @@ export async function createManifest(
   const entries = found.flatMap((one) => one.entries);
   const instances = found.flatMap((one) => one.instances);
   const fill = (index: ImageIndex) => annotated(withEntries(index, entries), options.annotations ?? []);
-  const there = options.amend ? amendable(files, full) : undefined;
-  if (there !== undefined) return infoOf(files, changeIndex(files, there.id, fill, instances));
-  return infoOf(files, createIndex(files, fill(EMPTY), instances, [full], options.replace ?? options.amend));
+  for (;;) {
+    const there = options.amend ? amendable(files, full) : undefined;
+    if (there !== undefined) return infoOf(files, changeIndex(files, there.id, fill, instances));
+    try {
+      return infoOf(files, createIndex(files, fill(EMPTY), instances, [full], options.replace));
+    } catch (error) {
+      // Another process has made it meanwhile: what that put in stays.
+      if (!options.amend || !(error instanceof CooperError) || error.code !== "exists") throw error;
+    }
+  }
 }
 
 /** The list of a name; one that holds the image when the name is that of an image, as Buildah has it. */

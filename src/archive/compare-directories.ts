@@ -4,13 +4,14 @@ import { messageOf } from "../base/errors.ts";
 import { getXattr, listXattrs } from "../base/libc.ts";
 import { compareNames, fsPath, readLink, readNames } from "../base/path-bytes.ts";
 import { statExact } from "./diff-stack.ts";
+import { isWhiteout } from "./whiteouts.ts";
 
 const CHUNK = 1 << 20;
 
 /**
  * The first difference below `actual`, as "PATH: what", or undefined when both hold the same. Compared are names, types,
  * modes, owners, times, devices, link counts, targets, attributes and contents; of the two directories themselves only
- * the attributes, since a layer need not say the rest. Memory does not grow with the files.
+ * the attributes, and of whiteouts no time, since a layer need not say the rest. Memory does not grow with the files.
  */
 export function firstDifference(expected: string, actual: string): string | undefined {
   try {
@@ -49,6 +50,7 @@ function differenceOf(path: string, expected: string, actual: string): string | 
     return differenceOfChildren(`${path}/`, expected, actual) ?? differentTime(path, wanted, found);
   if (wanted.isSymbolicLink() && readLink(expected) !== readLink(actual)) return `${path}: another target`;
   if (wanted.isFile() && !equalContent(expected, actual)) return `${path}: other content`;
+  if (isWhiteout(wanted, expected)) return undefined;
   return differentTime(path, wanted, found);
 }
 

@@ -1,6 +1,5 @@
 /** What a container stands on: the layers of an image of the store, or nothing. */
-import { CooperError } from "../base/errors.ts";
-import { readManifest } from "../store/images.ts";
+import { imageRemoved, readManifest } from "../store/images.ts";
 import { type ImageRecord, layerSize, namesOf } from "../store/records.ts";
 import { holdImage, type StoreFiles } from "../store/store.ts";
 import type { ContainerBase } from "./working-container.ts";
@@ -16,8 +15,7 @@ export function annotatedBase(
   { id }: Pick<ImageRecord, "id">,
 ): { base: ContainerBase; annotations: Record<string, string> } {
   const held = holdImage(store, id);
-  if (held === undefined)
-    throw new CooperError("not-found", `Image ${id.slice(0, 12)} was removed by another process`);
+  if (held === undefined) throw imageRemoved(id);
   const { image, layers } = held;
   const { layers: descriptors, annotations = {} } = readManifest(store, image);
   const base = {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { CooperError, isDiskFull } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
 import type { HistoryEntry, ImageConfig } from "../oci/types.ts";
-import type { ImageLayer } from "../store/images.ts";
+import { type ImageLayer, imageRemoved } from "../store/images.ts";
 import {
   addContainer,
   addUses,
@@ -13,6 +13,7 @@ import {
   dropUses,
   findContainerByName,
   findContainersByPrefix,
+  findImage,
   forgetSnapshot,
   saveContainerState,
   snapshotsOfContainers,
@@ -26,6 +27,7 @@ import {
   finishing,
   type DriverName,
   makeSnapshot,
+  moveAway,
   snapshotPath,
   snapshotPaths,
   snapshotterOf,
@@ -89,7 +91,10 @@ export function mountPointNotes(container: WorkingContainer): string {
   return join(container.directory, "mount-points");
 }
 
-/** Makes a container that commands find by name. Throws `exists` when the name is taken. */
+/**
+ * Makes a container that commands find by name. Throws `exists` when the name is taken, `not-found` when another process has
+ * removed the image since it was found: from here on `prune` sees that a container comes from it.
+ */
 export function createContainer(
   store: StoreFiles,
   name: string,
@@ -118,6 +123,8 @@ export function createContainer(
   const unfinished = { ...treeOf(store, container), directory: store.session.path("container") };
   snapshotter(container).prepare(unfinished);
   const add = store.db.transaction(() => {
+    if (record.imageId !== undefined && findImage(store.db, record.imageId) === undefined)
+      throw imageRemoved(record.imageId);
     addContainer(store.db, record);
     addUses(store.db, `container:${id}`, snapshots);
     renameSync(unfinished.directory, container.directory);
@@ -252,18 +259,17 @@ function removeRecordAndFiles(store: StoreFiles, container: WorkingContainer): v
   const tree = treeOf(store, container);
   snapshotter(container).unmount(tree, true);
   const trash = store.session.path("trash");
-  // Forgotten first: a container without files would be in the way of its own removal.
+  // Forgotten and renamed in one transaction, so that whoever looks finds all of it or nothing.
   const forget = () =>
     store.db
       .transaction(() => {
         deleteContainer(store.db, container.id);
-        return dropUses(store.db, `container:${container.id}`);
+        const things = dropUses(store.db, `container:${container.id}`);
+        moveAway(container.directory, trash);
+        return things;
       })
       .immediate();
-  const deleteFiles = () => {
-    renameSync(container.directory, trash);
-    snapshotter(container).remove({ ...tree, directory: trash });
-  };
+  const deleteFiles = () => snapshotter(container).remove({ ...tree, directory: trash });
   let things: string[];
   try {
     things = forget();
@@ -271,6 +277,7 @@ function removeRecordAndFiles(store: StoreFiles, container: WorkingContainer): v
   } catch (error) {
     if (!isDiskFull(error)) throw error;
     // The database has no room for the removal before there is some. A kill from here on is put right by recover.ts.
+    moveAway(container.directory, trash);
     deleteFiles();
     const own = snapshotsOfContainers(store.db).filter((id) => container.frozen.includes(id));
     for (const id of own) rmSync(dirname(snapshotPath(store, id)), { recursive: true, force: true });

@@ -14,7 +14,7 @@ export type { Database } from "bun:sqlite";
  *               of the packing that change its bytes (a timestamp)
  * images        by id, the hexadecimal digest of the config; `manifest` is the manifest's digest
  * image_layers  the stack behind each layer of an image: two images may reach one diff_id by different stacks
- * layer_blobs   compressed blobs in blobs/ and the diff_id that they hold
+ * layer_blobs   compressed blobs and the diff_id that they hold: those in blobs/, and what layers that are here became elsewhere
  * creation_times  when an image was made, by its digest without times: a build that gives the same gives the same id
  * cache         the snapshot that a build step gave, by key; NULL when it changed no file. `result` is the diff_id of one that came
  *               from a remote cache, NULL where the snapshot's id tells it from others; `created` when the step was run
@@ -129,6 +129,25 @@ export function openDatabase(path: string): Database {
   }
   database.run(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
   return database;
+}
+
+/**
+ * Gives the file system back what the database takes and does not need, once that is more than half of it. Where another
+ * process is writing, or the disk is full, it stays as it is: the next one tries again.
+ */
+export function compactDatabase(database: Database): void {
+  const pragma = (name: string) =>
+    Object.values(database.query(`PRAGMA ${name}`).get() as object)[0] as number;
+  const free = pragma("freelist_count");
+  if (free < LOG_PAGES || free * 2 < pragma("page_count")) return;
+  try {
+    database.run(
+      "PRAGMA busy_timeout = 0; PRAGMA temp_store = MEMORY; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)",
+    );
+  } catch {
+    // It is whole either way.
+  }
+  database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
 }
 
 function schemaVersion(database: Database): number {

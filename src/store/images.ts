@@ -150,6 +150,11 @@ export function requireImage(store: StoreFiles, text: string): ImageRecord {
   });
 }
 
+/** For an image that was found, and is gone now. */
+export function imageRemoved(id: string): CooperError {
+  return new CooperError("not-found", `Image ${id.slice(0, 12)} was removed by another process`);
+}
+
 export function readConfig(store: StoreFiles, image: ImageRecord): ImageConfig {
   return parseImageConfig(
     readBlob(store.root, `sha256:${image.id}`),
@@ -177,26 +182,45 @@ export interface Removal {
  * containers come from it or it has several names, unless forced; containers keep their files either way.
  */
 export function removeImageByText(store: StoreFiles, text: string, force: boolean): Removal {
-  const image = requireImage(store, text);
-  const names = namesOf(store.db, image.id);
-  const byName = candidateNamesOrNone(text).find((name) => names.includes(name));
-  if (byName !== undefined && names.length > 1) {
-    deleteName(store.db, byName);
-    return { untagged: [byName], deleted: [] };
-  }
-  if (byName === undefined && names.length > 1 && !force) {
-    throw new CooperError("in-use", `Image ${image.id.slice(0, 12)} has several names: ${names.join(", ")}`, {
+  // Opened first: a process that dies with a session has somebody who cleans up after it.
+  void store.session;
+  let unused: string[] = [];
+  // Looked up and removed in one transaction: a name or container that another process gives it meanwhile is not overlooked.
+  const remove = store.db.transaction((): Removal => {
+    const image = requireImage(store, text);
+    const names = namesOf(store.db, image.id);
+    const byName = nameAmong(names, text);
+    if (byName !== undefined && names.length > 1) {
+      deleteName(store.db, byName);
+      return { untagged: [byName], deleted: [] };
+    }
+    if (!force) requireUnused(store, text, image.id, byName === undefined ? names : []);
+    deleteImage(store.db, image.id);
+    unused = dropUses(store.db, `image:${image.id}`);
+    return { untagged: names, deleted: [image.id] };
+  });
+  const removal = remove.immediate();
+  deleteUnused(store, unused);
+  return removal;
+}
+
+/** The name of an image that a text stands for; undefined where that is an id. */
+export function nameAmong(names: string[], text: string): string | undefined {
+  return candidateNamesOrNone(text).find((name) => names.includes(name));
+}
+
+function requireUnused(store: StoreFiles, text: string, id: string, names: string[]): void {
+  if (names.length > 1) {
+    throw new CooperError("in-use", `Image ${id.slice(0, 12)} has several names: ${names.join(", ")}`, {
       hint: "remove the names one by one, or use --force",
     });
   }
-  const users = containersOf(store.db, image.id);
-  if (users.length > 0 && !force) {
+  const users = containersOf(store.db, id);
+  if (users.length > 0) {
     throw new CooperError("in-use", `Image ${text} is used by ${users.map((user) => user.name).join(", ")}`, {
       hint: "remove these containers first (cooper rm), or use --force",
     });
   }
-  deleteImageAndUses(store, image.id);
-  return { untagged: names, deleted: [image.id] };
 }
 
 /** The same, empty for what is no well-formed name (it may still be an id). */
@@ -206,16 +230,4 @@ export function candidateNamesOrNone(text: string): string[] {
   } catch {
     return [];
   }
-}
-
-function deleteImageAndUses(store: StoreFiles, id: string): void {
-  // Opened first: a process that dies with a session has somebody who cleans up after it.
-  void store.session;
-  const things = store.db
-    .transaction(() => {
-      deleteImage(store.db, id);
-      return dropUses(store.db, `image:${id}`);
-    })
-    .immediate();
-  deleteUnused(store, things);
 }

@@ -9,14 +9,16 @@ import { parseIndex, parseManifestOrIndex } from "../oci/schema.ts";
 import type { Descriptor, ImageIndex } from "../oci/types.ts";
 import { readBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
-import { candidateNamesOrNone } from "./images.ts";
+import { candidateNamesOrNone, nameAmong, type Removal } from "./images.ts";
 import { randomContainerId } from "./random-id.ts";
 import {
   addUses,
+  deleteName,
   dropUses,
   findImagesByPrefix,
   findName,
   hasBlobRecord,
+  namesOf,
   type StoredLayer,
   setName,
   usesOf,
@@ -158,14 +160,13 @@ export function obtainIndex(
 ): IndexRecord {
   const { digest } = storeBytes(store, Buffer.from(JSON.stringify(indexDocument(index))));
   const known = findIndexByManifest(store.db, digest);
-  if (known === undefined || !holdIndex(store, known.id))
-    return createIndex(store, digest, instances, names, true);
-  store.db
-    .transaction(() => {
-      for (const name of names) setName(store.db, name, known.id);
-    })
-    .immediate();
-  return known;
+  if (known === undefined) return createIndex(store, digest, instances, names, true);
+  const name = store.db.transaction(() => {
+    if (!holdIndex(store, known.id)) return false;
+    for (const one of names) setName(store.db, one, known.id);
+    return true;
+  });
+  return name.immediate() ? known : createIndex(store, digest, instances, names, true);
 }
 
 function nameTaken(name: string): CooperError {
@@ -235,6 +236,27 @@ function forgetInstances(db: Database, indexId: string, things: ReadonlySet<stri
     if (things.has(manifest)) continue;
     db.query("DELETE FROM instance_layers WHERE index_id = ? AND manifest = ?").run(indexId, manifest);
   }
+}
+
+/** Removes a name of an index, or the index with its last one or when given by id; undefined where the text means none. */
+export function removeIndexByText(store: StoreFiles, text: string): Removal | undefined {
+  void store.session;
+  let unused: string[] = [];
+  const remove = store.db.transaction((): Removal | undefined => {
+    const list = findIndexByText(store, text);
+    if (list === undefined) return undefined;
+    const names = namesOf(store.db, list.id);
+    const byName = nameAmong(names, text);
+    if (byName !== undefined && names.length > 1) {
+      deleteName(store.db, byName);
+      return { untagged: [byName], deleted: [] };
+    }
+    unused = deleteIndexRecord(store.db, list.id);
+    return { untagged: names, deleted: [list.id] };
+  });
+  const removal = remove.immediate();
+  deleteUnused(store, unused);
+  return removal;
 }
 
 /** Removes an index with its names; the images of the store that it lists stay. */

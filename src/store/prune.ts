@@ -1,5 +1,6 @@
 /** Removing many things at once: records first, in one transaction, then the files that nobody uses any more. */
 import type { Digest } from "../base/digest.ts";
+import { compactDatabase } from "./database.ts";
 import { deleteIndexRecord } from "./indexes.ts";
 import { removeLogs } from "./kept-logs.ts";
 import { containersOf, deleteImage, dropUses, findImage, namesOf, unusedThings } from "./records.ts";
@@ -46,6 +47,7 @@ export function pruneStore(store: StoreFiles, request: PruneRequest): Pruned {
   }
   for (const thing of unusedThings(store.db)) pruned.bytes += thingBytes(store, thing);
   collectGarbage(store);
+  compactDatabase(store.db);
   if (cacheBefore === undefined) return pruned;
   pruned.bytes += removeLogs(store, cacheBefore);
   if (keepCacheBytes === undefined)

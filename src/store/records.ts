@@ -79,10 +79,28 @@ export function forgetUnused(db: Database, thing: string): boolean {
     .run(thing);
   if (changes === 0) return false;
   if (isBlob) db.query("DELETE FROM layer_blobs WHERE digest = ?").run(thing);
-  else
-    db.query("DELETE FROM layers WHERE stack = ?1 OR (stack > ?1 || ',' AND stack < ?1 || '-')").run(thing);
+  else forgetLayersOn(db, thing);
   return true;
 }
+
+/** Forgets what a snapshot, alone or with others on it, packs to. */
+export function forgetLayersOn(db: Database, snapshot: string): void {
+  forgetLayers(db, "stack = ?1 OR (stack > ?1 || ',' AND stack < ?1 || '-')", snapshot);
+}
+
+/** With what layers became elsewhere, which is of no use when nothing here gives those layers any more. */
+function forgetLayers(db: Database, where: string, value: string): void {
+  const gone = db.query(`DELETE FROM layers WHERE ${where} RETURNING diff_id AS diffId`).all(value);
+  const forget = [
+    db.query(`DELETE FROM layer_blobs WHERE diff_id = ?1 AND ${SENT_ONLY}`),
+    db.query("DELETE FROM recoded_layers WHERE diff_id = ?1 AND diff_id NOT IN (SELECT diff_id FROM layers)"),
+  ];
+  for (const { diffId } of gone as { diffId: Digest }[]) for (const query of forget) query.run(diffId);
+}
+
+/** Of rows of layer_blobs: no blob is here, and no layer that it could be the blob of. */
+export const SENT_ONLY =
+  "digest NOT IN (SELECT digest FROM blobs) AND diff_id NOT IN (SELECT diff_id FROM layers)";
 
 /** Snapshots that containers alone use: all that they have frozen and not committed. */
 export function snapshotsOfContainers(db: Database): string[] {
@@ -107,8 +125,7 @@ export function forgetLostLayers(db: Database): void {
     stack: string;
   }[];
   for (const { stack } of stacks) {
-    if (!split(stack).every((id) => hasSnapshot(db, id)))
-      db.query("DELETE FROM layers WHERE stack = ?").run(stack);
+    if (!split(stack).every((id) => hasSnapshot(db, id))) forgetLayers(db, "stack = ?", stack);
   }
 }
 
@@ -444,15 +461,6 @@ export function addCached(db: Database, key: Digest, { snapshot, result, created
   const replaced = dropUses(db, `cache:${key}`);
   if (snapshot !== null) addUses(db, `cache:${key}`, [snapshot]);
   return replaced;
-}
-
-/** Empties the build cache. */
-export function clearCache(db: Database): void {
-  db.query("DELETE FROM cache").run();
-  db.query("DELETE FROM creation_times").run();
-  db.query("DELETE FROM step_records").run();
-  db.query("DELETE FROM recoded_layers WHERE diff_id NOT IN (SELECT diff_id FROM layers)").run();
-  db.query("DELETE FROM uses WHERE user >= 'cache:' AND user < 'cache;'").run();
 }
 
 /** When an image was first made of which only the digest without its times is known. */

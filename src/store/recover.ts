@@ -2,10 +2,9 @@
  * Puts right what processes left that were killed. Files are renamed while the database does not know of them yet, or
  * not any more: whatever it does not know, and no living session makes, is garbage.
  */
-import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { errnoOf } from "../base/errors.ts";
 import { blobPath } from "./blobs.ts";
 import {
   allContainers,
@@ -25,7 +24,7 @@ import {
   SESSION_ID_LENGTH,
   sessionExists,
 } from "./session.ts";
-import { collectGarbage, snapshotPath, type StoreFiles } from "./store.ts";
+import { collectGarbage, moveAway, snapshotPath, type StoreFiles } from "./store.ts";
 
 /** Ends what dead sessions claimed, and deletes everything that nobody claims then. Their locks go last. */
 export function recoverStore(store: StoreFiles, dead: DeadSession[]): void {
@@ -70,18 +69,10 @@ function deleteUnless(store: StoreFiles, path: string, isKnown: () => boolean): 
   const trash = store.session.path("trash");
   store.db
     .transaction(() => {
-      if (!isKnown()) moveIfAny(path, trash);
+      if (!isKnown()) moveAway(path, trash);
     })
     .immediate();
   rmSync(trash, { recursive: true, force: true });
-}
-
-function moveIfAny(path: string, target: string): void {
-  try {
-    renameSync(path, target);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-  }
 }
 
 /** A removal on a full disk deletes the files first; the database cannot show a container whose files are still to come. */

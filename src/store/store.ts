@@ -316,10 +316,15 @@ function discard(store: StoreFiles, thing: string, trash: string): boolean {
   const path = thing.startsWith("sha256:")
     ? blobPath(store.root, thing as Digest)
     : join(store.root, "layers", thing);
+  moveAway(path, trash);
+  return true;
+}
+
+/** Moves what is to be deleted out of everybody's sight, if it is there. */
+export function moveAway(path: string, trash: string): void {
   try {
     renameSync(path, trash);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw wrapError(`Cannot delete ${path}`, error);
   }
-  return true;
 }

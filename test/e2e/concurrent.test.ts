@@ -71,6 +71,22 @@ describe.each(people)("as $kind", (person) => {
     await site.ok("rm", ...made);
   });
 
+  test("one list, to which many add at once", async () => {
+    const names = ["a", "b", "c", "d", "e"];
+    for (const name of names) {
+      const context = site.files({ Dockerfile: `FROM scratch\nCOPY name /\n`, name });
+      await site.ok("bud", "-q", "-t", `localhost/part-${name}`, context);
+    }
+    await Promise.all(
+      names.map((name) =>
+        site.ok("manifest", "create", "--amend", "localhost/parts", `localhost/part-${name}`),
+      ),
+    );
+    const { manifests } = JSON.parse(await site.ok("manifest", "inspect", "localhost/parts"));
+    expect(manifests).toHaveLength(names.length);
+    await site.ok("manifest", "rm", "localhost/parts");
+  });
+
   test("nothing is left", async () => {
     expect(await site.ok("containers", "-a", "-q")).toBe("");
     expect(mountsMentioning(site.dir)).toEqual([]);

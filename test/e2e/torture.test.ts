@@ -1,16 +1,18 @@
 // Protects a store from kill -9 in the middle of any command, as `cooper check` sees it (npm run torture for longer).
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { torture } from "../../scripts/torture.ts";
+import { rootOnly } from "../support/as-users.ts";
 import { busyboxBase } from "../support/bases.ts";
 
 setDefaultTimeout(120_000);
 
-test.skipIf(process.getuid?.() !== 0)("a dozen kills", async () => {
+test.each(rootOnly)("a dozen kills", async (person) => {
   const log: string[] = [];
   const { killed, failures, left } = await torture({
     kills: 12,
     seconds: 60,
     seed: 7,
+    person,
     base: busyboxBase(),
     log: (line) => void log.push(line),
   });

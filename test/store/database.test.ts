@@ -3,7 +3,7 @@ import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { openDatabase, UPGRADES } from "../../src/store/database.ts";
+import { compactDatabase, openDatabase, UPGRADES } from "../../src/store/database.ts";
 
 const work = mkdtempSync("/var/tmp/cooper-database-");
 afterAll(() => rmSync(work, { recursive: true, force: true }));
@@ -47,4 +47,28 @@ test("a newer version is refused, and stays as it is", () => {
   expect(() => openDatabase(path)).toThrow(/version 1000/);
   using again = new Database(path);
   expect(again.query("PRAGMA user_version").get()).toEqual({ user_version: 1000 });
+});
+
+test("what is no longer needed goes back to the file system, unless another writes", () => {
+  const path = join(work, "compact.db");
+  using database = openDatabase(path);
+  const pages = () => (database.query("PRAGMA page_count").get() as { page_count: number }).page_count;
+  const add = database.query("INSERT INTO blobs VALUES (?)");
+  database.transaction(() => {
+    for (let n = 0; n < 20_000; n++) add.run(`sha256:${String(n).padStart(64, "0")}`);
+  })();
+  const full = pages();
+  compactDatabase(database);
+  expect(pages(), "all of it is needed").toBe(full);
+
+  database.run("DELETE FROM blobs");
+  using other = openDatabase(path);
+  other.transaction(() => {
+    other.run("INSERT INTO blobs VALUES ('sha256:other')");
+    compactDatabase(database);
+    expect(pages(), "another writes").toBe(full);
+  })();
+  compactDatabase(database);
+  expect(pages()).toBeLessThan(full / 4);
+  expect(database.query("SELECT digest FROM blobs").all()).toEqual([{ digest: "sha256:other" }]);
 });

@@ -1,20 +1,22 @@
 /** What is in the database and belongs to nothing, and what is on the disk and in no record. */
-import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../../base/digest.ts";
-import { errnoOf, wrapError } from "../../base/errors.ts";
+import { errnoOf } from "../../base/errors.ts";
 import { blobPath } from "../blobs.ts";
 import {
   dropUses,
   findContainer,
+  forgetLayersOn,
   forgetLostLayers,
   hasBlobRecord,
   hasSnapshot,
+  SENT_ONLY,
   type User,
   usesOf,
 } from "../records.ts";
 import { sessionExists } from "../session.ts";
-import type { StoreFiles } from "../store.ts";
+import { moveAway, type StoreFiles } from "../store.ts";
 import { settle } from "./check-users.ts";
 import { isInProgress } from "./check-layers.ts";
 import type { Checking } from "./fault.ts";
@@ -38,7 +40,7 @@ export function checkDamage(check: Checking): void {
       db.query("DELETE FROM blobs WHERE digest = ?").run(thing);
       db.query("DELETE FROM layer_blobs WHERE digest = ?").run(thing);
       db.query("DELETE FROM snapshots WHERE id = ?").run(thing);
-      db.query("DELETE FROM layers WHERE stack = ?").run(thing);
+      forgetLayersOn(db, thing);
       forgetLostLayers(db);
       moveAway(path, trash);
     });
@@ -97,8 +99,8 @@ const DANGLING = [
   },
   {
     table: "layer_blobs",
-    where: "digest NOT IN (SELECT digest FROM blobs)",
-    what: "rows of blobs that are gone",
+    where: SENT_ONLY,
+    what: "rows of layers that are gone",
   },
   {
     table: "layers",
@@ -154,13 +156,5 @@ function namesIn(directory: string): string[] {
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;
-  }
-}
-
-function moveAway(path: string, trash: string): void {
-  try {
-    renameSync(path, trash);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw wrapError(`Cannot delete ${path}`, error);
   }
 }

@@ -3,7 +3,15 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../../base/digest.ts";
 import { deleteIndexRecord } from "../indexes.ts";
-import { addUses, deleteContainer, deleteImage, deleteName, dropUses, type User } from "../records.ts";
+import {
+  addUses,
+  deleteContainer,
+  deleteImage,
+  deleteName,
+  dropUses,
+  findContainer,
+  type User,
+} from "../records.ts";
 import { type Condition, conditionOfImage, conditionOfIndex } from "./check-images.ts";
 import { isInProgress } from "./check-layers.ts";
 import type { Checking, Fault } from "./fault.ts";
@@ -88,9 +96,11 @@ function checkContainers(check: Checking): void {
       dropUses(store.db, `container:${id}`);
     };
     const fault = (problem: string): Fault => ({ kind: "container", what: name, problem });
-    if (!existsSync(join(store.root, "containers", id))) {
-      // It may just have been removed.
-      if (store.db.query("SELECT 1 FROM containers WHERE id = ?").get(id) === null) continue;
+    const files = join(store.root, "containers", id);
+    if (!existsSync(files)) {
+      // It may just be removed: files and record go in one transaction.
+      const isLost = () => findContainer(store.db, id) !== undefined && !existsSync(files);
+      if (!store.db.transaction(isLost).immediate()) continue;
       settle(check, fault("its files are missing"), `forgotten: ${name}`, forget);
       continue;
     }

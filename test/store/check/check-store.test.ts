@@ -19,6 +19,7 @@ import type { CheckReport } from "../../../src/index.ts";
 import { people } from "../../support/as-users.ts";
 import { busyboxBase } from "../../support/bases.ts";
 import { openSite, type Site } from "../../support/cooper.ts";
+import { startRegistry } from "../../transport/registry-server.ts";
 
 setDefaultTimeout(120_000);
 
@@ -349,6 +350,21 @@ describe.each(people)("as $kind", (person) => {
     expect(await imageNames()).not.toContain("localhost/own");
     await site.ok("commit", own, "localhost/rescued");
     expect(await imageNames()).toContain("localhost/rescued");
+  });
+
+  test("what a registry was sent, and what came back of it, is no fault", async () => {
+    copyTree(whole, site.root);
+    using registry = await startRegistry();
+    const remote = `docker://${registry.host}/it`;
+    const context = site.files({ Dockerfile: "FROM localhost/base\nRUN rm /etc/passwd; echo it > /it\n" });
+    await site.ok("bud", "-t", "localhost/it", context);
+    await site.ok("push", "--tls-verify=false", "localhost/it", remote);
+    expect((await check()).faults, "the blob of a committed layer is elsewhere").toEqual([]);
+    await site.ok("prune", "--all");
+    expect((await check()).faults, "the layer is gone").toEqual([]);
+    // What was deleted has no time of its own: it is made anew whenever the layer is unpacked.
+    await site.ok("pull", "--tls-verify=false", remote);
+    expect((await check()).faults, "the layer was unpacked").toEqual([]);
   });
 
   test("what others build and remove meanwhile is no fault", async () => {
