@@ -3,8 +3,9 @@ import { join } from "node:path";
 import type { DiskUsage, ImageInfo, PruneOptions, PruneResult, Store } from "../api-types.ts";
 import { cleanStaleState } from "../sandbox/run-directory.ts";
 import { allContainers, type ContainerRecord } from "../store/records.ts";
-import { pruneStore } from "../store/prune.ts";
 import { keptLogs } from "../store/kept-logs.ts";
+import { type PruneRequest, pruneStore } from "../store/prune.ts";
+import { withReserve } from "../store/reserve.ts";
 import { cacheMounts, diskBytes, thingBytes, usersOfThings } from "../store/usage.ts";
 import { openContainer } from "./container.ts";
 import { listImages } from "./images.ts";
@@ -24,13 +25,14 @@ export async function pruneImages(store: Store, options: PruneOptions = {}): Pro
   const containers = options.force ? allContainers(files.db).filter((one) => comesFrom(one, ids)) : [];
   for (const { id } of containers) await (await openContainer(store, id)).remove();
   const keepsCache = options.keepCache === true || (options.labels ?? []).length > 0;
-  const pruned = pruneStore(files, {
+  const request: PruneRequest = {
     images: images.filter(({ isList }) => !isList).map(({ id }) => id),
     lists: images.filter(({ isList }) => isList).map(({ id }) => id),
     named: options.all ?? false,
     keepCacheBytes: options.keepCacheBytes,
     cacheBefore: keepsCache ? undefined : (options.until ?? Number.MAX_SAFE_INTEGER),
-  });
+  };
+  const pruned = withReserve(files.root, () => pruneStore(files, request));
   return {
     untagged: pruned.untagged,
     images: pruned.images,

@@ -14,6 +14,7 @@ import {
 } from "../store/images.ts";
 import { allIndexes, findIndexByText, type IndexRecord, removeIndexByText } from "../store/indexes.ts";
 import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/records.ts";
+import { withReserve } from "../store/reserve.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";
 
@@ -109,5 +110,8 @@ export async function removeImage(
   options: { force?: boolean } = {},
 ): Promise<{ untagged: string[]; deleted: string[] }> {
   const files = filesOf(store);
-  return removeIndexByText(files, image) ?? removeImageByText(files, image, options.force ?? false);
+  return withReserve(
+    files.root,
+    () => removeIndexByText(files, image) ?? removeImageByText(files, image, options.force ?? false),
+  );
 }

@@ -94,6 +94,11 @@ function detailOf(error: CooperError): ErrorDetail {
   };
 }
 
+/** The same failure with what the reader can do about it. */
+export function withHint(error: CooperError, hint: string): CooperError {
+  return new CooperError(error.code, error.message, { ...detailOf(error), hint, cause: error.cause });
+}
+
 /**
  * Adds what was being done to a failure that does not know it: `Cannot read /x: permission denied`. A CooperError keeps
  * its code and all that it knows.

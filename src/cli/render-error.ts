@@ -18,15 +18,13 @@ export function renderError(error: unknown, options: RenderErrorOptions = {}): s
     if (error.log !== undefined) lines.push(`${paint("36;1", "Log:")} ${plainText(error.log)}`);
     if (error.hint !== undefined) lines.push(`${paint("36;1", "Hint:")} ${plainText(error.hint)}`);
   }
-  if (isDiskFull(error))
-    lines.push(`${paint("36;1", "Hint:")} cooper rm makes room, if it is the store's disk`);
   if (options.verbose) lines.push(...causes(error));
   return `${lines.join("\n")}\n`;
 }
 
 function describe(error: unknown): string {
   if (error instanceof CooperError) return error.message;
-  if (isDiskFull(error)) return "The disk is full";
+  if (isDiskFull(error)) return `The disk is full: ${messageOf(error)}`;
   // Anything else reached the top unexpectedly: say what it is.
   return error instanceof Error && error.name !== "Error" && error.name !== "SQLiteError"
     ? `${error.name}: ${error.message}`

@@ -1,5 +1,5 @@
 /** From a command line to an exit status. */
-import { CooperError } from "../base/errors.ts";
+import { CooperError, isDiskFull, withHint, wrapError } from "../base/errors.ts";
 import type { Store } from "../index.ts";
 import { COMMAND_NAMES, ALIASES, loadAllCommands, loadCommand } from "./catalog.ts";
 import type { Command, FlagTable, GlobalValues } from "./command.ts";
@@ -116,10 +116,23 @@ export async function execute(
   };
   try {
     return (await command.run(context)) ?? 0;
+  } catch (error) {
+    const root = (await opened?.catch(() => undefined))?.root;
+    throw root === undefined ? error : hintingAtRoom(error, root);
   } finally {
     const store = await opened?.catch(() => undefined);
     if (store !== undefined) await (await import("../index.ts")).leaveStore(store);
   }
+}
+
+/** A failure for want of room says how the store can make some. */
+function hintingAtRoom(error: unknown, root: string): unknown {
+  if (!isDiskFull(error) || (error instanceof CooperError && error.hint !== undefined)) return error;
+  const told = error instanceof CooperError ? error : wrapError("The disk is full", error);
+  return withHint(
+    told,
+    `cooper prune makes room where the store is (${root}); cooper rm and rmi remove more`,
+  );
 }
 
 /** Prints a request that is only text. */

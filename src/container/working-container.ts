@@ -19,6 +19,7 @@ import {
   snapshotsOfContainers,
 } from "../store/records.ts";
 import { addSnapshot } from "../store/records.ts";
+import { withReserve } from "../store/reserve.ts";
 import type { Owner } from "../sandbox/owner.ts";
 import { randomContainerId } from "../store/random-id.ts";
 import type { Snapshotter, WritableTree } from "../store/snapshotter.ts";
@@ -252,7 +253,7 @@ export function copyContainerDiff(store: StoreFiles, container: WorkingContainer
 
 /** Deletes a named container and what only it used; one that its user still has mounted, too. */
 export function removeContainerFiles(store: StoreFiles, container: WorkingContainer): void {
-  finishing(store, () => removeRecordAndFiles(store, container));
+  withReserve(store.root, () => finishing(store, () => removeRecordAndFiles(store, container)));
 }
 
 function removeRecordAndFiles(store: StoreFiles, container: WorkingContainer): void {

@@ -5,6 +5,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { wrapError } from "../base/errors.ts";
 import { MNT, umount } from "../base/libc.ts";
 import { type FileLock, tryLock } from "./locks.ts";
 import { mountPoints } from "./mount-table.ts";
@@ -59,7 +60,13 @@ export function openSession(parent: string): Session {
   const lock = tryLock(lockOf(directory), "exclusive");
   // A sweeper may have taken the lock between its making and its taking here; then it is gone, or will be.
   if (lock === undefined || !existsSync(lockOf(directory))) return openSession(parent);
-  mkdirSync(directory, { mode: 0o700 });
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    rmSync(lockOf(directory), { force: true });
+    lock[Symbol.dispose]();
+    throw wrapError("Cannot begin to work in the store", error);
+  }
   return new Session(directory, lock);
 }
 

@@ -5,6 +5,7 @@
  *   layers/ID/diff        snapshots
  *   containers/ID/        writable trees of working containers
  *   tmp/SESSION/          unfinished things of one process (session.ts)
+ *   reserve               room for making room (reserve.ts)
  *   cooper.db             everything else (database.ts)
  */
 import {
@@ -42,6 +43,7 @@ import {
   usesOf,
 } from "./records.ts";
 import { recoverStore } from "./recover.ts";
+import { keepReserve } from "./reserve.ts";
 import { type DeadSession, deadSessions, openSession, type Session } from "./session.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
@@ -73,6 +75,7 @@ export class StoreFiles implements Disposable {
     if (this.#session === undefined) {
       const parent = join(this.root, "tmp");
       this.#session = openSession(parent);
+      keepReserve(this.root);
       const dead = deadSessions(parent);
       if (dead.length > 0) this.#recover(dead);
     }

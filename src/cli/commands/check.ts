@@ -13,7 +13,7 @@ export const command = defineCommand({
     repair: { type: "bool", help: "unpack damaged layers again, forget what cannot be had back" },
   },
   details: [
-    "Blobs are compared with their digests, layers with their diff_ids, the database with the disk. Others may use the store meanwhile: what is being built is no fault. The exit status is 1 when anything was found.",
+    "Blobs are compared with their digests, layers with their diff_ids, the database with the disk. Others may use the store meanwhile: what is being built is no fault. On a disk that is full or read-only they wait, and unpacked layers are not compared with their blobs, which would take room. The exit status is 1 when anything was found.",
     "A repair does not guess. A layer that came from elsewhere is unpacked again from its blob; an image, a list or a cached step that lost a part is forgotten, and its names are printed. What a working container wrote stays as long as it can be read.",
   ],
   examples: ["cooper check", "cooper check --repair", "cooper check --json"],
@@ -24,10 +24,14 @@ export const command = defineCommand({
     if (flags.json) writeOut(`${JSON.stringify(report, undefined, 4)}\n`);
     else for (const fault of report.faults) writeOut(`${lineOf(fault)}\n`);
     if (!flags.quiet && !flags.json) {
-      const { blobs, layers, verifiedLayers, images, containers, faults } = report;
+      const { blobs, layers, verifiedLayers, skippedLayers, images, containers, faults } = report;
       writeErr(
         `Checked ${blobs} blobs, ${layers} layers (${verifiedLayers} against their diff_id), ${images} images, ${containers} containers: ${faults.length === 0 ? "no fault" : `${faults.length} faults`}\n`,
       );
+      if (skippedLayers > 0)
+        writeErr(
+          `Warning: ${skippedLayers} unpacked layers were not compared with their blobs: the disk is full or read-only\n`,
+        );
     }
     return report.faults.length === 0 ? 0 : 1;
   },

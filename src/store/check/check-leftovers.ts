@@ -19,7 +19,7 @@ import { sessionExists } from "../session.ts";
 import { moveAway, type StoreFiles } from "../store.ts";
 import { settle } from "./check-users.ts";
 import { isInProgress } from "./check-layers.ts";
-import type { Checking } from "./fault.ts";
+import type { Checking, Fault } from "./fault.ts";
 
 /** Forgets what is lost, after everything that needed it. */
 export function checkDamage(check: Checking): void {
@@ -33,8 +33,7 @@ export function checkDamage(check: Checking): void {
       check.faults.push({ kind, what, problem, hint: "a working container stands on it" });
       continue;
     }
-    const trash = store.session.path("trash");
-    settle(check, { kind, what, problem }, "forgotten", () => {
+    settleFiles(check, { kind, what, problem }, "forgotten", path, () => {
       const { db } = store;
       db.query("DELETE FROM uses WHERE thing = ?").run(thing);
       db.query("DELETE FROM blobs WHERE digest = ?").run(thing);
@@ -42,9 +41,8 @@ export function checkDamage(check: Checking): void {
       db.query("DELETE FROM snapshots WHERE id = ?").run(thing);
       forgetLayersOn(db, thing);
       forgetLostLayers(db);
-      moveAway(path, trash);
+      return true;
     });
-    rmSync(trash, { recursive: true, force: true });
   }
 }
 
@@ -142,12 +140,17 @@ function checkFile(check: Checking, what: string, isKnown: () => boolean): void 
   const path = join(store.root, what);
   const isStray = () => !isKnown() && existsSync(path);
   if (isKnown() || !store.db.transaction(isStray).immediate()) return;
-  const trash = store.session.path("trash");
   const fault = { kind: "leftover", what, problem: "nothing knows it" } as const;
-  settle(check, fault, "deleted", () => {
-    if (isStray()) moveAway(path, trash);
+  settleFiles(check, fault, "deleted", path, isStray);
+}
+
+/** Like settle(); the files go in the same transaction, unless `act` says that they stay. */
+function settleFiles(check: Checking, fault: Fault, done: string, path: string, act: () => boolean): void {
+  const trash = check.repair ? check.store.session.path("trash") : "";
+  settle(check, fault, done, () => {
+    if (act()) moveAway(path, trash);
   });
-  rmSync(trash, { recursive: true, force: true });
+  if (check.repair) rmSync(trash, { recursive: true, force: true });
 }
 
 function namesIn(directory: string): string[] {

@@ -3,14 +3,14 @@
  * disk. Others may use the store meanwhile: what was there at the beginning is held until the end, and what appears later
  * is not looked at.
  */
-import { wrapError } from "../../base/errors.ts";
+import { errnoOf, isDiskFull, wrapError } from "../../base/errors.ts";
 import type { StoreFiles } from "../store.ts";
 import { checkBlobs } from "./check-blobs.ts";
 import { checkCommitted, checkSnapshots, checkUnpacked } from "./check-layers.ts";
 import { checkDamage, checkFiles, checkRecords } from "./check-leftovers.ts";
 import { checkUsers } from "./check-users.ts";
 import type { Checking, Fault } from "./fault.ts";
-import { releaseInventory, takeInventory } from "./inventory.ts";
+import { type Inventory, readInventory, releaseInventory, takeInventory } from "./inventory.ts";
 
 export interface CheckReport {
   faults: Fault[];
@@ -18,6 +18,8 @@ export interface CheckReport {
   blobs: number;
   layers: number;
   verifiedLayers: number;
+  /** Unpacked layers that were not compared: that takes room, and the disk is full or read-only. */
+  skippedLayers: number;
   images: number;
   containers: number;
 }
@@ -35,12 +37,12 @@ export async function checkStoreFiles(
 ): Promise<CheckReport> {
   const faults: Fault[] = [];
   checkDatabase(store, repair, faults);
-  const inventory = takeInventory(store);
+  const { inventory, hasRoom, release } = hold(store, repair);
   const check: Checking = { store, inventory, repair, signal, faults, damage: new Map() };
   try {
     checkSnapshots(check);
     await checkBlobs(check);
-    const unpacked = await checkUnpacked(check);
+    const unpacked = hasRoom ? await checkUnpacked(check) : 0;
     const committed = await checkCommitted(check);
     checkUsers(check);
     checkDamage(check);
@@ -51,11 +53,35 @@ export async function checkStoreFiles(
       blobs: inventory.blobs.size,
       layers: inventory.snapshots.size,
       verifiedLayers: unpacked + committed,
+      skippedLayers: hasRoom ? 0 : inventory.unpacked.length,
       images: inventory.images.length + inventory.indexes.length,
       containers: inventory.containers.length,
     };
   } finally {
-    releaseInventory(store, inventory);
+    release();
+  }
+}
+
+/**
+ * What is there, until release(). Where no note can be made of that, on a disk that is full or read-only, a transaction that
+ * writes nothing keeps others from changing anything.
+ */
+function hold(
+  store: StoreFiles,
+  repair: boolean,
+): { inventory: Inventory; hasRoom: boolean; release: () => void } {
+  try {
+    const inventory = takeInventory(store);
+    return { inventory, hasRoom: true, release: () => releaseInventory(store, inventory) };
+  } catch (error) {
+    const isReadOnly = errnoOf(error) === "EROFS";
+    if (repair || !(isReadOnly || isDiskFull(error))) throw error;
+    store.db.run(isReadOnly ? "BEGIN" : "BEGIN IMMEDIATE");
+    return {
+      inventory: readInventory(store.db),
+      hasRoom: false,
+      release: () => void store.db.run("ROLLBACK"),
+    };
   }
 }
 

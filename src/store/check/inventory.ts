@@ -1,6 +1,7 @@
 /** What the database says of a store at one moment, all of it held by this session, so that it stays while it is checked. */
 import type { Digest } from "../../base/digest.ts";
 import { addUses, type LayerBlob, type StoredLayer, UNPACKED } from "../records.ts";
+import type { Database } from "../database.ts";
 import { deleteUnused, type StoreFiles } from "../store.ts";
 
 export interface Inventory {
@@ -30,40 +31,42 @@ interface LayerRow {
 
 /** Reads everything and holds it until releaseInventory(), in one transaction. */
 export function takeInventory(store: StoreFiles): Inventory {
-  const { db } = store;
   const session = `session:${store.session.id}` as const;
+  const take = store.db.transaction(() => {
+    const inventory = readInventory(store.db);
+    addUses(store.db, session, [...inventory.snapshots, ...inventory.blobs]);
+    return inventory;
+  });
+  return take.immediate();
+}
+
+/** Reads everything. */
+export function readInventory(db: Database): Inventory {
   const rows = <T>(sql: string, ...values: string[]) => db.query(sql).all(...values) as T[];
   const column = <T extends string>(sql: string) => rows<{ it: T }>(sql).map(({ it }) => it);
-  return db
-    .transaction((): Inventory => {
-      const snapshots = new Set(column<string>("SELECT id AS it FROM snapshots"));
-      const blobs = new Set(column<Digest>("SELECT digest AS it FROM blobs"));
-      const uses = new Map<string, Set<string>>();
-      for (const { user, thing } of rows<{ user: string; thing: string }>("SELECT user, thing FROM uses"))
-        uses.set(user, (uses.get(user) ?? new Set()).add(thing));
-      addUses(db, session, [...snapshots, ...blobs]);
-      return {
-        snapshots,
-        blobs,
-        uses,
-        images: rows("SELECT id, manifest FROM images"),
-        indexes: rows("SELECT id, manifest FROM indexes"),
-        names: rows("SELECT name, image_id AS id FROM names ORDER BY name"),
-        containers: rows("SELECT id, name, image_id AS imageId FROM containers ORDER BY name"),
-        cache: rows("SELECT key, snapshot FROM cache"),
-        imageLayers: byOwner(
-          rows("SELECT image_id AS owner, stack, diff_id AS diffId FROM image_layers ORDER BY 1, position"),
-        ),
-        instanceLayers: byOwner(
-          rows(
-            "SELECT index_id || ' ' || manifest AS owner, stack, diff_id AS diffId FROM instance_layers ORDER BY 1, position",
-          ),
-        ),
-        layerBlobs: rows("SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs"),
-        unpacked: rows("SELECT stack AS id, diff_id AS diffId FROM layers WHERE variant = ?", UNPACKED),
-      };
-    })
-    .immediate();
+  const uses = new Map<string, Set<string>>();
+  for (const { user, thing } of rows<{ user: string; thing: string }>("SELECT user, thing FROM uses"))
+    uses.set(user, (uses.get(user) ?? new Set()).add(thing));
+  return {
+    snapshots: new Set(column<string>("SELECT id AS it FROM snapshots")),
+    blobs: new Set(column<Digest>("SELECT digest AS it FROM blobs")),
+    uses,
+    images: rows("SELECT id, manifest FROM images"),
+    indexes: rows("SELECT id, manifest FROM indexes"),
+    names: rows("SELECT name, image_id AS id FROM names ORDER BY name"),
+    containers: rows("SELECT id, name, image_id AS imageId FROM containers ORDER BY name"),
+    cache: rows("SELECT key, snapshot FROM cache"),
+    imageLayers: byOwner(
+      rows("SELECT image_id AS owner, stack, diff_id AS diffId FROM image_layers ORDER BY 1, position"),
+    ),
+    instanceLayers: byOwner(
+      rows(
+        "SELECT index_id || ' ' || manifest AS owner, stack, diff_id AS diffId FROM instance_layers ORDER BY 1, position",
+      ),
+    ),
+    layerBlobs: rows("SELECT digest, diff_id AS diffId, media_type AS mediaType, size FROM layer_blobs"),
+    unpacked: rows("SELECT stack AS id, diff_id AS diffId FROM layers WHERE variant = ?", UNPACKED),
+  };
 }
 
 /**

@@ -185,7 +185,7 @@ const CASES: Case[] = [
     damage: "rows of layers and blobs that are gone",
     seed: (v) => {
       v.sql(
-        `INSERT INTO layer_blobs VALUES ('sha256:${"2".repeat(64)}', 'sha256:${"3".repeat(64)}', 'x', 1)`,
+        `INSERT INTO layer_blobs VALUES ('sha256:${"2".repeat(64)}', 'sha256:${"7".repeat(64)}', 'x', 1)`,
       );
       v.sql(`INSERT INTO layers VALUES ('zzzzzzzzzz001', '', 'sha256:${"3".repeat(64)}', 1)`);
       v.sql(`INSERT INTO image_layers VALUES ('${"4".repeat(64)}', 0, 'x', 'y')`);
@@ -289,6 +289,7 @@ describe.each(people)("as $kind", (person) => {
       blobs: 5,
       layers: 2,
       verifiedLayers: 2,
+      skippedLayers: 0,
       images: 2,
       containers: 1,
     });
