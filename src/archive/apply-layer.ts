@@ -1,9 +1,9 @@
 /** One OCI layer → an overlayfs diff directory (image-spec layer.md, "Applying Changesets"). */
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { statExact } from "./diff-stack.ts";
 import { readTar } from "./tar-reader.ts";
 import { nameParts, TreeWriter } from "./tree-writer.ts";
 import { AUFS_PREFIX, isWhiteout, makeWhiteout, OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
+import { statusOf } from "../base/path-bytes.ts";
 
 export interface ApplyOptions {
   signal?: AbortSignal;
@@ -93,7 +93,7 @@ function whiteOut(writer: TreeWriter, path: string): void {
   try {
     makeWhiteout(path);
   } catch (error) {
-    const stat = errnoOf(error) === "EEXIST" ? statExact(path) : undefined;
+    const stat = errnoOf(error) === "EEXIST" ? statusOf(path) : undefined;
     if (stat === undefined) throw error;
     if (stat.isDirectory() && !isWhiteout(stat, path)) writer.hideBelow(path);
   }

@@ -2,8 +2,7 @@
 import { closeSync, openSync, readSync, type BigIntStats } from "node:fs";
 import { messageOf } from "../base/errors.ts";
 import { getXattr, listXattrs } from "../base/libc.ts";
-import { compareNames, fsPath, readLink, readNames } from "../base/path-bytes.ts";
-import { statExact } from "./diff-stack.ts";
+import { compareNames, fsPath, readLink, readNames, statusOf } from "../base/path-bytes.ts";
 import { isWhiteout } from "./whiteouts.ts";
 
 const CHUNK = 1 << 20;
@@ -38,8 +37,8 @@ function differenceOfChildren(prefix: string, expected: string, actual: string):
 }
 
 function differenceOf(path: string, expected: string, actual: string): string | undefined {
-  const wanted = statExact(expected);
-  const found = statExact(actual);
+  const wanted = statusOf(expected);
+  const found = statusOf(actual);
   if (wanted === undefined || found === undefined) return `${path}: missing`;
   const field = differentField(wanted, found);
   if (field !== undefined) return `${path}: another ${field}`;

@@ -4,8 +4,8 @@
  */
 import { type BigIntStats, closeSync, openSync, readSync } from "node:fs";
 import { getXattr, listXattrs } from "../base/libc.ts";
-import { compareNames, fsPath, readLink, readNames } from "../base/path-bytes.ts";
-import { mergeChild, statExact } from "./diff-stack.ts";
+import { compareNames, fsPath, readLink, readNames, statusOf } from "../base/path-bytes.ts";
+import { mergeChild } from "./diff-stack.ts";
 import { isWhiteout } from "./whiteouts.ts";
 import { isPortableXattr } from "./xattr-policy.ts";
 
@@ -66,7 +66,7 @@ function sharedEnd(a: readonly string[], b: readonly string[]): number {
 function lookUp(sources: readonly string[], name: string): Node | undefined {
   for (const [at, directory] of sources.entries()) {
     const path = `${directory}/${name}`;
-    const stat = statExact(path);
+    const stat = statusOf(path);
     if (stat === undefined) continue;
     if (isWhiteout(stat, path)) return undefined;
     if (!stat.isDirectory()) return { path, stat, sources: [] };

@@ -10,8 +10,9 @@ import { applyToPath, metadataOf } from "./copy-metadata.ts";
 import { type CopyCount, treeWriter, type WriterOptions } from "./copy-writer.ts";
 import { matchSources, notFound, type SourceMatch } from "./match-sources.ts";
 import { asIs, type Pins, pinRoot } from "./pinned-root.ts";
-import { hostPath, type PathFilter, type SourceView, statHost, viewOf } from "./source-view.ts";
+import { hostPath, type PathFilter, type SourceView, viewOf } from "./source-view.ts";
 import { walkSource } from "./walk-sources.ts";
+import { statusOf } from "../base/path-bytes.ts";
 
 /** Which files are meant; hashSources takes the same. */
 export interface SourceRequest {
@@ -114,7 +115,7 @@ function copyMatch(job: CopyJob, match: SourceMatch): number {
   const top = place.resolve("/");
   const shown = (host: string) => (top === "/" || host === top ? host : host.slice(top.length));
   const writer = treeWriter(target, job.options, count, shown, job.pins);
-  return walkSource(view, match, { exclude, avoid: statHost(top) }, writer);
+  return walkSource(view, match, { exclude, avoid: statusOf(top) }, writer);
 }
 
 /**
@@ -160,13 +161,13 @@ function parentOf(path: string): string {
  * directory there keeps its own metadata but for the modification time; everything else is as in copyFiles.
  */
 export function copyTree(source: string, destination: string, options: CopyTreeOptions = {}): CopyCount {
-  const stat = statHost(source);
+  const stat = statusOf(source);
   if (stat === undefined) throw new CooperError("not-found", `Cannot copy ${source}: it does not exist`);
   const count: CopyCount = { copied: 0, bytes: 0 };
   const view = viewOf(source, undefined);
   const match = { pattern: source, name: "", path: "", stat, include: undefined, required: false };
   const writer = treeWriter(destination, options, count, (path) => path, asIs);
-  walkSource(view, match, { exclude: undefined, avoid: statHost(destination) }, writer);
+  walkSource(view, match, { exclude: undefined, avoid: statusOf(destination) }, writer);
   return count;
 }
 
@@ -180,7 +181,7 @@ export function copyNode(source: string, destination: string): void {
 
 /** Gives a path the owner, mode, extended attributes and times of another of the same type, exactly. */
 export function copyMetadata(source: string, destination: string): void {
-  const stat = statHost(source);
+  const stat = statusOf(source);
   if (stat === undefined) throw new CooperError("not-found", `Cannot copy ${source}: it does not exist`);
   const options: CopyTreeOptions = { ownership: "verbatim" };
   applyToPath(destination, metadataOf({ source, path: "", stat, pins: asIs }, options), options);

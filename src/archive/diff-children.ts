@@ -1,8 +1,7 @@
 /** What a directory of a layer holds, the layer being a stack of overlayfs diff directories. */
 import type { BigIntStats } from "node:fs";
 import { CooperError, wrapError } from "../base/errors.ts";
-import { compareNames, readNames } from "../base/path-bytes.ts";
-import { statExact } from "./diff-stack.ts";
+import { compareNames, readNames, statusOf } from "../base/path-bytes.ts";
 import { isWhiteout, WHITEOUT_PREFIX } from "./whiteouts.ts";
 
 export interface Child {
@@ -22,7 +21,7 @@ export function listChildren(prefix: string, sources: string[]): Child[] {
       if (seen?.has(name)) continue;
       seen?.add(name);
       const path = `${directory}/${name}`;
-      const stat = statExact(path);
+      const stat = statusOf(path);
       if (stat === undefined)
         throw new CooperError("in-use", `Cannot archive ${prefix}${name}: it vanished meanwhile`);
       const isGone = isWhiteout(stat, path);

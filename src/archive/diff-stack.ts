@@ -1,21 +1,6 @@
-/** Look-ups in stacks of overlayfs diff directories, without mounting them. */
-import { type BigIntStats, lstatSync } from "node:fs";
-import { errnoOf } from "../base/errors.ts";
 import { listXattrs } from "../base/libc.ts";
-import { fsPath, readNames } from "../base/path-bytes.ts";
+import { readNames, statusOf } from "../base/path-bytes.ts";
 import { isOpaque, isWhiteout } from "./whiteouts.ts";
-
-const QUIET = { bigint: true, throwIfNoEntry: false } as const;
-
-/** Exact status of a path itself, or undefined when nothing is there. */
-export function statExact(path: string): BigIntStats | undefined {
-  try {
-    return lstatSync(fsPath(path), QUIET);
-  } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return undefined;
-    throw error;
-  }
-}
 
 /**
  * One directory of the merged view of several diffs: the host directories that make it up, topmost first. What is
@@ -54,7 +39,7 @@ export class MergedDirectory {
       for (const name of readNames(directory)) {
         if (deleted.has(name)) continue;
         const path = `${directory}/${name}`;
-        const stat = statExact(path);
+        const stat = statusOf(path);
         if (stat === undefined) continue;
         if (!isWhiteout(stat, path)) return false;
         deleted.add(name);
@@ -72,7 +57,7 @@ export class MergedDirectory {
     const directories: string[] = [];
     for (const directory of this.#list()) {
       const path = `${directory}/${name}`;
-      const stat = statExact(path);
+      const stat = statusOf(path);
       if (stat === undefined) continue;
       if (!stat.isDirectory())
         return { exists: directories.length > 0 || !isWhiteout(stat, path), directories };
@@ -104,7 +89,7 @@ export function mergeChild(
   if (isOpaque(top, topXattrs)) return { directories, hidesBelow: true };
   for (let i = at + 1; i < sources.length; i++) {
     const path = `${sources[i]}/${name}`;
-    const stat = statExact(path);
+    const stat = statusOf(path);
     if (stat === undefined) continue;
     if (!stat.isDirectory()) return { directories, hidesBelow: true };
     directories.push(path);

@@ -1,10 +1,11 @@
 /** Unpacking an archive into a container's tree, as ADD does with local tar files. */
-import { lstatOrNothing, makeDirectories, resolveInRoot } from "./rooted-path.ts";
+import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
 import { CooperError } from "../base/errors.ts";
 import { cancelledOr } from "./apply-layer.ts";
 import { pinRoot } from "./pinned-root.ts";
 import { readTar } from "./tar-reader.ts";
 import { TreeWriter } from "./tree-writer.ts";
+import { statusOf } from "../base/path-bytes.ts";
 
 export interface ExtractOptions {
   signal?: AbortSignal;
@@ -64,7 +65,7 @@ function prepareDestination(
 ): void {
   const { uid, gid } = owner ?? { uid: process.geteuid!(), gid: process.getegid!() };
   const made = makeDirectories(root, destination, { uid, gid, mode: 0o755 });
-  if (made.length === 0 && !lstatOrNothing(resolveInRoot(root, destination))?.isDirectory()) {
+  if (made.length === 0 && !statusOf(resolveInRoot(root, destination))?.isDirectory()) {
     throw new CooperError("invalid", `Cannot unpack into ${destination}: it is not a directory`);
   }
 }

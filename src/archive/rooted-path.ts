@@ -1,7 +1,7 @@
 /** Paths inside a container's root, resolved as a process whose root it is would see them (path_resolution(7)). */
-import { chmodSync, chownSync, lstatSync, mkdirSync, type Stats } from "node:fs";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { fsPath, readLink } from "../base/path-bytes.ts";
+import { fsPath, readLink, statusOf } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { type Pins, pinRoot } from "./pinned-root.ts";
 
@@ -45,7 +45,7 @@ export function resolveInRoot(root: string, path: string, options: ResolveOption
     done.push(next);
     if (missingFrom !== undefined) continue;
     const host = `${base}/${done.join("/")}`;
-    const stat = lstatOrNothing(host);
+    const stat = statusOf(host);
     if (stat === undefined) {
       missingFrom = done.length - 1;
       continue;
@@ -87,7 +87,7 @@ function missingDirectories(root: string, path: string): string[] {
   const missing: string[] = [];
   const top = resolveInRoot(root, "/");
   let at = resolveInRoot(root, path);
-  for (let stat = lstatOrNothing(at); stat === undefined || !stat.isDirectory(); stat = lstatOrNothing(at)) {
+  for (let stat = statusOf(at); stat === undefined || !stat.isDirectory(); stat = statusOf(at)) {
     if (stat !== undefined)
       throw new CooperError(
         "invalid",
@@ -113,16 +113,6 @@ function makeDirectory(directory: string, { uid, gid, mode }: DirectoryAttribute
 
 function components(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");
-}
-
-/** Status of a path itself, or undefined when nothing is there. */
-export function lstatOrNothing(path: string): Stats | undefined {
-  try {
-    return lstatSync(fsPath(path), { throwIfNoEntry: false });
-  } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return undefined;
-    throw error;
-  }
 }
 
 /** Target of a symbolic link, or undefined when there is no link any more. */

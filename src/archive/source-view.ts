@@ -2,9 +2,9 @@
  * A directory as a build sees it: without what an ignore file hides. Paths in a view are relative to its root, cleaned,
  * "" being the root; they are names as in base/path-bytes.ts.
  */
-import { type BigIntStats, lstatSync } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { CooperError, errnoOf } from "../base/errors.ts";
-import { compareNames, fsPath, readNames } from "../base/path-bytes.ts";
+import { compareNames, readNames, statusOf } from "../base/path-bytes.ts";
 import { asIs, type Pins } from "./pinned-root.ts";
 import { readLinkOrNothing } from "./rooted-path.ts";
 
@@ -48,20 +48,10 @@ export function childPath(directory: string, name: string): string {
   return directory === "" ? name : `${directory}/${name}`;
 }
 
-/** Status of a path itself, or undefined where nothing is. */
-export function statHost(path: string): BigIntStats | undefined {
-  try {
-    return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
-  } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return undefined;
-    throw error;
-  }
-}
-
 /** The same for a path below a root. */
 export function statPinned(pins: Pins, host: string): BigIntStats | undefined {
   try {
-    return statHost(pins.entry(host));
+    return statusOf(pins.entry(host));
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "")) return undefined;
     throw error;

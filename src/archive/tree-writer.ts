@@ -27,13 +27,13 @@ import {
   setTimesOf,
   setXattr,
 } from "../base/libc.ts";
-import { fsPath } from "../base/path-bytes.ts";
+import { fsPath, statusOf } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { removeTree } from "./copy-writer.ts";
 import { formatOwnerNote } from "./owner-note.ts";
 import { asIs, type Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
-import { statHost, statPinned } from "./source-view.ts";
+import { statPinned } from "./source-view.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import type { TarMember } from "./tar-reader.ts";
 import { isWhiteout, makeOpaque } from "./whiteouts.ts";
@@ -347,7 +347,7 @@ export class TreeWriter {
 
 /** Whether a directory gives its group, or an access control list, to what is made in it. */
 function passesOn(directory: string, gid: number): boolean {
-  const stat = statHost(directory);
+  const stat = statusOf(directory);
   return (
     stat === undefined ||
     (Number(stat.mode) & 0o2000) !== 0 ||

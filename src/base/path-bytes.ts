@@ -2,7 +2,8 @@
  * File names are bytes. Cooper carries them as strings in which each byte that is not valid UTF-8 stands as a lone
  * surrogate U+DC80…U+DCFF (as in Python's PEP 383), so that names compare, join and round-trip without loss.
  */
-import { readdirSync, readlinkSync } from "node:fs";
+import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { errnoOf } from "./errors.ts";
 
 const ESCAPED = /[\udc80-\udcff]/;
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -68,6 +69,16 @@ export function readNames(directory: string): string[] {
 export function readLink(path: string): string {
   const target = readlinkSync(fsPath(path));
   return target.includes("\ufffd") ? decodeName(readlinkSync(fsPath(path), { encoding: "buffer" })) : target;
+}
+
+/** Status of a path itself, exact to the nanosecond, or undefined where nothing is. */
+export function statusOf(path: string): BigIntStats | undefined {
+  try {
+    return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    if (errnoOf(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
 }
 
 /** Orders names by their bytes, as `sort` does in the C locale and as every tar writer that is deterministic. */

@@ -1,11 +1,10 @@
 /** The search for secrets in what a build made: in documents, and in directories with all that a layer keeps of them. */
 import { type BigIntStats, closeSync, constants, openSync, readSync } from "node:fs";
 import { decompressAll, detectCompression } from "../archive/compression.ts";
-import { statHost } from "../archive/source-view.ts";
 import { isPortableXattr } from "../archive/xattr-policy.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
 import { getXattr, listXattrs, SEEK, seek } from "../base/libc.ts";
-import { encodeName, fsPath, readLink, readNames } from "../base/path-bytes.ts";
+import { encodeName, fsPath, readLink, readNames, statusOf } from "../base/path-bytes.ts";
 import { redactedValue } from "./redact-output.ts";
 import type { Hit, Needle, Needles } from "./secret-needles.ts";
 
@@ -51,7 +50,7 @@ export async function* leaksInDirectory(
   for (const name of readNames(directory)) {
     const path = `${directory}/${name}`;
     const inImage = `${shown}/${name}`;
-    const stat = statHost(path);
+    const stat = statusOf(path);
     if (stat === undefined) continue;
     for (const { needle } of needles.hits(encodeName(name)))
       yield leak(needles, needle, `the name of ${inImage}`);

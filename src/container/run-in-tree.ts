@@ -2,10 +2,9 @@
 import { statSync, writeFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Owner, formatOwnerNote, parseOwnerNote } from "../archive/owner-note.ts";
-import { statHost } from "../archive/source-view.ts";
 import { OWNER_XATTR } from "../archive/xattr-policy.ts";
 import { getXattr, listXattrs, setXattr } from "../base/libc.ts";
-import { readNames } from "../base/path-bytes.ts";
+import { readNames, statusOf } from "../base/path-bytes.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import type { RunIo, RunResult, RunSpec, Sandbox } from "../sandbox/types.ts";
 import type { StoreFiles } from "../store/store.ts";
@@ -53,7 +52,7 @@ function noteOwners(written: string, user: Owner, since: bigint): void {
   const visit = (path: string, group: number | undefined) => {
     for (const name of readNames(written + path)) {
       const child = `${path}/${name}`;
-      const stat = statHost(written + child);
+      const stat = statusOf(written + child);
       if (stat === undefined || !(stat.isFile() || stat.isDirectory()) || KERNEL_DIRECTORIES.has(child))
         continue;
       const names = listXattrs(written + child);

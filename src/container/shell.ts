@@ -1,10 +1,10 @@
 /** A shell for people in a container's root: its own, else the host's static busybox, which needs nothing of the image. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { resolveInRoot } from "../archive/rooted-path.ts";
-import { statHost } from "../archive/source-view.ts";
 import { CooperError } from "../base/errors.ts";
 import { findProgram } from "../base/process.ts";
 import type { RunMount } from "../sandbox/types.ts";
+import { statusOf } from "../base/path-bytes.ts";
 
 export interface Shell {
   argv: string[];
@@ -32,7 +32,7 @@ export function findShell(root: string): Shell {
 }
 
 function isProgram(root: string, path: string): boolean {
-  const stat = statHost(resolveInRoot(root, path));
+  const stat = statusOf(resolveInRoot(root, path));
   return stat?.isFile() === true && (stat.mode & 0o111n) !== 0n;
 }
 

@@ -5,10 +5,11 @@
  */
 import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
+import { resolveInRoot } from "../archive/rooted-path.ts";
 import { errnoOf } from "../base/errors.ts";
 import { type MadeMountPoints, removeMountPoints } from "./mountpoints.ts";
 import { restoreOriginal } from "./stand-ins.ts";
+import { statusOf } from "../base/path-bytes.ts";
 
 type Line =
   | { making: string; kind: "directory" | "file" }
@@ -85,7 +86,7 @@ export function removeNotedMountPoints(file: string, root: string): string[] {
       found.made.push({ path: at(line.making), kind: line.kind, inode: inodes.get(line.making) });
   removeMountPoints(found);
   rmSync(file, { force: true });
-  return restored.filter((path) => lstatOrNothing(at(path)) !== undefined);
+  return restored.filter((path) => statusOf(at(path)) !== undefined);
 }
 
 /** Whole lines only: the last one may have been cut off. */

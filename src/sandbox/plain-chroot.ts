@@ -5,7 +5,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { copyNode } from "../archive/copy-tree.ts";
-import { lstatOrNothing } from "../archive/rooted-path.ts";
 import { CooperError } from "../base/errors.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { holds } from "./capabilities.ts";
@@ -21,6 +20,7 @@ import type { InitSpec } from "./sandbox-init.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
 import { StandIns } from "./stand-ins.ts";
 import type { RunIo, RunResult, RunSpec, Sandbox } from "./types.ts";
+import { statusOf } from "../base/path-bytes.ts";
 
 /** A sandbox for a root that may not mount. */
 export function plainChrootSandbox(options: ChrootOptions): Sandbox {
@@ -54,7 +54,7 @@ async function runPlain(options: ChrootOptions, spec: RunSpec, io: RunIo): Promi
     }
   } finally {
     const restored = prepared.close();
-    const isThere = (path: string) => lstatOrNothing(`${spec.rootfs}${path}`) !== undefined;
+    const isThere = (path: string) => statusOf(`${spec.rootfs}${path}`) !== undefined;
     io.onRestored?.([...untouched.filter(isThere), ...restored]);
   }
 }

@@ -1,9 +1,8 @@
 /** What stands in for a mount that a command was given, where nothing can be mounted. */
 import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, type Stats, statSync } from "node:fs";
 import { copyNode, copyTree } from "../archive/copy-tree.ts";
-import { lstatOrNothing } from "../archive/rooted-path.ts";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
-import { fsPath } from "../base/path-bytes.ts";
+import { fsPath, statusOf } from "../base/path-bytes.ts";
 import type { StandIns } from "./stand-ins.ts";
 import type { RunMount } from "./types.ts";
 
@@ -70,5 +69,5 @@ function move(from: string, to: string): void {
 
 /** Not where somebody has made a new one meanwhile. */
 function giveBack(path: string, source: string): void {
-  if (lstatOrNothing(source) === undefined) move(path, source);
+  if (statusOf(source) === undefined) move(path, source);
 }

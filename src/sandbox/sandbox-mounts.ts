@@ -1,10 +1,10 @@
 /** Mounts of the built-in isolation, made inside its mount namespace below the root that is to be. */
 import { closeSync, mkdirSync, openSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
+import { resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
 import { MNT, MS, makedev, mknod, mount, pivotRoot, umount } from "../base/libc.ts";
-import { fsPath } from "../base/path-bytes.ts";
+import { fsPath, statusOf } from "../base/path-bytes.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "./runtime-spec.ts";
 
 /** As in the runtime specification. */
@@ -83,7 +83,7 @@ function bind(source: string, target: string, flags: number): void {
 
 /** Only below our own tmpfs mounts is anything missing here: the rest was prepared in mountpoints.ts. */
 function makeTarget(path: string, directory: boolean): void {
-  if (lstatOrNothing(path) !== undefined) return;
+  if (statusOf(path) !== undefined) return;
   mkdirSync(fsPath(directory ? path : dirname(path)), { recursive: true, mode: 0o755 });
   if (!directory) closeSync(openSync(fsPath(path), "a", 0o644));
 }
@@ -142,7 +142,7 @@ export function populateDev(
   for (const path of devices) bind(path, resolveInRoot(root, path), MS.BIND);
   if (options.terminal !== undefined) bind(options.terminal, `${dev}/console`, MS.BIND);
   for (const [name, target] of DEVICE_LINKS)
-    if (lstatOrNothing(`${dev}/${name}`) === undefined) symlinkSync(target, `${dev}/${name}`);
+    if (statusOf(`${dev}/${name}`) === undefined) symlinkSync(target, `${dev}/${name}`);
 }
 
 function makeNode(hostPath: string, path: string, numbers: [number, number] | undefined): void {
@@ -163,14 +163,14 @@ function makeNode(hostPath: string, path: string, numbers: [number, number] | un
 export function maskPaths(root: string): void {
   for (const path of MASKED_PATHS) {
     const target = resolveInRoot(root, path);
-    const stat = lstatOrNothing(target);
+    const stat = statusOf(target);
     if (stat === undefined) continue;
     if (stat.isDirectory()) mount("tmpfs", target, "tmpfs", MS.RDONLY, "size=0k");
     else mount("/dev/null", target, undefined, MS.BIND);
   }
   for (const path of READONLY_PATHS) {
     const target = resolveInRoot(root, path);
-    if (lstatOrNothing(target) === undefined) continue;
+    if (statusOf(target) === undefined) continue;
     mount(target, target, undefined, MS.BIND | MS.REC);
     restrict(target, MS.RDONLY);
   }

@@ -6,10 +6,10 @@
  */
 import { lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { lstatOrNothing, resolveInRoot } from "../archive/rooted-path.ts";
+import { resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError } from "../base/errors.ts";
 import { setTimes } from "../base/libc.ts";
-import { fsPath } from "../base/path-bytes.ts";
+import { fsPath, statusOf } from "../base/path-bytes.ts";
 
 /** Told of each original before it is moved. */
 export interface StandInObserver {
@@ -56,7 +56,7 @@ export class StandIns {
   place(target: string, make: (path: string) => void, takeBack?: (path: string) => void): void {
     const path = resolveInRoot(this.#root, target);
     const placed: Placed = { path, aside: undefined, takeBack };
-    if (lstatOrNothing(path) === undefined) {
+    if (statusOf(path) === undefined) {
       // Inside another stand-in, with which it goes.
       mkdirSync(fsPath(parentOf(path)), { recursive: true });
     } else {
@@ -83,13 +83,13 @@ export class StandIns {
   restore(): string[] {
     const untouched: string[] = [];
     const parents = [...this.#parents].map(([path, { before, after }]) => {
-      const now = lstatOrNothing(path) === undefined ? undefined : timesOf(path);
+      const now = statusOf(path) === undefined ? undefined : timesOf(path);
       const same = now !== undefined && now.mtimeNs === after.mtimeNs && now.ctimeNs === after.ctimeNs;
       return { path, same, mtimeNs: same ? before.mtimeNs : now?.mtimeNs };
     });
     for (const placed of this.#placed.reverse()) if (putBack(placed)) untouched.push(placed.path);
     for (const { path, same, mtimeNs } of parents) {
-      if (mtimeNs !== undefined && lstatOrNothing(path) !== undefined) setTimes(path, mtimeNs);
+      if (mtimeNs !== undefined && statusOf(path) !== undefined) setTimes(path, mtimeNs);
       if (same) untouched.push(path);
     }
     rmSync(this.#aside, { recursive: true, force: true });
@@ -100,13 +100,13 @@ export class StandIns {
 
 /** Whether there was an original. */
 function putBack({ path, aside, takeBack }: Placed): boolean {
-  if (takeBack !== undefined && lstatOrNothing(path) !== undefined) takeBack(path);
+  if (takeBack !== undefined && statusOf(path) !== undefined) takeBack(path);
   return restoreOriginal(path, aside);
 }
 
 /** Puts what waits at `aside`, if anything, back to `path`, and deletes what is there. */
 export function restoreOriginal(path: string, aside: string | undefined): boolean {
-  if (aside !== undefined && lstatOrNothing(aside) === undefined) return false;
+  if (aside !== undefined && statusOf(aside) === undefined) return false;
   rmSync(fsPath(path), { recursive: true, force: true });
   if (aside === undefined) return false;
   mkdirSync(fsPath(parentOf(path)), { recursive: true });

@@ -1,10 +1,9 @@
 /** Directories that an overlay copied up and that say nothing: somebody made something in them, and took it away again. */
 import { type BigIntStats, rmdirSync } from "node:fs";
-import { statHost } from "../archive/source-view.ts";
 import { isOverlayXattr, OPAQUE_XATTRS } from "../archive/xattr-policy.ts";
 import { errnoOf } from "../base/errors.ts";
 import { getXattr, listXattrs, setTimes } from "../base/libc.ts";
-import { fsPath } from "../base/path-bytes.ts";
+import { fsPath, statusOf } from "../base/path-bytes.ts";
 
 /**
  * Removes the directory `path` (`/etc/apt`) of an unmounted overlay's upper directory, and those above it, as long as
@@ -12,10 +11,10 @@ import { fsPath } from "../base/path-bytes.ts";
  */
 export function dropCopies(upper: string, lowers: readonly string[], path: string): void {
   for (let each = path; each !== ""; each = parentOf(each)) {
-    const original = lowers.map((lower) => lower + each).findLast((place) => statHost(place) !== undefined);
+    const original = lowers.map((lower) => lower + each).findLast((place) => statusOf(place) !== undefined);
     if (original === undefined || !isMereCopy(upper + each, original)) return;
     const parent = upper + parentOf(each);
-    const times = statHost(parent)!;
+    const times = statusOf(parent)!;
     try {
       rmdirSync(fsPath(upper + each));
       setTimes(parent, times.mtimeNs);
@@ -29,7 +28,7 @@ export function dropCopies(upper: string, lowers: readonly string[], path: strin
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
 
 function isMereCopy(copy: string, original: string): boolean {
-  const [a, b] = [statHost(copy), statHost(original)];
+  const [a, b] = [statusOf(copy), statusOf(original)];
   if (a?.isDirectory() !== true || b?.isDirectory() !== true) return false;
   if (OPAQUE_XATTRS.some((name) => getXattr(copy, name) !== undefined)) return false;
   return looks(copy, a) === looks(original, b);

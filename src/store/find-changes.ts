@@ -1,10 +1,9 @@
 /** What changed in a plain tree since an index of it was made, written as a snapshot in overlayfs's format. */
 import { type BigIntStats, lstatSync, mkdirSync } from "node:fs";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
-import { statExact } from "../archive/diff-stack.ts";
 import { makeOpaque, makeWhiteout } from "../archive/whiteouts.ts";
 import { link } from "../base/libc.ts";
-import { fsPath, readNames } from "../base/path-bytes.ts";
+import { fsPath, readNames, statusOf } from "../base/path-bytes.ts";
 
 /** Path below the tree, with a slash before it → stampOf(). */
 export type TreeIndex = Record<string, string>;
@@ -137,7 +136,7 @@ const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
 
 /** Makes a directory of the diff and those above it. */
 function makeDirectory(search: Search, path: string): void {
-  if (statExact(search.target + path) !== undefined) return;
+  if (statusOf(search.target + path) !== undefined) return;
   if (path !== "") makeDirectory(search, parentOf(path));
   mkdirSync(fsPath(search.target + path), { mode: 0o700 });
   search.made.push(path);

@@ -1,11 +1,10 @@
 /** Applies a snapshot (a directory in overlayfs's format) to a plain tree, as overlayfs would show it. */
 import { type BigIntStats, lstatSync, mkdirSync, rmSync } from "node:fs";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
-import { statExact } from "../archive/diff-stack.ts";
 import { isOpaque, isWhiteout } from "../archive/whiteouts.ts";
 import { isPortableXattr } from "../archive/xattr-policy.ts";
 import { link, listXattrs, removeXattr } from "../base/libc.ts";
-import { fsPath, readNames } from "../base/path-bytes.ts";
+import { fsPath, readNames, statusOf } from "../base/path-bytes.ts";
 
 function removeAny(path: string): void {
   rmSync(fsPath(path), { recursive: true, force: true });
@@ -27,7 +26,7 @@ function mergeDirectory(diff: string, tree: string, linked: Map<bigint, string>)
 }
 
 function mergeChild(from: string, to: string, linked: Map<bigint, string>): void {
-  const there = statExact(to);
+  const there = statusOf(to);
   const merges = there?.isDirectory() === true && !isOpaque(from, listXattrs(from));
   if (there !== undefined && !merges) removeAny(to);
   if (merges) removeXattrs(from, to);

@@ -1,9 +1,9 @@
 /** How much of the disk things of the store take: allocated bytes, as du(1) counts them. */
-import { lstatSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { errnoOf } from "../base/errors.ts";
-import { fsPath, readNames } from "../base/path-bytes.ts";
+import { readNames, statusOf } from "../base/path-bytes.ts";
 import { blobPath } from "./blobs.ts";
 import type { StoreFiles } from "./store.ts";
 
@@ -20,7 +20,7 @@ function measure(path: string): { bytes: number; complete: boolean } {
   let complete = true;
   let total = 0;
   const visit = (current: string) => {
-    const stat = quietStat(current);
+    const stat = statusOf(current);
     if (stat === undefined) return;
     if (!stat.isDirectory() && stat.nlink > 1n) {
       const inode = `${stat.dev}:${stat.ino}`;
@@ -34,18 +34,9 @@ function measure(path: string): { bytes: number; complete: boolean } {
     complete &&= names !== undefined;
     for (const name of names ?? []) visit(`${current}/${name}`);
   };
-  const device = quietStat(path)?.dev;
+  const device = statusOf(path)?.dev;
   visit(path);
   return { bytes: total, complete };
-}
-
-function quietStat(path: string) {
-  try {
-    return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
-  } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return undefined;
-    throw error;
-  }
 }
 
 /** Names in a directory that others may be deleting; undefined where they may not be seen, as of a mount point of mode 000. */
