@@ -23,7 +23,9 @@ export const DIFFERENCES: Record<string, string> = {
   "* pid":
     "private or host; the path of a namespace is refused: what is left running there could not be ended",
   "* cgroupns": "default: as the isolation has it",
-  "* userns": "host alone, the namespace in which Cooper works: files have its ids",
+  "* userns": "host and private; files keep their ids, so that auto and ns: are refused",
+  "* userns-uid-map": "ids that are the same inside and outside: files keep them",
+  "* userns-gid-map": "as --userns-uid-map",
   "* memory-swap": "takes --memory",
   "* isolation": "oci (crun, else runc), crun, runc or chroot; by default the best that the host allows",
   "* runtime-flag":

@@ -23,8 +23,8 @@ export function isSingle(map: string): boolean {
   return idCount(map) === 1;
 }
 
-/** First id inside, first id outside, and how many there are, of each line. */
-function mapLines(map: string): number[][] {
+/** First id inside, first id outside, and how many there are, of each line of a uid_map or gid_map. */
+export function mapLines(map: string): number[][] {
   const lines = map.split("\n").filter((line) => line.trim() !== "");
   return lines.map((line) => line.trim().split(/\s+/).map(Number));
 }

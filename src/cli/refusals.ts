@@ -2,7 +2,7 @@
 
 const ARTIFACTS = "artifacts are made with oras and copied with cooper image copy --all";
 const ENCRYPTION = "encrypted layers are not supported";
-const MAPPING = "the mapping is the store's: files keep the ids that they have in images";
+const MAPPING = "without root, the ids are those of /etc/subuid; commands' own are a flag of from and build";
 const SBOM = "run the scanner on what cooper mount prints, or on cooper save's archive";
 const ENCLAVES = "confidential workloads need an encrypted disk image and an attestation server";
 

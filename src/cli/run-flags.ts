@@ -4,6 +4,7 @@ import { findProgram } from "../base/process.ts";
 import type { RunSettings } from "../index.ts";
 import type { FlagTable } from "./command.ts";
 import { LIMIT_FLAGS, type LimitFlagValues, limitsOf } from "./limit-flags.ts";
+import { commandIds } from "./userns-flags.ts";
 import { parseBytes } from "./units.ts";
 
 const namespaceFlag = (what: string) =>
@@ -78,8 +79,18 @@ export const HOST_FLAGS = {
   "shm-size": { type: "string", placeholder: "number[unit]", help: "size of /dev/shm" },
   userns: {
     type: "string",
-    placeholder: "host",
-    help: "user namespace of commands: host is the one in which Cooper works",
+    placeholder: "host|private",
+    help: "user namespace of commands: the one in which Cooper works, or one of their own with the same ids",
+  },
+  "userns-uid-map": {
+    type: "commaList",
+    placeholder: "id:id:count",
+    help: "user ids of a user namespace of commands' own, each the same inside as outside: 0:0:65536",
+  },
+  "userns-gid-map": {
+    type: "commaList",
+    placeholder: "id:id:count",
+    help: "its group ids; by default as --userns-uid-map",
   },
   ulimit: {
     type: "commaList",
@@ -89,12 +100,7 @@ export const HOST_FLAGS = {
 } as const satisfies FlagTable;
 
 /** What `from` and `build` refuse for now. */
-export const UNSUPPORTED_HOST_FLAGS = [
-  "userns-gid-map",
-  "userns-gid-map-group",
-  "userns-uid-map",
-  "userns-uid-map-user",
-];
+export const UNSUPPORTED_HOST_FLAGS = ["userns-gid-map-group", "userns-uid-map-user"];
 
 /** Of `run` and `build`. */
 export const RUNTIME_FLAGS = {
@@ -137,6 +143,8 @@ interface RunFlagValues extends LimitFlagValues {
   "security-opt"?: string[];
   "shm-size"?: string | undefined;
   userns?: string | undefined;
+  "userns-gid-map"?: string[];
+  "userns-uid-map"?: string[];
   ulimit?: string[];
 }
 
@@ -166,7 +174,8 @@ export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): R
   if (given.has("http-proxy")) settings.httpProxy = flags["http-proxy"] ?? true;
   if (given.has("no-hosts")) settings.noHosts = flags["no-hosts"] ?? true;
   if (flags["no-hostname"]) settings.noHostname = true;
-  requireHostUsers(flags.userns);
+  const ids = commandIds(flags.userns, flags["userns-uid-map"] ?? [], flags["userns-gid-map"] ?? []);
+  if (ids !== undefined) settings.ids = ids;
   applyNamespaces(settings, flags);
   applyDns(settings, flags);
   for (const option of flags["security-opt"] ?? []) applySecurity(settings, option);
@@ -180,18 +189,6 @@ function groupsOf(groups: string[]): string[] {
       hint: "name the groups that commands are to have",
     });
   return groups;
-}
-
-/** Files of containers have the ids of Cooper's own user namespace: those of another one would be nobody's there. */
-function requireHostUsers(userns: string | undefined): void {
-  if (userns === undefined || userns === "" || userns === "host") return;
-  throw new CooperError(
-    "unsupported",
-    `--userns ${userns} is not supported: commands share the ids of the store's files`,
-    {
-      hint: "use host; without root that is a user namespace already (docs/rootless.md)",
-    },
-  );
 }
 
 function applyNamespaces(settings: RunSettings, flags: RunFlagValues): void {

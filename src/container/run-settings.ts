@@ -1,4 +1,5 @@
 /** How commands run in a container: what `from` keeps with it, and `run` and `build` may give anew. */
+import type { CommandIds } from "../sandbox/command-ids.ts";
 import type { ChosenNamespaces, Isolation, NetworkMode, ResourceLimits } from "../sandbox/types.ts";
 
 export interface RunSettings {
@@ -10,6 +11,8 @@ export interface RunSettings {
   noPivot?: boolean;
   network?: NetworkMode;
   namespaces?: ChosenNamespaces;
+  /** A user namespace of the command's own: "all" ids that Cooper has, or these, each the same inside as outside. */
+  ids?: CommandIds;
   /** `name:ip` as --add-host has it. */
   addHosts?: string[];
   /** `servers: "none"`: the image's /etc/resolv.conf stays. */

@@ -55,6 +55,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     addHosts: settings.addHosts ?? [],
     ...dnsOf(settings, conf),
     ...(settings.namespaces === undefined ? {} : { namespaces: settings.namespaces }),
+    ...(settings.ids === undefined ? {} : { ids: settings.ids }),
     capabilities: editCapabilities(defaultCapabilities(conf.defaultCapabilities), {
       add: settings.capAdd ?? [],
       drop: settings.capDrop ?? [],

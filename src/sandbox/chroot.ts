@@ -33,6 +33,12 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
       "unsupported",
       "Cannot run the command with --no-pivot: --isolation chroot does nothing else",
     );
+  if (spec.ids !== undefined)
+    throw new CooperError(
+      "unsupported",
+      "Cannot run the command in a user namespace of its own with --isolation chroot",
+      { hint: "Install crun or runc, which can" },
+    );
   const joined = joinedNamespaces(spec);
   const network = await openNetwork(spec.network, options.runtimeDir);
   try {

@@ -5,6 +5,7 @@ import type { RunSpec } from "./types.ts";
 /** Everything that may be asked for beside the network. Error: `unsupported`. What the outer container shares is `host`. */
 export function requireNothingIsolated({
   namespaces = {},
+  ids,
   limits,
   mounts,
   hostnameAsked,
@@ -22,6 +23,7 @@ export function requireNothingIsolated({
         "It has the outer container's: leave the flag away, or use host",
       );
   }
+  if (ids !== undefined) refuse("in a user namespace of its own", "Leave --userns away, or use host");
   if (hostnameAsked) refuse("under a host name of its own", "It has the outer container's name");
   if (shmSizeAsked) refuse("with a /dev/shm of its own size", "Give the outer container one of that size");
   if (limits !== undefined) refuse("with limits of memory or processors", "Give them to the outer container");

@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { CooperError, messageOf } from "../base/errors.ts";
 import { splitDevice } from "../base/libc.ts";
 import { hasOneId } from "../base/process-ids.ts";
+import { hasGroup, identityMappings } from "./command-ids.ts";
 import { isPrivate } from "./namespaces.ts";
 import type { Rlimit } from "./rlimits.ts";
 import type { SeccompFilter } from "./seccomp.ts";
@@ -97,15 +98,15 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
 }
 
 /** Where there is one id, everybody is it: root, or by the name of the user that is asked for (see idMappings). */
-function userOf({ user }: RunSpec, host: RuntimeHost): RunSpec["user"] {
+function userOf({ user }: Pick<RunSpec, "user">, host: RuntimeHost): RunSpec["user"] {
   if (!hasOneId()) return user;
   const { uid, gid } = isRenamed(user, host) ? user : { uid: 0, gid: 0 };
   return { uid, gid, additionalGids: [] };
 }
 
-/** The one id there is, seen as another user's in a user namespace of the container's own. */
-function idMappings({ user }: RunSpec, host: RuntimeHost): object {
-  if (!isRenamed(user, host)) return {};
+/** The one id there is, seen as another user's in a user namespace of the container's own; or the ids asked for. */
+function idMappings({ user, ids }: RunSpec, host: RuntimeHost): object {
+  if (!isRenamed(user, host)) return ids === undefined ? {} : identityMappings(ids, userOf({ user }, host));
   const one = (containerID: number) => [{ containerID, hostID: 0, size: 1 }];
   return { uidMappings: one(user.uid), gidMappings: one(user.gid) };
 }
@@ -124,7 +125,7 @@ const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: string }[] {
   const chosen = (["pid", "ipc", "uts", "cgroup"] as const).filter((kind) => isPrivate(spec, kind));
   const namespaces: { type: string; path?: string }[] = [...chosen, "mount"].map((type) => ({ type }));
-  if (isRenamed(spec.user, host)) namespaces.push({ type: "user" });
+  if (isRenamed(spec.user, host) || spec.ids !== undefined) namespaces.push({ type: "user" });
   if (host.networkNamespace !== undefined) namespaces.push({ type: "network", path: host.networkNamespace });
   else if (spec.network === "none") namespaces.push({ type: "network" });
   return namespaces;
@@ -132,6 +133,7 @@ function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: 
 
 /** All mounts of a container in their order; a mount of the caller's replaces ours of the same target. */
 export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" | "files">): Mount[] {
+  const userNamespace = host.userNamespace || spec.ids !== undefined;
   const taken = new Set(spec.mounts.map(({ target }) => target));
   const files = host.files.map(({ source, target }) => ({
     destination: target,
@@ -139,7 +141,7 @@ export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" 
     source,
     options: ["bind", "rprivate"],
   }));
-  const ours = [...systemMounts(spec, host.userNamespace), ...files].filter(
+  const ours = [...systemMounts(spec, userNamespace), ...files].filter(
     ({ destination }) => !taken.has(destination),
   );
   return [...ours, ...spec.mounts.map(userMount)];
@@ -148,7 +150,8 @@ export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" 
 function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
   const plain = ["nosuid", "noexec", "nodev"];
   // The kernel gives a new sysfs only to the owner of the network namespace.
-  const borrowed = userNamespace && spec.network === "host";
+  const isOthers = spec.network === "host" || (spec.ids !== undefined && spec.network !== "none");
+  const borrowed = userNamespace && isOthers;
   return [
     // The kernel shows the host's processes to a user namespace in mounts that are there already.
     userNamespace && !isPrivate(spec, "pid")
@@ -164,14 +167,14 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
       destination: "/dev/pts",
       type: "devpts",
       source: "devpts",
-      // Group 5 (tty) does not exist where there is one id.
+      // Group 5 (tty) need not exist.
       options: [
         "nosuid",
         "noexec",
         "newinstance",
         "ptmxmode=0666",
         "mode=0620",
-        ...(hasOneId() ? [] : ["gid=5"]),
+        ...(hasOneId() || !hasGroup(spec.ids, 5) ? [] : ["gid=5"]),
       ],
     },
     borrowed

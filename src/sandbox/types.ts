@@ -1,5 +1,7 @@
 /** What a command in a container needs, and what every isolation offers. */
 
+import type { CommandIds } from "./command-ids.ts";
+
 export type Isolation = "crun" | "runc" | "chroot";
 
 /** A namespace of the command's own, the caller's, or the one that a file under /proc/PID/ns or a mount holds. */
@@ -94,6 +96,8 @@ export interface RunSpec {
   hostnameAsked?: boolean;
   network: NetworkMode;
   namespaces?: ChosenNamespaces;
+  /** A user namespace of its own, with these ids. */
+  ids?: CommandIds;
   mounts: RunMount[];
   /** Lines for /etc/hosts, `name:ip` as in --add-host. */
   addHosts: string[];

@@ -53,6 +53,26 @@ describe("run settings", () => {
       { namespaces: { ipc: "host", pid: "private", uts: "private", cgroup: "ns:/x" } },
     ],
     [["--userns", "host"], {}],
+    [["--userns", "private"], { ids: "all" }],
+    [
+      ["--userns-uid-map", "0:0:1000,2000:2000:5"],
+      {
+        ids: {
+          uids: [
+            { first: 0, count: 1000 },
+            { first: 2000, count: 5 },
+          ],
+          gids: [
+            { first: 0, count: 1000 },
+            { first: 2000, count: 5 },
+          ],
+        },
+      },
+    ],
+    [
+      ["--userns", "container", "--userns-uid-map", "0:0:7", "--userns-gid-map", "0:0:9"],
+      { ids: { uids: [{ first: 0, count: 7 }], gids: [{ first: 0, count: 9 }] } },
+    ],
     [["--dns", "none"], { dns: { servers: "none" } }],
     [["--no-hosts", "--no-hostname", "--no-pivot"], { noHosts: true, noHostname: true, noPivot: true }],
     [["--no-hosts=false", "--http-proxy=false"], { noHosts: false, httpProxy: false }],
@@ -93,7 +113,12 @@ describe("run settings", () => {
   test.each([
     [["--isolation", "vm"], /"vm"/],
     [["--network", "bridge"], /bridge/],
-    [["--userns", "auto"], /--userns auto/],
+    [["--userns", "auto"], /--userns auto.*keep the ids/],
+    [["--userns", "ns:/proc/1/ns/user"], /--userns ns:/],
+    [["--userns-uid-map", "0:100000:65536"], /0 would write as 100000/],
+    [["--userns-uid-map", "0:0"], /Cannot read --userns-uid-map/],
+    [["--userns-gid-map", "0:0:0"], /Cannot read --userns-gid-map/],
+    [["--userns", "host", "--userns-uid-map", "0:0:1"], /takes no map/],
     [["--ipc", "shareable"], /--ipc/],
     [["--cgroupns", "x"], /--cgroupns/],
     [["--cpuset-cpus", "all"], /--cpuset-cpus/],

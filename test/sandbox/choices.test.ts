@@ -1,5 +1,5 @@
 // Protects what a run may choose: namespaces, networks, limits, volumes and files of the image, in every isolation, or that it is refused.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,
   mkdirSync,
@@ -14,6 +14,9 @@ import { join } from "node:path";
 import type { Isolation, RunSpec } from "../../src/sandbox/types.ts";
 import { processesRunning } from "../support/leftovers.ts";
 import { canRunAs, Stage } from "./stage.ts";
+
+// A run takes seconds on a crowded machine.
+setDefaultTimeout(60_000);
 
 const ISOLATIONS: Isolation[] = ["crun", "runc", "chroot"];
 const ours = (kind: string) => readlinkSync(`/proc/self/ns/${kind}`);
@@ -48,6 +51,36 @@ describe.each(isolated.filter(({ runner }) => canRunAs(runner)))(
         exitCode: 0,
         stdout: [...["ipc", "pid", "uts", "cgroup"].map(ours), hostname(), "proc", ""].join("\n"),
       });
+    });
+
+    test("a user namespace of its own, with as many ids as it is given, each what it is outside", async () => {
+      const ids = (count: number) => ({ uids: [{ first: 0, count }], gids: [{ first: 0, count }] });
+      const script =
+        "readlink /proc/self/ns/user; touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; chown 2000 /tmp/f";
+      const reply = await run(script, { ids: ids(1000) });
+      if (isolation === "chroot") {
+        expect(reply.error).toMatchObject({
+          code: "unsupported",
+          message: expect.stringContaining("--isolation chroot"),
+        });
+        return;
+      }
+      expect(reply.exitCode).toBe(1);
+      expect(reply.stdout).toMatch(/^user:\[\d+\]\n7:8\n$/);
+      expect(reply.stdout).not.toContain(ours("user"));
+      expect(reply.stderr).toContain("Invalid argument");
+      const user = { uid: 7, gid: 7, additionalGids: [] };
+      const all = await run("cat /proc/self/uid_map; id -u", { ids: "all", network: "none", user });
+      expect(all).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/\n7\n$/) });
+      const refused = [
+        [{ ids: ids(5), user }, / user 7 is not among/],
+        [{ ids: ids(2 ** 32) }, / user 4294967295 is not among| user 65\d\d\d is not among/],
+      ] as const;
+      for (const [spec, message] of refused)
+        expect((await run("true", spec)).error).toMatchObject({
+          code: "unsupported",
+          message: expect.stringMatching(message),
+        });
     });
 
     test("what a run in the host's PID namespace leaves running is ended with it", async () => {
