@@ -563,6 +563,7 @@ export interface DiskUsage {
   logs: DiskPart;
   /** Work in progress, and what was left by processes that were killed. */
   unfinished: DiskPart;
+  /** And the room that is kept for changing it on a full disk. */
   database: DiskPart;
   /** Of all these: manifests, configs, and layers as they are in registries. */
   blobBytes: number;

@@ -101,10 +101,8 @@ export function diskUsage(store: Store): DiskUsage {
   const mounts = cacheMounts(files).map((name) => diskBytes(join(files.root, "cache-mounts", name)));
   const logs = keptLogs(files).map(diskBytes);
   const unfinished = sums.unfinished + diskBytes(join(files.root, "tmp"));
-  const database = ["", "-wal", "-shm"].reduce(
-    (sum, end) => sum + diskBytes(`${files.root}/cooper.db${end}`),
-    0,
-  );
+  const own = ["cooper.db", "cooper.db-wal", "cooper.db-shm", "reserve"];
+  const database = sumOf(own.map((name) => diskBytes(join(files.root, name))));
   const images = listImages(store).map(({ id, names, isList }) => ({
     id,
     names,

@@ -20,7 +20,7 @@ export interface StackChange {
   path: string;
   /** What it is now, or was before it was removed. */
   type: ChangedType;
-  /** Bytes of a regular file; 0 for everything else and where there is none. */
+  /** Bytes of a regular file; 0 for everything else, where there is none, and for a further name of one (hard link). */
   sizeBefore: number;
   sizeAfter: number;
   /** Of what was changed. */
@@ -36,15 +36,24 @@ interface Node {
 
 const CHUNK = 1 << 20;
 
+/** Sizes of the files of one side. */
+type Sizes = (node: Node | undefined) => number;
+interface BothSizes {
+  before: Sizes;
+  after: Sizes;
+}
+
 /** Changes from one stack to another (both lowest first), each directory before its content, names in byte order. */
 export function* compareStacks(before: string[], after: string[]): Generator<StackChange, void> {
-  yield* compareDirectories("", before.toReversed(), after.toReversed());
+  const sizes = { before: sizesOnce(), after: sizesOnce() };
+  yield* compareDirectories("", before.toReversed(), after.toReversed(), sizes);
 }
 
 function* compareDirectories(
   path: string,
   before: readonly string[],
   after: readonly string[],
+  sizes: BothSizes,
 ): Generator<StackChange, void> {
   const shared = sharedEnd(before, after);
   const names = new Set<string>();
@@ -52,7 +61,7 @@ function* compareDirectories(
     for (const directory of own) for (const name of readNames(directory)) names.add(name);
   }
   for (const name of [...names].sort(compareNames)) {
-    yield* compareNodes(`${path}/${name}`, lookUp(before, name), lookUp(after, name));
+    yield* compareNodes(`${path}/${name}`, lookUp(before, name), lookUp(after, name), sizes);
   }
 }
 
@@ -79,6 +88,7 @@ function* compareNodes(
   path: string,
   before: Node | undefined,
   after: Node | undefined,
+  sizes: BothSizes,
 ): Generator<StackChange, void> {
   const fields = before === undefined || after === undefined ? [] : changedFields(before, after);
   if (before === undefined && after === undefined) return;
@@ -87,13 +97,13 @@ function* compareNodes(
       kind: before === undefined ? "added" : after === undefined ? "removed" : "changed",
       path,
       type: typeOf((after ?? before)!.stat),
-      sizeBefore: sizeOf(before),
-      sizeAfter: sizeOf(after),
+      sizeBefore: sizes.before(before),
+      sizeAfter: sizes.after(after),
       fields,
     };
   }
   const [from, to] = [before?.sources ?? [], after?.sources ?? []];
-  if (from.length + to.length > 0) yield* compareDirectories(path, from, to);
+  if (from.length + to.length > 0) yield* compareDirectories(path, from, to, sizes);
 }
 
 function typeOf(stat: BigIntStats): ChangedType {
@@ -104,8 +114,18 @@ function typeOf(stat: BigIntStats): ChangedType {
   return stat.isSocket() ? "socket" : "device";
 }
 
-function sizeOf(node: Node | undefined): number {
-  return node?.stat.isFile() === true ? Number(node.stat.size) : 0;
+/** Counts the bytes of a file with several names at the first of them. */
+function sizesOnce(): Sizes {
+  const seen = new Set<string>();
+  return (node) => {
+    if (node?.stat.isFile() !== true) return 0;
+    const { dev, ino, nlink, size } = node.stat;
+    if (nlink === 1n) return Number(size);
+    const inode = `${dev}:${ino}`;
+    if (seen.has(inode)) return 0;
+    seen.add(inode);
+    return Number(size);
+  };
 }
 
 function changedFields(before: Node, after: Node): ChangedField[] {
