@@ -1,5 +1,5 @@
 // Protects docs/compatibility.md: it says what the flag tables say, no flag of Buildah is without an answer, "same" has a test.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import {
   PAGE,
@@ -9,6 +9,9 @@ import {
   strayNotes,
 } from "../../scripts/compatibility.ts";
 import { testsOf, usesIn } from "../../scripts/compatibility-tests.ts";
+
+// All tests are read.
+setDefaultTimeout(60_000);
 
 test("the page is up to date: bun scripts/compatibility.ts", async () => {
   expect(readFileSync(PAGE, "utf8")).toBe(await compatibilityPage());

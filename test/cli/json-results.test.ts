@@ -4,6 +4,7 @@ import { people } from "../support/as-users.ts";
 import { busyboxBase } from "../support/bases.ts";
 import { openSite, type Site } from "../support/cooper.ts";
 import { loadEveryCommand } from "../support/members.ts";
+import { startRegistry } from "../transport/registry-server.ts";
 
 setDefaultTimeout(60_000);
 
@@ -91,9 +92,13 @@ test("what prints a document anyway takes --json too, but neither its opposite n
 
 /** Groups; what prints a script, a page, an archive, a protocol, or what a shell prints. */
 const OTHER_OUTPUT = [
-  ...["api", "completion", "enter", "export", "image", "man", "manifest", "save", "unshare"],
+  ...["image", "manifest", "source"],
+  ...["api", "completion", "enter", "export", "man", "save", "unshare"],
 ];
-const SILENT = ["config", "manifest exists", "rename", "tag"];
+const SILENT = [
+  ...["config", "manifest exists", "rename", "tag"],
+  ...["source create", "source add", "source push", "source pull"],
+];
 
 test("every command that prints has --json", async () => {
   const without = (await loadEveryCommand()).filter(({ flags }) => flags.json === undefined);
@@ -101,6 +106,7 @@ test("every command that prints has --json", async () => {
 });
 
 test("those that have none because they print nothing do print nothing", async () => {
+  using registry = await startRegistry();
   await site.ok("from", "--name", "quiet", "scratch");
   await site.ok("commit", "quiet", "localhost/quiet");
   await site.ok("manifest", "create", "localhost/quiet-list");
@@ -109,6 +115,10 @@ test("those that have none because they print nothing do print nothing", async (
     "manifest exists": ["manifest", "exists", "localhost/quiet-list"],
     rename: ["rename", "quiet", "quieter"],
     tag: ["tag", "localhost/quiet", "localhost/quieter"],
+    "source create": ["source", "create", "sources"],
+    "source add": ["source", "add", "sources", site.files({ f: "x" })],
+    "source push": ["source", "push", "-q", "--tls-verify=false", "sources", `${registry.host}/sources:1`],
+    "source pull": ["source", "pull", "-q", "--tls-verify=false", `${registry.host}/sources:1`, "pulled"],
   };
   expect(Object.keys(lines)).toEqual(SILENT);
   for (const line of Object.values(lines)) expect([line, await site.ok(...line)]).toEqual([line, ""]);
