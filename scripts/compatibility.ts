@@ -5,7 +5,7 @@ import { COMMAND_NAMES, loadCommand } from "../src/cli/catalog.ts";
 import type { Flag, FlagTable } from "../src/cli/command.ts";
 import { GLOBAL_FLAGS, UNSUPPORTED_GLOBALS } from "../src/cli/global-flags.ts";
 import { commandRefusal, flagRefusal } from "../src/cli/refusals.ts";
-import { DIFFERENCES } from "./compatibility-notes.ts";
+import { DIFFERENCES, MANNERS } from "./compatibility-notes.ts";
 import { flagUses, testsOf } from "./compatibility-tests.ts";
 
 const FIXTURE = resolve(import.meta.dir, "../fixtures/buildah/flags-1.43.2.txt");
@@ -193,9 +193,13 @@ export async function compatibilityPage(): Promise<string> {
     "",
     `Every command and flag of Buildah 1.43.2, as its \`--help\` lists them: ${count("same")} flags are the same, ${count("differs")} differ, ${count("refused")} are refused. A refused flag is an error that names it; none is ignored. Behind each that is the same stands a test that uses it, one of often several: its file below test/ and its name.`,
     "",
-    `Environment variables of Buildah that mean the same: \`BUILDAH_ISOLATION\`, \`BUILDAH_FORMAT\`, \`BUILDAH_LAYERS\`, \`BUILDAH_HISTORY\`, \`STORAGE_DRIVER\`, \`REGISTRY_AUTH_FILE\`, \`TMPDIR\`; \`COOPER_…\` comes before \`BUILDAH_…\`, and a flag before both. Stores are not shared: images go from one to the other by \`push\` and \`pull\` (\`oci-archive:\`, \`docker-archive:\`, a registry).`,
+    `Environment variables of Buildah that mean the same: \`BUILDAH_ISOLATION\`, \`BUILDAH_FORMAT\`, \`BUILDAH_LAYERS\`, \`BUILDAH_HISTORY\`, \`BUILDAH_RUNTIME\`, \`BUILDAH_CPPFLAGS\`, \`STORAGE_DRIVER\`, \`REGISTRY_AUTH_FILE\`, \`TMPDIR\`; \`COOPER_…\` comes before \`BUILDAH_…\`, and a flag before both. Stores are not shared: images go from one to the other by \`push\` and \`pull\` (\`oci-archive:\`, \`docker-archive:\`, a registry).`,
     "",
     `Commands that only Cooper has: ${own.join(", ")}.`,
+    "",
+    "Beside flags:",
+    "",
+    ...MANNERS.map((line) => `- ${line}.`),
     "",
     ...commands.map((command) =>
       section(

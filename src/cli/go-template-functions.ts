@@ -13,7 +13,13 @@ export const FUNCTIONS: Record<string, TemplateFunction> = {
   print: (...values) => printed(values),
   println: (...values) => `${values.map(goString).join(" ")}\n`,
   printf: (format, ...values) => goSprintf(text(format), values),
-  html: (...values) => printed(values).replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`),
+  html: (...values) =>
+    printed(values).replace(/[&<>"']/g, (char) => MARKUP_ESCAPES[char] ?? `&#${char.charCodeAt(0)};`),
+  js: (...values) =>
+    printed(values).replace(
+      /[\\'"<>&=\n\r\t\u2028\u2029]/g,
+      (char) => SCRIPT_ESCAPES[char] ?? unicodeEscape(char),
+    ),
   urlquery: (...values) => encodeURIComponent(printed(values)).replaceAll("%20", "+"),
   eq: (first, ...others) => others.some((other) => compare(first, other) === 0),
   ne: (a, b) => compare(a, b) !== 0,
@@ -35,6 +41,13 @@ export const FUNCTIONS: Record<string, TemplateFunction> = {
     text(value) === "" ? "" : " ".repeat(Number(before)) + text(value) + " ".repeat(Number(after)),
   truncate: (value, length) => [...text(value)].slice(0, Number(length)).join(""),
 };
+
+const MARKUP_ESCAPES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+
+const SCRIPT_ESCAPES: Record<string, string> = { "\\": "\\\\", "'": "\\'", '"': '\\"' };
+
+const unicodeEscape = (char: string) =>
+  `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
 /** Go puts a blank between operands when neither is a string. */
 function printed(values: GoValue[]): string {

@@ -36,7 +36,7 @@ export type Operand =
 /** Throws `usage` with what is wrong and where. */
 export function parseTemplate(source: string): Node[] {
   const pieces = splitActions(source);
-  const reader = { pieces, at: 0 };
+  const reader = { pieces, at: 0, loops: 0 };
   const nodes = parseNodes(reader, false);
   if (reader.at < pieces.length) throw templateError(`unexpected {{${pieces[reader.at]!.text}}}`);
   return nodes;
@@ -100,6 +100,8 @@ function endOfQuoted(source: string, start: number): number {
 interface Reader {
   pieces: Piece[];
   at: number;
+  /** How many {{range}} are open. */
+  loops: number;
 }
 
 /** Nodes up to {{else}} or {{end}} (inside a block) or the end of the text. */
@@ -115,8 +117,10 @@ function parseNodes(reader: Reader, inside: boolean): Node[] {
     reader.at++;
     if (!action) nodes.push({ kind: "text", text });
     else if (word === "if" || word === "with" || word === "range") nodes.push(parseBlock(word, text, reader));
-    else if ((word === "break" || word === "continue") && text === word) nodes.push({ kind: word });
-    else if (word === "define" || word === "template" || word === "block")
+    else if ((word === "break" || word === "continue") && text === word) {
+      if (reader.loops === 0) throw templateError(`{{${word}}} outside {{range}}`);
+      nodes.push({ kind: word });
+    } else if (word === "define" || word === "template" || word === "block")
       throw templateError(`{{${word}}} is not supported`);
     else nodes.push({ kind: "action", pipe: parsePipe(text) });
   }
@@ -126,7 +130,10 @@ function parseNodes(reader: Reader, inside: boolean): Node[] {
 
 function parseBlock(kind: "if" | "with" | "range", text: string, reader: Reader): Node {
   const pipe = parsePipe(text.slice(kind.length));
+  const loop = kind === "range" ? 1 : 0;
+  reader.loops += loop;
   const body = parseNodes(reader, true);
+  reader.loops -= loop;
   const end = reader.pieces[reader.at++]!.text;
   if (end === "end") return { kind, pipe, body, otherwise: [] };
   const chained = /^else\s+(if|with)\b/.exec(end)?.[1] as "if" | "with" | undefined;

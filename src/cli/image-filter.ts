@@ -1,12 +1,22 @@
 /** Which images `images` shows: by name, and by --filter. */
 import { CooperError } from "../base/errors.ts";
 import type { ImageInfo } from "../index.ts";
+import { parseMoment } from "./units.ts";
 
-/** Images that all filters let pass; values of one filter are alternatives only for `reference`. Throws `usage`. */
-export function filterImages(images: ImageInfo[], filters: string[]): ImageInfo[] {
+/**
+ * Images that all filters let pass; values of one filter are alternatives only for `reference`. `used` gives the ids of
+ * images that containers stand on, for the filter about these. Throws `usage`.
+ */
+export async function filterImages(
+  images: ImageInfo[],
+  filters: string[],
+  used: () => Promise<ReadonlySet<string>>,
+): Promise<ImageInfo[]> {
   const parsed = filters.map(splitFilter);
   const references = parsed.filter(({ name }) => name === "reference").map(({ value }) => value);
-  const tests = parsed.filter(({ name }) => name !== "reference").map((filter) => testOf(filter, images));
+  const others = parsed.filter(({ name }) => name !== "reference");
+  const ids = others.some(({ name }) => name === "containers") ? await used() : new Set<string>();
+  const tests = others.map((filter) => testOf(filter, images, ids));
   if (references.length > 0)
     tests.push((image) => references.some((pattern) => matchesReference(image, pattern)));
   return images.filter((image) => tests.every((test) => test(image)));
@@ -23,8 +33,35 @@ function splitFilter(text: string): { name: string; value: string } {
 
 type Test = (image: ImageInfo) => boolean;
 
-function testOf({ name, value }: { name: string; value: string }, images: ImageInfo[]): Test {
+function testOf(
+  { name, value }: { name: string; value: string },
+  images: ImageInfo[],
+  used: ReadonlySet<string>,
+): Test {
   switch (name) {
+    case "containers": {
+      const wanted = booleanOf(name, value);
+      return ({ id }) => used.has(id) === wanted;
+    }
+    case "digest":
+      if (!/^sha256:[0-9a-f]*$/.test(value))
+        throw new CooperError("usage", `Invalid value ${JSON.stringify(value)} for the filter digest`, {
+          hint: "write it as sha256:… or the beginning of that",
+        });
+      return ({ digest }) => digest.startsWith(value);
+    case "intermediate": {
+      // Steps are cached as snapshots: no image stands for one.
+      const wanted = booleanOf(name, value);
+      return () => !wanted;
+    }
+    case "manifest": {
+      const wanted = booleanOf(name, value);
+      return ({ isList = false }) => isList === wanted;
+    }
+    case "until": {
+      const limit = parseMoment(value, "--filter until");
+      return ({ created }) => Date.parse(created) < limit;
+    }
     case "dangling": {
       const wanted = booleanOf(name, value);
       return ({ names }) => (names.length === 0) === wanted;
@@ -38,6 +75,10 @@ function testOf({ name, value }: { name: string; value: string }, images: ImageI
       return ({ id }) => id.startsWith(value);
     case "label":
       return labelTest(value);
+    case "label!": {
+      const has = labelTest(value);
+      return (image) => !has(image);
+    }
     case "before": {
       const limit = Date.parse(imageNamed(images, value).created);
       return ({ created }) => Date.parse(created) < limit;
@@ -49,7 +90,7 @@ function testOf({ name, value }: { name: string; value: string }, images: ImageI
     }
     default:
       throw new CooperError("usage", `Unsupported image filter ${JSON.stringify(name)}`, {
-        hint: "use after, before, dangling, id, label, readonly, reference or since",
+        hint: "use after, before, containers, dangling, digest, id, intermediate, label, label!, manifest, readonly, reference, since or until",
       });
   }
 }

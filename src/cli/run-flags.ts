@@ -110,6 +110,7 @@ export const RUNTIME_FLAGS = {
     type: "string",
     placeholder: "name|path",
     help: "the OCI runtime: crun, runc, or one like them",
+    env: ["COOPER_RUNTIME", "BUILDAH_RUNTIME"],
   },
   "runtime-flag": {
     type: "commaList",

@@ -60,6 +60,9 @@ const CASES: [template: string, expected: string][] = [
   ],
   ['{{range .List}}{{if eq . "d"}}{{break}}{{end}}{{.}}{{end}}', "ab c"],
   ['{{range .List}}{{if eq . "a"}}{{continue}}{{end}}{{.}};{{end}}', "b c;d;"],
+  // As Go has them.
+  [String.raw`{{html "<a>&\"'"}}`, "&lt;a&gt;&amp;&#34;&#39;"],
+  [String.raw`{{js "it's <a> \"=&\n\\"}}`, String.raw`it\'s \u003Ca\u003E \"\u003D\u0026\u000A\\`],
   ["{{if .Yes}}yes{{end}}{{if .No}}no{{end}}", "yes"],
   ["{{if .No}}1{{else if .Empty}}2{{else}}3{{end}}", "3"],
   ["{{if and .Yes .List}}both{{end}}{{if or .No .Empty}}either{{end}}{{if not .No}}not{{end}}", "bothnot"],
@@ -115,6 +118,8 @@ describe("refuses", () => {
     ["{{.OCIv1.Nope}}", /field Nope/],
     ["{{.Name.Inner}}", /field Inner/],
     ["{{.Nothing.Inner}}", /nil/],
+    ["{{break}}", /outside {{range}}/],
+    ["{{range .List}}{{end}}{{if .Yes}}{{continue}}{{end}}", /outside {{range}}/],
     ["{{", /not closed/],
     ["{{.Name", /not closed/],
     ['{{"open}}', /string is not closed/],

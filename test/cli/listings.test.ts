@@ -20,6 +20,7 @@ const images = [
   image("ccc", [], "2026-01-03T00:00:00Z", { x: "z" }),
   image("ddd", ["registry:5000/team/app@sha256:0123"], "2026-01-04T00:00:00Z"),
 ];
+const used = async () => new Set([images[1]!.id]);
 const ids = (list: ImageInfo[]) => list.map(({ id }) => id.slice(0, 3)).join(" ");
 
 test.each([
@@ -43,8 +44,18 @@ test.each([
   [["reference=deb*", "reference=team/app"], "bbb ddd"],
   [["reference=*"], "aaa bbb ddd"],
   [["reference=hel.o"], ""],
-] as [string[], string][])("--filter %j", (filters, expected) => {
-  expect(ids(filterImages(images, filters))).toBe(expected);
+  [["label!=x"], "bbb ddd"],
+  [["label!=x=y"], "bbb ccc ddd"],
+  [["containers=true"], "bbb"],
+  [["containers=false", "label=x"], "aaa ccc"],
+  [["intermediate=true"], ""],
+  [["intermediate=false"], "aaa bbb ccc ddd"],
+  [["manifest=true"], ""],
+  [["manifest=0"], "aaa bbb ccc ddd"],
+  [["until=2000-01-01"], ""],
+  [["until=1s"], "aaa bbb ccc ddd"],
+] as [string[], string][])("--filter %j", async (filters, expected) => {
+  expect(ids(await filterImages(images, filters, used))).toBe(expected);
 });
 
 test.each([
@@ -52,8 +63,12 @@ test.each([
   ["dangling", /NAME=VALUE|Invalid filter/],
   ["dangling=maybe", /"maybe"/],
   ["before=missing", /no image "missing"/],
-] as [string, RegExp][])("refuses the filter %s", (filter, message) => {
-  expect(() => filterImages(images, [filter])).toThrow(message);
+  ["containers=external", /"external"/],
+  ["digest=abc", /"abc"/],
+  ["manifest=x", /"x"/],
+  ["until=whenever", /whenever/],
+] as [string, RegExp][])("refuses the filter %s", async (filter, message) => {
+  await expect(filterImages(images, [filter], used)).rejects.toThrow(message);
 });
 
 test.each([

@@ -270,6 +270,48 @@ test("info --debug tells what the program is made of", async () => {
   expect(debug["bun version"]).toBe(process.versions.bun!);
 });
 
+test("rmi --force takes the containers of the image along, those of others stay", async () => {
+  await line.ok(
+    "bud",
+    "-q",
+    "-t",
+    "going",
+    "-f",
+    line.file("Going", `${FROM}LABEL going=1\n`),
+    line.path("home"),
+  );
+  const [going, staying] = [await line.ok("from", "going"), await line.ok("from", "localhost/busybox")];
+  await line.ok("tag", "going", "going-too");
+  await line.ok("rmi", "--force", "going");
+  const names = async () => (await line.ok("containers", "--format", "{{.ContainerName}}")).split("\n");
+  expect(await names()).toContain(going);
+  await line.ok("rmi", "-f", "going-too");
+  expect(await names()).not.toContain(going);
+  expect(await names()).toContain(staying);
+});
+
+test("BUILDAH_RUNTIME and COOPER_RUNTIME name the runtime, and --runtime is stronger", async () => {
+  const box = await line.ok("from", "localhost/busybox");
+  const missing = await line.run(["run", box, "true"], { BUILDAH_RUNTIME: "/no/such/runtime" });
+  expect([missing.status, missing.stderr]).toEqual([125, expect.stringContaining("/no/such/runtime")]);
+  const stronger = { BUILDAH_RUNTIME: "/no/such/runtime", COOPER_RUNTIME: "crun" };
+  expect(await line.run(["run", box, "true"], stronger)).toMatchObject({ status: 0 });
+  expect(await line.run(["run", "--runtime=crun", box, "true"], { BUILDAH_RUNTIME: "/x" })).toMatchObject({
+    status: 0,
+  });
+});
+
+test("images --filter: what containers stand on, lists, digests", async () => {
+  await line.ok("from", "localhost/busybox");
+  await line.ok("manifest", "create", "a-list");
+  const names = (...filters: string[]) =>
+    line.ok("images", ...filters.flatMap((filter) => ["--filter", filter]), "--format", "{{.Name}}");
+  expect(await names("containers=true", "reference=busybox")).toBe("localhost/busybox");
+  expect(await names("manifest=true")).toBe("localhost/a-list");
+  const digest = await line.ok("images", "--format", "{{.Digest}}", "localhost/busybox");
+  expect(await names(`digest=${digest.slice(0, 20)}`)).toBe("localhost/busybox");
+});
+
 test("--cgroup-manager and --storage-opt: what is so anyway, and nothing else", async () => {
   await line.ok(
     "--cgroup-manager",

@@ -43,10 +43,11 @@ export const command = defineCommand({
     if (flags.quiet && flags.format !== undefined)
       throw new CooperError("usage", "Only one of --quiet and --format can be given");
     const formatted = flags.format === undefined ? undefined : compileRows(flags.format, HEADINGS);
-    const { listImages, resolveImage } = await api();
+    const { listContainers, listImages, resolveImage } = await api();
     const opened = await store();
     const wanted = args[0] === undefined ? undefined : await resolveImage(opened, args[0]);
-    const images = filterImages(await listImages(opened), flags.filter)
+    const used = async () => new Set((await listContainers(opened)).flatMap(({ imageId }) => imageId ?? []));
+    const images = (await filterImages(await listImages(opened), flags.filter, used))
       .filter(({ id }) => wanted === undefined || id === wanted)
       .sort((a, b) => Date.parse(b.created) - Date.parse(a.created));
     if (flags.json)

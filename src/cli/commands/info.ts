@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { freemem, hostname, uptime } from "node:os";
 import { isTerminal } from "../../base/libc.ts";
 import type { StoreInfo } from "../../index.ts";
@@ -42,6 +42,7 @@ function infoDocument(info: StoreInfo, debug: boolean): GoMap {
   return goMap({
     ...(debug ? { debug: programParts() } : {}),
     host: goMap({
+      CgroupVersion: existsSync("/sys/fs/cgroup/cgroup.controllers") ? "v2" : "v1",
       Distribution: goMap({
         distribution: release.get("ID") ?? "unknown",
         version: release.get("VERSION_ID") ?? "unknown",
@@ -64,6 +65,7 @@ function infoDocument(info: StoreInfo, debug: boolean): GoMap {
       tier: info.tier,
       tierSummary: info.tierSummary,
       uptime: formatUptime(uptime()),
+      variant: process.arch === "arm64" ? "v8" : "",
     }),
     store: goMap({
       ContainerStore: number(info.containers),

@@ -1,4 +1,5 @@
 import { CooperError } from "../../base/errors.ts";
+import type { Store } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { forEachItem } from "../each.ts";
 import { JSON_FLAG, withRemoved, writeRemoved } from "../json-flag.ts";
@@ -30,7 +31,8 @@ export const command = defineCommand({
     }
     if (!flags.all && !flags.prune && args.length === 0)
       throw new CooperError("usage", "An image must be named");
-    const { listImages, pruneImages, removeImage } = await api();
+    const calls = await api();
+    const { listImages, pruneImages, removeImage } = calls;
     const opened = await store();
     if (flags.prune) {
       const { untagged, images } = await pruneImages(opened, { keepCache: true });
@@ -43,9 +45,24 @@ export const command = defineCommand({
       : args.map((image) => [image]);
     await withRemoved(flags.json, (done) =>
       forEachItem(named, signal, async (names) => {
-        for (const name of names) done(await removeImage(opened, name, { force: flags.force }));
+        for (const name of names) {
+          const removal = await removeImage(opened, name, { force: flags.force });
+          done(removal);
+          if (flags.force) await removeContainers(calls, opened, removal.deleted);
+        }
       }),
     );
     return 0;
   },
 });
+
+/** Those that stand on the images. */
+async function removeContainers(
+  { listContainers, openContainer }: typeof import("../../index.ts"),
+  store: Store,
+  images: string[],
+): Promise<void> {
+  if (images.length === 0) return;
+  for (const { id, imageId } of await listContainers(store))
+    if (imageId !== undefined && images.includes(imageId)) await (await openContainer(store, id)).remove();
+}
