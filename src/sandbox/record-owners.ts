@@ -2,9 +2,9 @@
  * What becomes of a command's chown(2) where there is one id: the owner is noted beside the file, as COPY notes it, and
  * the call succeeds. What a command sees of owners is root, whatever is noted; so a descriptor that is given to root
  * (fchown(2)) is a file that gets what fstat(2) showed of another one: it takes the note of the file that it replaces by
- * rename(2). That is how passwd's tools, sed -i and their kin keep an owner.
+ * rename(2), or whose backup it is by its name. That is how passwd's tools, sed -i and their kin keep an owner.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { constants as osConstants } from "node:os";
 import { formatOwnerNote, type Owner, parseOwnerNote } from "../archive/owner-note.ts";
 import { OWNER_XATTR } from "../archive/xattr-policy.ts";
@@ -21,8 +21,11 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const PATH_MAX = 4096;
 const ROOT: Owner = { uid: 0, gid: 0 };
 
-/** A file of the command's, by a path as it names it, or by its descriptor. */
-type Named = { directory: number; path: bigint; follow: boolean } | { descriptor: number };
+/** A file of the command's, by a path as it names it, by its descriptor, or by its path in the command's root. */
+type Named =
+  | { directory: number; path: bigint; follow: boolean }
+  | { descriptor: number }
+  | { inside: string };
 
 /** Answers the calls of one run, in the order in which they come. */
 export class OwnerRecorder {
@@ -47,27 +50,25 @@ export class OwnerRecorder {
 
   #chown(name: string, call: SupervisedCall, stillWaits: () => boolean): Answer {
     const { file, ids } = chownArguments(name, call);
-    return (
-      withFile(call.pid, file, (fd) => {
-        if (!stillWaits()) return "done";
-        // As the kernel does: set-uid bits and capabilities go, ctime is now, and an overlay copies the file up.
-        chownOpen(fd, ids.uid === undefined ? -1 : 0, ids.gid === undefined ? -1 : 0);
-        const stat = fstatSync(fd, { bigint: true });
-        // No other kind can carry attributes of users.
-        if (!stat.isFile() && !stat.isDirectory()) return "done";
-        const noted = parseOwnerNote(getXattrOf(fd, OWNER_XATTR));
-        const { uid, gid } = { ...(noted ?? ROOT), ...definedOf(ids) };
-        const inode = `${stat.dev}:${stat.ino}`;
-        const seen = "descriptor" in file && !ids.uid && !ids.gid;
-        if (seen && noted !== undefined) return "done";
-        if (seen) this.#asSeen.add(inode);
-        else this.#asSeen.delete(inode);
-        const isRoot = uid === 0 && gid === 0;
-        if (!isRoot) setXattrOf(fd, OWNER_XATTR, formatOwnerNote({ uid, gid, mode: Number(stat.mode) }));
-        else if (noted !== undefined) setXattrOf(fd, OWNER_XATTR, undefined);
-        return "done";
-      }) ?? "done"
-    );
+    withFile(call.pid, file, (fd) => {
+      if (!stillWaits()) return;
+      // As the kernel does: set-uid bits and capabilities go, ctime is now, and an overlay copies the file up.
+      chownOpen(fd, ids.uid === undefined ? -1 : 0, ids.gid === undefined ? -1 : 0);
+      const stat = fstatSync(fd, { bigint: true });
+      // No other kind can carry attributes of users.
+      if (!stat.isFile() && !stat.isDirectory()) return;
+      const inode = inodeOf(stat);
+      const noted = notedOwner(fd);
+      if (!("descriptor" in file) || ids.uid || ids.gid) {
+        this.#asSeen.delete(inode);
+        noteOwner(fd, stat, { ...(noted ?? ROOT), ...definedOf(ids) });
+      } else if (noted === undefined) {
+        const original = backedUp(call.pid, file.descriptor);
+        if (original === undefined) this.#asSeen.add(inode);
+        else noteOwner(fd, stat, original);
+      }
+    });
+    return "done";
   }
 
   #rename(name: string, { pid, args }: SupervisedCall, stillWaits: () => boolean): void {
@@ -81,13 +82,32 @@ export class OwnerRecorder {
       path: paths[index]!,
       follow: false,
     });
-    const replaced = withFile(pid, at(1), (fd) => parseOwnerNote(getXattrOf(fd, OWNER_XATTR)));
+    const replaced = withFile(pid, at(1), notedOwner);
     if (replaced === undefined) return;
     withFile(pid, at(0), (fd) => {
       const stat = fstatSync(fd, { bigint: true });
-      if (!this.#asSeen.delete(`${stat.dev}:${stat.ino}`) || !stillWaits()) return;
-      setXattrOf(fd, OWNER_XATTR, formatOwnerNote({ ...replaced, mode: Number(stat.mode) }));
+      if (this.#asSeen.delete(inodeOf(stat)) && stillWaits()) noteOwner(fd, stat, replaced);
     });
+  }
+}
+
+const inodeOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
+const notedOwner = (fd: number): Owner | undefined => parseOwnerNote(getXattrOf(fd, OWNER_XATTR));
+
+function noteOwner(fd: number, stat: BigIntStats, { uid, gid }: Owner): void {
+  if (uid !== 0 || gid !== 0)
+    setXattrOf(fd, OWNER_XATTR, formatOwnerNote({ uid, gid, mode: Number(stat.mode) }));
+  else if (notedOwner(fd) !== undefined) setXattrOf(fd, OWNER_XATTR, undefined);
+}
+
+/** passwd's tools copy /etc/shadow to /etc/shadow- before they change it: the owner noted for what a file so named copies. */
+function backedUp(pid: number, descriptor: number): Owner | undefined {
+  const path = insideRoot(pid, `fd/${descriptor}`);
+  if (!path.endsWith("-")) return undefined;
+  try {
+    return withFile(pid, { inside: path.slice(0, -1) }, notedOwner);
+  } catch {
+    return undefined; // There is no such file.
   }
 }
 
@@ -155,17 +175,22 @@ function withFile<T>(pid: number, file: Named, use: (fd: number) => T): T | unde
 
 function openNamed(pid: number, root: number, file: Named): number {
   if ("descriptor" in file) return openSync(`/proc/${pid}/fd/${file.descriptor}`, O.PATH);
+  if ("inside" in file) return openInDirectory(root, file.inside, O.PATH | constants.O_NOFOLLOW);
   const { directory, follow } = file;
   const path = readPath(pid, file.path);
   // AT_EMPTY_PATH; without the flag, that is the caller's error.
   if (path === "") return openSync(`/proc/${pid}/fd/${directory}`, O.PATH);
   const flags = O.PATH | (follow ? 0 : constants.O_NOFOLLOW);
   if (path.startsWith("/")) return openInDirectory(root, path, flags);
-  const base = directory === AT_FDCWD ? "cwd" : `fd/${directory}`;
+  const base = insideRoot(pid, directory === AT_FDCWD ? "cwd" : `fd/${directory}`);
+  return openInDirectory(root, `${base}/${path}`, flags);
+}
+
+/** Path of what a link in /proc/PID leads to, in the root of that process. */
+function insideRoot(pid: number, link: string): string {
   const top = readLink(`/proc/${pid}/root`);
-  const from = readLink(`/proc/${pid}/${base}`);
-  const inside = top !== "/" && from.startsWith(top) ? from.slice(top.length) : from;
-  return openInDirectory(root, `${inside}/${path}`, flags);
+  const path = readLink(`/proc/${pid}/${link}`);
+  return top !== "/" && path.startsWith(top) ? path.slice(top.length) : path;
 }
 
 const pathBytes = Buffer.alloc(PATH_MAX);
