@@ -1,21 +1,20 @@
 /** Owners, modes, times and extended attributes of copies. */
 import { fchmodSync, fchownSync, fstatSync, lchownSync, lstatSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
-import {
-  chmodItself,
-  getXattr,
-  listXattrs,
-  removeXattr,
-  setTimes,
-  setTimesOf,
-  setXattr,
-} from "../base/libc.ts";
+import { chmodItself, getXattr, listXattrs, removeXattr, setTimes, setTimesOf } from "../base/libc.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";
 import { formatOwnerNote, type Owner, parseOwnerNote } from "./owner-note.ts";
+import { setAttribute } from "./set-attribute.ts";
 import { reach, type WalkedEntry } from "./walk-sources.ts";
-import { isOverlayXattr, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
+import {
+  CAPABILITY_NOTE,
+  CAPABILITY_XATTR,
+  isOverlayXattr,
+  isPortableXattr,
+  OWNER_XATTR,
+} from "./xattr-policy.ts";
 
 /** What copies get instead of the source's own. */
 export interface MetadataOptions {
@@ -45,8 +44,6 @@ export interface Metadata extends Owner {
   xattrs: [name: string, value: Buffer][];
 }
 
-const CAPABILITY_XATTR = "security.capability";
-
 /** What the copy of an entry is to have. Owner and mode recorded in the source's OWNER_XATTR go before its inode's. */
 export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metadata {
   const { stat } = entry;
@@ -75,7 +72,7 @@ export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metada
 }
 
 function isCopied(name: string, options: MetadataOptions): boolean {
-  if (name === CAPABILITY_XATTR && options.capabilities === false) return false;
+  if ([CAPABILITY_XATTR, CAPABILITY_NOTE].includes(name) && options.capabilities === false) return false;
   return isPortableXattr(name) || (options.overlayXattrs === true && isOverlayXattr(name));
 }
 
@@ -87,7 +84,7 @@ export function applyToFile(fd: number, path: string, metadata: Metadata, option
   // After chown(2), which takes setuid and setgid away.
   if (give || (now.mode & 0o7777) !== metadata.mode) fchmodSync(fd, metadata.mode);
   if (options.ownership === "xattr") recordOwner(path, metadata, now);
-  copyXattrs(path, metadata);
+  copyXattrs(path, metadata, options);
   setTimesOf(fd, metadata.mtimeNs);
 }
 
@@ -102,14 +99,14 @@ export function applyToPath(path: string, metadata: Metadata, options: MetadataO
     // Special files and links cannot carry attributes of users.
     if (options.ownership === "xattr" && now.isDirectory()) recordOwner(path, metadata, now);
   }
-  copyXattrs(path, metadata);
+  copyXattrs(path, metadata, options);
   setTimes(path, metadata.mtimeNs);
 }
 
 /** Keeps the owner of a path beside it; none is kept for what is right already. */
 export function recordOwner(path: string, wanted: Owner & { mode: number }, actual: Owner): void {
   if (wanted.uid !== actual.uid || wanted.gid !== actual.gid) {
-    setXattr(path, OWNER_XATTR, formatOwnerNote(wanted));
+    setAttribute(path, OWNER_XATTR, formatOwnerNote(wanted), true);
     return;
   }
   if (getXattr(path, OWNER_XATTR) !== undefined) removeXattr(path, OWNER_XATTR);
@@ -118,10 +115,10 @@ export function recordOwner(path: string, wanted: Owner & { mode: number }, actu
 // What this process may not set, or the file system cannot hold, is left out, as BuildKit does.
 const TOLERATED = new Set(["EPERM", "EACCES", "EOPNOTSUPP", "EINVAL"]);
 
-function copyXattrs(path: string, metadata: Metadata): void {
+function copyXattrs(path: string, metadata: Metadata, options: MetadataOptions): void {
   for (const [name, value] of metadata.xattrs) {
     try {
-      setXattr(path, name, value);
+      setAttribute(path, name, value, options.ownership === "xattr");
     } catch (error) {
       if (!TOLERATED.has(errnoOf(error) ?? "")) throw error;
     }

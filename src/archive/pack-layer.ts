@@ -15,7 +15,13 @@ import { packContent } from "./pack-file.ts";
 import { NO_XATTRS, type TarEntry, type TarType } from "./tar-entry.ts";
 import { END_OF_ARCHIVE, encodeHeader, encodeShortHeader, SHORT_HEADER } from "./tar-writer.ts";
 import { OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
-import { INCOMPLETE_XATTRS, isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
+import {
+  CAPABILITY_NOTE,
+  CAPABILITY_XATTR,
+  INCOMPLETE_XATTRS,
+  isPortableXattr,
+  OWNER_XATTR,
+} from "./xattr-policy.ts";
 
 export interface PackOptions {
   /** Overlay diff directories of the layer, lowest first; of entries with the same path the topmost counts. */
@@ -164,7 +170,8 @@ class Packer {
       }
       if (!isPortableXattr(key) || (key === OWNER_XATTR && this.#options.ids === "own")) continue;
       const value = getXattr(path, key);
-      if (value !== undefined) found.set(key, value);
+      const isNote = key === CAPABILITY_NOTE && this.#options.ids === "own";
+      if (value !== undefined) found.set(isNote ? CAPABILITY_XATTR : key, value);
     }
     return found;
   }

@@ -17,22 +17,14 @@ import {
   writeSync,
 } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import {
-  chmodItself,
-  link,
-  listXattrs,
-  makedev,
-  mknod,
-  setTimes,
-  setTimesOf,
-  setXattr,
-} from "../base/libc.ts";
+import { chmodItself, link, listXattrs, makedev, mknod, setTimes, setTimesOf } from "../base/libc.ts";
 import { fsPath, statusOf } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { removeTree } from "./copy-writer.ts";
 import { formatOwnerNote } from "./owner-note.ts";
 import { asIs, type Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
+import { setAttribute } from "./set-attribute.ts";
 import { statPinned } from "./source-view.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import type { TarMember } from "./tar-reader.ts";
@@ -327,12 +319,13 @@ export class TreeWriter {
     const owner = this.#options.owner ?? entry;
     const mayNote = entry.type === "file" || entry.type === "directory"; // user.* exists on no other kind
     if (own && mayNote && (owner.uid !== 0 || owner.gid !== 0)) {
-      setXattr(path, OWNER_XATTR, formatOwnerNote({ uid: owner.uid, gid: owner.gid, mode: entry.mode }));
+      const note = formatOwnerNote({ uid: owner.uid, gid: owner.gid, mode: entry.mode });
+      setAttribute(path, OWNER_XATTR, note, own);
     }
     for (const [name, value] of entry.xattrs) {
       if (!isPortableXattr(name) || (own && name === OWNER_XATTR)) continue;
       try {
-        setXattr(path, name, value);
+        setAttribute(path, name, value, own);
       } catch (error) {
         // As Docker does: the file system or this user's rights lack something that the file mostly works without.
         const code = errnoOf(error);

@@ -24,6 +24,12 @@ export const INCOMPLETE_XATTRS: readonly string[] = OVERLAY.flatMap((prefix) => 
  */
 export const OWNER_XATTR = "user.containers.override_stat";
 
+/** What a program may do that root may (capabilities(7)). */
+export const CAPABILITY_XATTR = "security.capability";
+
+/** The same value, where this process may not set that one: layers have it under the other's name. */
+export const CAPABILITY_NOTE = "user.cooper.capability";
+
 /** Whether an attribute is overlayfs's own and must neither enter nor leave an image. */
 export function isOverlayXattr(name: string): boolean {
   return OVERLAY.some((prefix) => name.startsWith(prefix));

@@ -18,8 +18,7 @@ const EXPECTED: Record<PlaceName, { tier: string; small: string[] | RegExp; noRu
   // Where no new /proc can be had commands run by chroot, and `id` tells the one id that there is.
   "podman: user": { tier: "2", small: ["tmp/who content"], noRun: [] },
   "docker: root": { tier: "3", small: [], noRun: [] },
-  // Only a namespace's root can give a file capabilities.
-  "docker: user": { tier: "4", small: /Cannot run commands as user 1000/, noRun: ["capable capabilities"] },
+  "docker: user": { tier: "4", small: /Cannot run commands as user 1000/, noRun: [] },
 };
 
 describe.if(hasPodman)("the corpus", () => {
