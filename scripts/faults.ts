@@ -1,14 +1,21 @@
 /**
- * Lets single system calls of commands fail (strace's inject) where they touch the store: bun scripts/faults.ts --base ROOTFS
- * [--each N] [--seconds N]. After each: a clear error or none, `cooper check` without a fault, and the same command works.
+ * Lets single system calls of commands fail, or kills them there (strace's inject), where they touch the store:
+ * bun scripts/faults.ts [--each N] [--seconds N] [--kills] [--user] [--base ROOTFS]; as root. COOPER_BIN: the program. After each: a clear
+ * error or none, `cooper check` without a fault, and the same command works.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { becoming, people, type Person } from "../test/support/as-users.ts";
+import { busyboxBase } from "../test/support/bases.ts";
+import { openSite, type Site } from "../test/support/cooper.ts";
 
 export interface FaultOptions {
+  person: Person;
   /** A root file system, directory or tar, with a shell. */
   base: string;
+  /** Kills alone. */
+  kills?: boolean;
   /** How many calls of each kind fail, one at a time, spread over a command. */
   each: number;
   /** Ends sooner when they have passed. */
@@ -17,59 +24,59 @@ export interface FaultOptions {
 }
 
 export interface FaultResult {
-  /** Calls that failed, by command. */
+  /** Calls that failed or at which it was killed, by command. */
   injected: Record<string, number>;
-  /** How often the command failed with them; otherwise it did without the call, or tried again. */
+  /** The same by what happened to them. */
+  faults: Record<string, number>;
+  /** How often the command failed with an error; otherwise it did without the call, or tried again. */
   failed: number;
   failures: string[];
 }
 
+/** By call; at each of them the command is killed as well. */
 const ERRORS: Record<string, string[]> = {
-  openat: ["EMFILE", "ENOSPC", "EROFS", "EIO"],
+  openat: ["EMFILE", "ENOSPC", "EROFS", "EIO", "EDQUOT"],
   write: ["ENOSPC", "EIO", "EDQUOT"],
-  pwrite64: ["ENOSPC", "EIO"],
-  mkdir: ["EDQUOT", "ENOSPC"],
-  mkdirat: ["ENOSPC"],
-  rename: ["EIO", "EROFS"],
+  pwrite64: ["ENOSPC", "EIO", "EDQUOT"],
+  mkdir: ["EDQUOT", "ENOSPC", "EROFS"],
+  mkdirat: ["ENOSPC", "EDQUOT"],
+  rename: ["EIO", "EROFS", "ENOSPC"],
   renameat: ["EIO"],
   renameat2: ["EIO"],
   fdatasync: ["EIO"],
   fsync: ["EIO"],
-  ftruncate: ["EIO"],
+  ftruncate: ["EIO", "EROFS"],
   unlink: ["EIO", "EROFS"],
-  rmdir: ["EIO"],
-  symlink: ["ENOSPC"],
-  mknod: ["ENOSPC"],
-  linkat: ["EIO"],
+  rmdir: ["EIO", "EROFS"],
+  symlink: ["ENOSPC", "EDQUOT"],
+  mknod: ["ENOSPC", "EDQUOT"],
+  linkat: ["EIO", "EDQUOT"],
   mount: ["ENOMEM"],
 };
-
-const program = process.env.COOPER_BIN ?? resolve(import.meta.dir, "../bin/cooper");
+const KILL = "SIGKILL";
 
 /** Commands, each with what has to be done first so that it has something to do. */
 const COMMANDS: { name: string; args: string[]; first?: string[] }[] = [
   { name: "pull", args: ["pull", "oci:WORK/layout:base"], first: ["rmi", "--all", "--force"] },
-  { name: "bud", args: ["bud", "--no-cache", "-t", "localhost/built", "WORK/context"] },
+  { name: "bud", args: ["bud", "--no-cache", "-t", "localhost/built", "CONTEXT"] },
   { name: "from", args: ["from", "localhost/base"] },
-  { name: "copy", args: ["copy", "c", "WORK/context", "/new"] },
+  { name: "copy", args: ["copy", "c", "CONTEXT", "/new"] },
   { name: "run", args: ["run", "c", "--", "sh", "-c", "echo x > /x"] },
+  { name: "freeze", args: ["run", "--cache", "c", "--", "sh", "-c", "echo x > /x"] },
+  { name: "record", args: ["config", "--label", "a=b", "c"] },
   { name: "commit", args: ["commit", "c", "localhost/committed"] },
   { name: "tag", args: ["tag", "localhost/base", "localhost/other"] },
-  { name: "push", args: ["push", "localhost/made", "oci:WORK/store/../pushed:made"] },
+  { name: "push", args: ["push", "localhost/made", "oci:WORK/pushed:made"] },
   { name: "rmi", args: ["rmi", "--force", "localhost/made"] },
   { name: "rm", args: ["rm", "c"] },
   { name: "prune", args: ["prune", "--all", "--force"] },
-  { name: "import", args: ["import", "WORK/context", "localhost/imported"] },
+  { name: "import", args: ["import", "CONTEXT", "localhost/imported"] },
 ];
 
-/** Runs it; the directory that it uses is removed. */
-export function injectFaults(options: FaultOptions): FaultResult {
-  const work = mkdtempSync("/var/tmp/cooper-faults-");
-  try {
-    return new Faults(work, options).run();
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+/** Does it in a store of its own. */
+export async function injectFaults(options: FaultOptions): Promise<FaultResult> {
+  await using site = openSite(options.person);
+  return new Faults(site, options).run();
 }
 
 interface Ended {
@@ -78,20 +85,27 @@ interface Ended {
 }
 
 class Faults {
-  #work: string;
+  #site: Site;
   #options: FaultOptions;
-  #result: FaultResult = { injected: {}, failed: 0, failures: [] };
+  #result: FaultResult = { injected: {}, faults: {}, failed: 0, failures: [] };
+  #context: string;
 
-  constructor(work: string, options: FaultOptions) {
-    this.#work = work;
+  constructor(site: Site, options: FaultOptions) {
+    this.#site = site;
     this.#options = options;
+    this.#context = site.files({
+      file: "x".repeat(50_000),
+      Dockerfile: "FROM localhost/base\nRUN echo 1 > /one\nCOPY file /two\n",
+    });
   }
 
   run(): FaultResult {
     this.#prepare();
     const end = Date.now() + this.#options.seconds * 1000;
     const plan = COMMANDS.flatMap(({ name, args, first }) => {
-      const here = args.map((arg) => arg.replaceAll("WORK", this.#work));
+      const here = args.map((arg) =>
+        arg.replaceAll("CONTEXT", this.#context).replaceAll("WORK", this.#site.work),
+      );
       this.#reset(first);
       return this.#survey(here).map((call) => ({ name, args: here, first, ...call }));
     });
@@ -99,35 +113,43 @@ class Faults {
     for (const { name, args, first, call, number, error } of spread(plan)) {
       if (Date.now() > end) break;
       this.#reset(first);
-      this.#result.injected[name] = (this.#result.injected[name] ?? 0) + 1;
-      this.#inject(`${name}, ${call} ${number}: ${error}`, args, `${call}:error=${error}:when=${number}`);
+      const { injected, faults } = this.#result;
+      injected[name] = (injected[name] ?? 0) + 1;
+      faults[error] = (faults[error] ?? 0) + 1;
+      const fault = error === KILL ? `signal=${KILL}` : `error=${error}`;
+      this.#inject(`${name}, ${call} ${number}: ${error}`, args, `${call}:${fault}:when=${number}`);
     }
     return this.#result;
   }
 
   #prepare(): void {
-    const context = join(this.#work, "context");
-    mkdirSync(context);
-    writeFileSync(join(context, "file"), "x".repeat(50_000));
-    writeFileSync(join(context, "Dockerfile"), "FROM localhost/base\nRUN echo 1 > /one\nCOPY file /two\n");
+    const layout = `oci:${this.#site.work}/layout:base`;
     this.#must("import", this.#options.base, "localhost/base");
-    this.#must("push", "localhost/base", `oci:${this.#work}/layout:base`);
-    this.#must("bud", "-t", "localhost/made", context);
+    this.#must("push", "localhost/base", layout);
+    this.#must("bud", "-t", "localhost/made", this.#context);
     this.#must("from", "--name", "c", "localhost/base");
-    this.#must("copy", "c", join(context, "file"), "/file");
-    Bun.spawnSync(["cp", "-a", join(this.#work, "store"), join(this.#work, "whole")]);
+    this.#must("copy", "c", join(this.#context, "file"), "/file");
+    Bun.spawnSync(["cp", "-a", this.#site.root, this.#whole]);
+  }
+
+  get #whole(): string {
+    return join(this.#site.dir, "whole");
   }
 
   /** The store as it was before the first command. */
   #reset(first: string[] | undefined): void {
-    for (const name of ["store", "pushed"]) rmSync(join(this.#work, name), { recursive: true, force: true });
-    Bun.spawnSync(["cp", "-a", join(this.#work, "whole"), join(this.#work, "store")]);
+    for (const path of [this.#site.root, this.#pushed]) rmSync(path, { recursive: true, force: true });
+    Bun.spawnSync(["cp", "-a", this.#whole, this.#site.root]);
     if (first !== undefined) this.#must(...first);
+  }
+
+  get #pushed(): string {
+    return join(this.#site.work, "pushed");
   }
 
   /** Which calls of the main thread, counted for each kind, touch the store; some of them, with an error for each. */
   #survey(args: string[]): { call: string; number: number; error: string }[] {
-    const trace = join(this.#work, "trace");
+    const trace = join(this.#site.work, "trace");
     const kinds = Object.keys(ERRORS).join(",");
     this.#spawn(["strace", "-y", "-s", "400", "-o", trace, "-e", `trace=${kinds}`], args);
     const counts = new Map<string, number>();
@@ -137,7 +159,7 @@ class Faults {
       if (call === undefined) continue;
       const number = (counts.get(call) ?? 0) + 1;
       counts.set(call, number);
-      const touches = line.includes(`${this.#work}/store`) || line.includes(`${this.#work}/pushed`);
+      const touches = line.includes(this.#site.root) || line.includes(this.#pushed);
       if (touches) touching.set(call, [...(touching.get(call) ?? []), number]);
     }
     return [...touching].flatMap(([call, numbers]) => {
@@ -146,7 +168,7 @@ class Faults {
         { length: Math.ceil(numbers.length / step) },
         (_, i) => numbers[Math.floor(i * step)]!,
       );
-      const errors = ERRORS[call]!;
+      const errors = this.#options.kills ? [KILL] : [...ERRORS[call]!, KILL];
       return chosen.map((number, i) => ({ call, number, error: errors[(i + number) % errors.length]! }));
     });
   }
@@ -157,7 +179,7 @@ class Faults {
       ["strace", "-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${inject}`],
       args,
     );
-    if (status !== 0) {
+    if (status !== 0 && !inject.includes(KILL)) {
       this.#result.failed++;
       if (!/^Error: [A-Z"]/m.test(output) || /^\s+at /m.test(output))
         this.#fail(what, `no clear error:\n${output}`);
@@ -170,9 +192,14 @@ class Faults {
     if (again.status !== 0 && !isDone) this.#fail(what, `${output}again: ${again.output}`);
   }
 
-  #spawn(before: string[], args: string[]): Ended {
-    const roots = ["--root", join(this.#work, "store"), "--runroot", join(this.#work, "run")];
-    const { exitCode, stdout, stderr } = Bun.spawnSync([...before, program, ...roots, ...args], {
+  /** Only strace may become a user under whom a set-uid newuidmap keeps its rights. */
+  #spawn(strace: string[], args: string[]): Ended {
+    const { person, work } = this.#site;
+    const isUser = person.uid !== process.getuid?.();
+    const as = strace.length === 0 ? becoming(person) : [...strace, ...(isUser ? ["-u", person.name] : [])];
+    const { exitCode, stdout, stderr } = Bun.spawnSync([...as, join(this.#site.dir, "bin/cooper"), ...args], {
+      cwd: work,
+      env: this.#site.environment(),
       timeout: 60_000,
     });
     return { status: exitCode ?? -1, output: `${stdout}${stderr}` };
@@ -201,14 +228,16 @@ if (import.meta.main) {
       base: { type: "string" },
       each: { type: "string", default: "1000000" },
       seconds: { type: "string", default: "86400" },
+      kills: { type: "boolean", default: false },
+      user: { type: "boolean", default: false },
     },
   });
-  if (values.base === undefined) {
-    console.error("Give a root file system: --base DIRECTORY (scripts/make-busybox-base makes one)");
-    process.exit(2);
-  }
-  const result = injectFaults({
-    base: values.base,
+  const person = people.find(({ kind }) => kind === (values.user ? "user" : "root"));
+  if (person === undefined) throw new Error("Without root only --user can be had");
+  const result = await injectFaults({
+    person,
+    base: values.base ?? busyboxBase(),
+    kills: values.kills,
     each: Number(values.each),
     seconds: Number(values.seconds),
     log: console.log,

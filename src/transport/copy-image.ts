@@ -8,7 +8,7 @@ import type { LayerCompression } from "../oci/media-types.ts";
 import { choosePlatform, formatPlatform, hostPlatform } from "../oci/platform.ts";
 import type { Descriptor, ImageFormat, Platform } from "../oci/types.ts";
 import { copyInstances } from "./copy-index.ts";
-import { type CopyJob, copyManifest, type FoundRoot, MAX_DEPTH, readRoot } from "./copy-manifest.ts";
+import { type CopyJob, copyManifest, type FoundRoot, readRoot, requireShallow } from "./copy-manifest.ts";
 import { copyReferrers } from "./copy-referrers.ts";
 import type { LayerWish } from "./plan-layers.ts";
 import type { Source, Target } from "./types.ts";
@@ -136,10 +136,11 @@ async function copyRoot(job: CopyJob, found: FoundRoot, all: boolean): Promise<C
 /** The manifest for the wanted platform, through nested indexes. */
 async function chooseInstance(job: CopyJob, found: FoundRoot, depth = 0): Promise<FoundRoot> {
   if (found.root.kind === "manifest") return found;
+  requireShallow(job, depth);
   const platform = job.wantedPlatform ?? hostPlatform();
   const { manifests } = found.root.index;
   const chosen = choosePlatform(manifests, platform);
-  if (chosen === undefined || depth >= MAX_DEPTH) {
+  if (chosen === undefined) {
     const there = manifests.flatMap((m) => (m.platform === undefined ? [] : [formatPlatform(m.platform)]));
     const offered =
       [...new Set(there.filter((p) => !p.startsWith("unknown")))].join(", ") || "none with a platform";

@@ -9,8 +9,8 @@ import {
   type CopyJob,
   copyManifest,
   type FoundRoot,
-  MAX_DEPTH,
   readRoot,
+  requireShallow,
   writeDocument,
 } from "./copy-manifest.ts";
 import { formatOf, isContainerImage } from "./plan-layers.ts";
@@ -30,11 +30,7 @@ export interface CopiedIndex {
  */
 export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): Promise<CopiedIndex> {
   if (found.root.kind !== "index") throw new CooperError("internal", "A manifest was copied as an index");
-  if (depth > MAX_DEPTH)
-    throw new CooperError(
-      "invalid",
-      `${job.source.name} has indexes within indexes, more than ${MAX_DEPTH} deep`,
-    );
+  requireShallow(job, depth);
   const { mediaType } = found.root;
   const index = depth === 0 ? chosenEntries(job, found.root.index) : found.root.index;
   const isWhole = index === found.root.index;

@@ -26,7 +26,13 @@ export interface CopyJob extends CopySettings {
 }
 
 /** Nested indexes beyond this depth are an attack. */
-export const MAX_DEPTH = 4;
+const MAX_DEPTH = 4;
+
+/** Throws `invalid` in an index that is in too many others. */
+export function requireShallow({ source }: CopyJob, depth: number): void {
+  if (depth <= MAX_DEPTH) return;
+  throw new CooperError("invalid", `${source.name} has indexes within indexes, more than ${MAX_DEPTH} deep`);
+}
 
 export interface FoundRoot {
   descriptor: Descriptor;

@@ -28,6 +28,12 @@ const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
 const file = (name: string, content = "evil"): Item => ({ name, type: "file", content });
 const directory = (name: string, mode = 0o755): Item => ({ name, type: "directory", mode });
 const symlink = (name: string, linkName: string): Item => ({ name, type: "symlink", linkName });
+const device = (name: string, type: "char" | "block" | "fifo"): Item => ({
+  name,
+  type,
+  major: 1,
+  minor: 5,
+});
 const hardLink = (name: string, linkName: string): Item => ({ name, type: "link", linkName });
 
 async function* archive(items: Item[]): AsyncGenerator<Uint8Array> {
@@ -182,9 +188,42 @@ const cases: [name: string, items: Item[], expected: string | string[]][] = [
     ["x f end 1"],
   ],
   [
+    "names that differ in case, or in how Unicode writes them, are different ones",
+    [file("A", "1"), file("a", "2"), file("caf\u00e9", "3"), file("cafe\u0301", "4")],
+    ["A f 1 1", "a f 2 1", "caf\u00e9 f 3 1", "cafe\u0301 f 4 1"].sort(),
+  ],
+  [
+    "everything in turns under one name",
+    [file("x"), directory("x"), symlink("x", "OUTSIDE"), hardLink("y", "x"), directory("x"), file("x/z")],
+    ["x d", "x/z f evil 1", "y -> OUTSIDE"],
+  ],
+  [
     "name of dots and spaces",
     [file("..."), file(".. "), file("a/.../b")],
     ["..  f evil 1", "... f evil 1", "a d", "a/... d", "a/.../b f evil 1"].sort(),
+  ],
+];
+
+/** Entries that make what is no file, which root alone may. */
+const devices: typeof cases = [
+  [
+    "a device through a link",
+    [symlink("l", "OUTSIDE"), device("l/zero", "char")],
+    ["l -> OUTSIDE", "OUTSIDE/zero f special 1"],
+  ],
+  ["a device over a link", [symlink("l", "OUTSIDE/secret"), device("l", "block")], ["l f special 1"]],
+  ["a device, then a file over it", [device("d", "char"), file("d")], ["d f evil 1"]],
+  ["a device, then a file below it", [device("d", "char"), file("d/x")], "d is not a directory"],
+  [
+    "a device, then a hard link to it, then a file over that",
+    [device("d", "char"), hardLink("h", "d"), file("h")],
+    ["d f special 1", "h f evil 1"],
+  ],
+  ["a pipe, then a file over it", [device("p", "fifo"), file("p")], ["p f evil 1"]],
+  [
+    "a pipe that is never opened",
+    [device("p", "fifo"), hardLink("h", "p"), { ...device("p", "fifo"), mode: 0 }],
+    ["h f special 1", "p f special 1"],
   ],
 ];
 
@@ -226,7 +265,7 @@ for (const [kind, unpack] of [
   ["extractArchive", (items: Item[]) => extractArchive(archive(items), root, "/")],
 ] as const) {
   describe(kind, () => {
-    for (const [name, items, expected] of cases) {
+    for (const [name, items, expected] of isRoot ? [...cases, ...devices] : cases) {
       test(name, async () => {
         const result = await outcome(unpack(withOutside(items)));
         if (typeof expected === "string") expect(result).toContain(expected);

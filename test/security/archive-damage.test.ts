@@ -227,6 +227,13 @@ const malformed: [name: string, bytes: () => Buffer, expected: string][] = [
   ],
 ];
 
+test("what comes behind the end of an archive is nobody's", async () => {
+  for (const rest of [Buffer.alloc(4096, "garbage"), header({ 0: "../behind" }), Buffer.alloc(1)]) {
+    const found = await members(Buffer.concat([header({}), END, rest]));
+    expect(found.map(({ name }) => name)).toEqual(["name"]);
+  }
+});
+
 test("an archive of nothing but a label or defaults is empty", async () => {
   for (const only of [header({ 156: "V" }), extension("g", "9 uid=11\n")]) {
     expect(await members(Buffer.concat([only, END]))).toEqual([]);

@@ -10,7 +10,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { digestHex } from "../../src/base/digest.ts";
+import { CooperError } from "../../src/base/errors.ts";
+import { listImages, openStore, pull } from "../../src/index.ts";
 import { MEDIA } from "../../src/oci/media-types.ts";
+import type { Descriptor } from "../../src/oci/types.ts";
 import { addToIndex, type MadeImage, makeImage, writeBlob } from "../support/make-image.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { contents, copyBetween, failureOf } from "../transport/suite.ts";
@@ -93,6 +96,54 @@ describe("index.json", () => {
     );
   });
 });
+
+test("indexes in indexes, deeper than anybody needs", async () => {
+  using scratch = scratchDirectory("hostile");
+  const made = await makeImage(scratch.file("from"), contents);
+  let inner: object = { ...made.descriptor };
+  for (let depth = 0; depth < 64; depth++) {
+    const index = { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [inner] };
+    const { platform } = made.descriptor;
+    inner = { ...writeBlob(made.directory, MEDIA.ociIndex, JSON.stringify(index)), platform };
+  }
+  writeIndex(made, inner);
+  await using store = await openStore({ root: scratch.file("store"), runRoot: scratch.file("run") });
+  expect((await failureOf(pull(store, `oci:${made.directory}`), "invalid")).message).toContain(
+    "more than 4 deep",
+  );
+  expect(await listImages(store)).toEqual([]);
+});
+
+describe.each(["text/html", "application/vnd.oci.image.layer.v1.tar+br", "", "../../etc"])(
+  "a layer of the media type %j",
+  (mediaType) => {
+    async function pullWith(layers: (made: MadeImage) => Descriptor[]): Promise<string[]> {
+      using scratch = scratchDirectory("hostile");
+      const made = await makeImage(scratch.file("from"), contents);
+      const manifest = { ...made.manifest, layers: layers(made) };
+      const descriptor = writeBlob(made.directory, MEDIA.ociManifest, JSON.stringify(manifest));
+      addToIndex(made.directory, descriptor, "latest");
+      await using store = await openStore({ root: scratch.file("store"), runRoot: scratch.file("run") });
+      const failed = await pull(store, made.reference).then(
+        () => [],
+        (error: unknown) => [error instanceof CooperError ? error.code : String(error)],
+      );
+      return [...failed, ...(await listImages(store)).map(({ id }) => (id === made.imageId ? "it" : id))];
+    }
+
+    test("is what its diff_id says", async () => {
+      const found = await pullWith((made) => made.manifest.layers.map((layer) => ({ ...layer, mediaType })));
+      expect(found).toEqual(["it"]);
+    });
+
+    test("that is no layer is refused", async () => {
+      const found = await pullWith((made) =>
+        made.manifest.layers.map(() => writeBlob(made.directory, mediaType, "<html>not found</html>")),
+      );
+      expect(found).toEqual(["invalid"]);
+    });
+  },
+);
 
 describe("manifests", () => {
   const withManifest = (made: MadeImage, manifest: object, mediaType: string = MEDIA.ociManifest) =>
