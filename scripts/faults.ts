@@ -18,7 +18,9 @@ export interface FaultOptions {
   kills?: boolean;
   /** How many calls of each kind fail, one at a time, spread over a command. */
   each: number;
-  /** Ends sooner when they have passed. */
+  /** Of all of them together. */
+  most: number;
+  /** After which no more are begun. */
   seconds: number;
   log: (line: string) => void;
 }
@@ -101,7 +103,6 @@ class Faults {
 
   run(): FaultResult {
     this.#prepare();
-    const end = Date.now() + this.#options.seconds * 1000;
     const plan = COMMANDS.flatMap(({ name, args, first }) => {
       const here = args.map((arg) =>
         arg.replaceAll("CONTEXT", this.#context).replaceAll("WORK", this.#site.work),
@@ -109,8 +110,9 @@ class Faults {
       this.#reset(first);
       return this.#survey(here).map((call) => ({ name, args: here, first, ...call }));
     });
+    const end = Date.now() + this.#options.seconds * 1000;
     // The calls of all commands in turn, so that a run that ends early has seen something of each.
-    for (const { name, args, first, call, number, error } of spread(plan)) {
+    for (const { name, args, first, call, number, error } of spread(plan).slice(0, this.#options.most)) {
       if (Date.now() > end) break;
       this.#reset(first);
       const { injected, faults } = this.#result;
@@ -227,6 +229,7 @@ if (import.meta.main) {
     options: {
       base: { type: "string" },
       each: { type: "string", default: "1000000" },
+      most: { type: "string", default: "1000000" },
       seconds: { type: "string", default: "86400" },
       kills: { type: "boolean", default: false },
       user: { type: "boolean", default: false },
@@ -239,6 +242,7 @@ if (import.meta.main) {
     base: values.base ?? busyboxBase(),
     kills: values.kills,
     each: Number(values.each),
+    most: Number(values.most),
     seconds: Number(values.seconds),
     log: console.log,
   });

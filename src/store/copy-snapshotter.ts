@@ -5,7 +5,7 @@
  * their extents with the snapshots. Hard links to them would save as much anywhere, but a command that writes into a
  * file instead of replacing it would change the snapshot.
  */
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fsPath } from "../base/path-bytes.ts";
 import {
@@ -18,6 +18,7 @@ import {
   writeChanges,
 } from "./find-changes.ts";
 import { mergeDiff } from "./merge-diff.ts";
+import { replaceJson } from "./replace-json.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
 import { makeRoot } from "./tree-root.ts";
 
@@ -78,7 +79,7 @@ export const copySnapshotter: Snapshotter = {
     const accepted = readAccepted(tree);
     for (const path of paths)
       accepted[path] = stampOf(lstatSync(fsPath(treeOf(tree) + path), { bigint: true }));
-    writeFileSync(acceptedOf(tree, tree.lowers.length), JSON.stringify(accepted));
+    replaceJson(acceptedOf(tree, tree.lowers.length), accepted);
   },
 
   written: treeOf,
@@ -101,7 +102,7 @@ function fill(tree: WritableTree): void {
 }
 
 function saveIndex(tree: WritableTree, lowers: number, state: TreeState): void {
-  writeFileSync(indexOf(tree, lowers), JSON.stringify(state.index));
+  replaceJson(indexOf(tree, lowers), state.index);
   passNewest(state);
 }
 

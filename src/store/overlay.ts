@@ -1,11 +1,12 @@
 /** The overlay driver: DIRECTORY/{upper,work,merged}; a freeze is a rename of `upper`. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
 import { MNT, mount, mountWithOptions, umount } from "../base/libc.ts";
 import { dropCopies } from "./drop-copies.ts";
 import { isMountPoint } from "./mount-table.ts";
+import { replaceJson } from "./replace-json.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
 import { makeRoot } from "./tree-root.ts";
 
@@ -87,7 +88,7 @@ export const overlay: Snapshotter = {
   accept(tree, paths) {
     if (isPlain(tree) || paths.length === 0) return;
     const known = acceptedPaths(tree);
-    writeFileSync(accepted(tree), JSON.stringify([...new Set([...known, ...paths])]));
+    replaceJson(accepted(tree), [...new Set([...known, ...paths])]);
   },
 
   written: upper,
