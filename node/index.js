@@ -286,6 +286,7 @@ export const runSandboxInit = absent("runSandboxInit", "it is the program's own"
 export const openBuildLog = absent("openBuildLog", "write down the events of build() instead");
 
 // Each of these is named in FUNCTIONS of src/cli/commands/api.ts too.
+export const addArtifactToManifest = remote("addArtifactToManifest");
 export const addToManifest = remote("addToManifest");
 export const addToSource = remote("addToSource");
 export const annotateManifest = remote("annotateManifest");

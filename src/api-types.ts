@@ -357,6 +357,22 @@ export interface ManifestCreateOptions extends RegistryOptions {
   signal?: AbortSignal;
 }
 
+/** What `addArtifactToManifest` makes of files. */
+export interface ArtifactOptions extends ManifestEntryEdits {
+  artifactType?: string;
+  /** Path of a file; without one the config is empty. */
+  config?: string;
+  configType?: string;
+  /** Media type of every file. Default: by the end of its name. */
+  layerType?: string;
+  /** Files keep their names, in annotations. Default true. */
+  titles?: boolean;
+  /** Of the artifact's manifest, `key=value`; `annotations` are those of its entry. */
+  artifactAnnotations?: string[];
+  /** The image that it is about. */
+  subject?: string;
+}
+
 export interface ManifestAddOptions extends ManifestEntryEdits, RegistryOptions {
   /** Of an image that is a list itself, all that it lists. */
   all?: boolean;

@@ -83,6 +83,7 @@ export const pullSource = late(sourcesModule, "pullSource");
 export const pushSource = late(sourcesModule, "pushSource");
 
 const manifestsModule = () => import("./api/manifests.ts");
+export const addArtifactToManifest = late(manifestsModule, "addArtifactToManifest");
 export const addToManifest = late(manifestsModule, "addToManifest");
 export const annotateManifest = late(manifestsModule, "annotateManifest");
 export const createManifest = late(manifestsModule, "createManifest");

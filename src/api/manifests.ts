@@ -1,5 +1,6 @@
 /** Lists of images (manifest lists, image indexes) of a store, as `buildah manifest` makes them. */
 import type {
+  ArtifactOptions,
   ManifestAddOptions,
   ManifestAnnotateOptions,
   ManifestCreateOptions,
@@ -11,6 +12,7 @@ import type {
 } from "../api-types.ts";
 import type { Digest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
+import { storeArtifact } from "../image/artifact.ts";
 import { findEntries, type FoundEntries, imageEntry, entryDigest } from "../image/index-entries.ts";
 import { pushIndexAlone } from "../image/move-image.ts";
 import { parseMapping } from "../oci/annotations.ts";
@@ -112,6 +114,34 @@ export async function addToManifest(
   if (last === undefined) throw new CooperError("invalid", `${image} is an empty list`);
   const changed = changeIndex(files, record.id, (index) => withEntries(index, entries), found.instances);
   return { ...infoOf(files, changed), digest: last.digest };
+}
+
+/**
+ * Adds files to a list as one artifact, with what the options say of it. Returns the id of the list and the digest of the
+ * artifact's manifest. Throws `not-found`.
+ */
+export async function addArtifactToManifest(
+  store: Store,
+  list: string,
+  files: string[],
+  options: ArtifactOptions = {},
+): Promise<ManifestInfo & { digest: Digest }> {
+  const here = filesOf(store);
+  const record = requireList(here, list);
+  const { subject } = options;
+  const { entries } = await storeArtifact(here, {
+    files,
+    artifactType: options.artifactType,
+    config: options.config,
+    configType: options.configType,
+    layerType: options.layerType,
+    titles: options.titles ?? true,
+    annotations: parseMapping(options.artifactAnnotations ?? [], "annotation"),
+    subject: subject === undefined ? undefined : await subjectOf(here, subject),
+  });
+  const entry = edited(entries[0]!, options);
+  const changed = changeIndex(here, record.id, (index) => withEntries(index, [entry]));
+  return { ...infoOf(here, changed), digest: entry.digest };
 }
 
 function wantedPlatform({ os, arch, variant }: ManifestEntryEdits): Platform | undefined {

@@ -1,6 +1,5 @@
 /** Why flags and commands of Buildah and skopeo are refused. They are known by name, so that none is taken for a slip. */
 
-const ARTIFACTS = "artifacts are made with oras and copied with cooper image copy --all";
 const ENCRYPTION = "encrypted layers are not supported";
 const MAPPING = "without root, the ids are those of /etc/subuid; commands' own are a flag of from and build";
 const SBOM = "run the scanner on what cooper mount prints, or on cooper save's archive";
@@ -21,14 +20,6 @@ export const SBOM_FLAGS = [
 const FLAGS: Record<string, string> = {
   "add-compression": "push the list once for each compression, under two names",
   "additional-tag": "tag the copy with another copy, or in the store",
-  artifact: ARTIFACTS,
-  "artifact-annotation": ARTIFACTS,
-  "artifact-config": ARTIFACTS,
-  "artifact-config-type": ARTIFACTS,
-  "artifact-exclude-titles": ARTIFACTS,
-  "artifact-layer-type": ARTIFACTS,
-  "artifact-subject": ARTIFACTS,
-  "artifact-type": ARTIFACTS,
   "compat-volumes": "what RUN writes into a volume is kept, as by BuildKit",
   cw: ENCLAVES,
   "decryption-key": ENCRYPTION,

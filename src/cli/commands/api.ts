@@ -9,6 +9,7 @@ import { writeAll } from "../output.ts";
 
 /** Functions of the API that other processes may call, and whether they work on file trees. */
 export const FUNCTIONS: Record<string, "records" | "files"> = {
+  addArtifactToManifest: "files",
   addToManifest: "files",
   addToSource: "records",
   annotateManifest: "files",
