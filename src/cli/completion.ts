@@ -53,6 +53,19 @@ const IMAGES = '{{if ne .Name "<none>"}}{{.Name}}:{{.Tag}}{{end}}';
 
 /** For bash; where it has nothing to say, bash completes files. */
 export function bashCompletion(program: string, commands: CompletedCommand[], globals: FlagTable): string {
+  const name = `_${program}`;
+  return `# Completion of ${program} for bash: source <(${program} completion bash)
+${completionFunction(name, program, commands, globals)}complete -o default -F ${name} ${program}
+`;
+}
+
+/** A function that fills COMPREPLY. */
+function completionFunction(
+  name: string,
+  program: string,
+  commands: CompletedCommand[],
+  globals: FlagTable,
+): string {
   const top = commands.filter(({ words }) => !words.includes(" "));
   const names = top.flatMap(({ words, aliases }) => [words, ...aliases]);
   const groups = top.filter(({ members }) => members.length > 0).map(({ words }) => words);
@@ -67,8 +80,7 @@ export function bashCompletion(program: string, commands: CompletedCommand[], gl
       `      kinds="${kinds(usage)}" ;;`,
     ].join("\n");
   });
-  return `# Completion of ${program} for bash: source <(${program} completion bash)
-_${program}() {
+  return `${name}() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]}
   local command= word i skip= flags valued members= kinds= found=
   local -a given
@@ -110,16 +122,21 @@ ${cases.join("\n")}
   # Colons divide words for bash: what is there already must not be repeated. zsh has another declare, and no such need.
   [[ -n \${BASH_VERSION-} ]] && declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"
 }
-complete -o default -F _${program} ${program}
 `;
 }
 
-/** For zsh, by its support for bash's scripts. */
+/** For zsh, by its support for bash's functions: to be sourced, or as the file _cooper in a directory of $fpath. */
 export function zshCompletion(program: string, commands: CompletedCommand[], globals: FlagTable): string {
+  const name = `_${program}_words`;
   return `#compdef ${program}
-autoload -U +X compinit && compinit -u
+(( $+functions[compdef] )) || { autoload -U +X compinit && compinit -u }
 autoload -U +X bashcompinit && bashcompinit
-${bashCompletion(program, commands, globals)}`;
+${completionFunction(name, program, commands, globals)}complete -o default -F ${name} ${program}
+# As a file of $fpath all of this is a function, which was called for the first completion.
+if [[ \${funcstack[1]-} == _${program} ]]; then
+  _bash_complete -o default -F ${name}
+fi
+`;
 }
 
 const fishText = (text: string) => `'${text.replace(/[\\']/g, "\\$&")}'`;

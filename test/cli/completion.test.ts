@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { people } from "../support/as-users.ts";
 import { openSite, type Site } from "../support/cooper.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { Terminal } from "../support/tmux.ts";
 
 setDefaultTimeout(30_000);
 
@@ -62,7 +63,8 @@ describe("bash", () => {
 test("zsh gets bash's through its bashcompinit", () => {
   const { stdout } = script("zsh");
   expect(stdout.startsWith("#compdef cooper\n")).toBe(true);
-  expect(stdout).toEndWith(script("bash").stdout);
+  const ofBash = script("bash").stdout;
+  expect(stdout).toContain(ofBash.slice(ofBash.indexOf("{\n"), ofBash.indexOf("complete -o")));
   if (Bun.which("zsh") !== null) expect(spawnSync("zsh", ["-n"], { input: stdout }).status).toBe(0);
 });
 
@@ -100,8 +102,8 @@ COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; _cooper; printf '%s
       "zsh",
       ["-f"],
       (script, elsewhere) => `source ${script}
-COMP_WORDS=(cooper rmi ''); COMP_CWORD=2; words=($COMP_WORDS); CURRENT=3; compgen -F _cooper -- ''
-COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; words=($COMP_WORDS); CURRENT=5; compgen -F _cooper -- ''`,
+COMP_WORDS=(cooper rmi ''); COMP_CWORD=2; words=($COMP_WORDS); CURRENT=3; compgen -F _cooper_words -- ''
+COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; words=($COMP_WORDS); CURRENT=5; compgen -F _cooper_words -- ''`,
       "far",
     ],
     [
@@ -130,4 +132,16 @@ COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; words=($COMP_WORDS)
       expect(stdout.split(/\s+/).filter((one) => one !== "")).toEqual(["localhost/named:latest", container]);
     });
   }
+
+  test.skipIf(Bun.which("zsh") === null)("zsh, from a directory of $fpath, at the first Tab", async () => {
+    const directory = site.files({ _cooper: script("zsh").stdout });
+    using terminal = new Terminal(site.person, site.work, site.environment(), [100, 20]);
+    terminal.type("exec zsh -f");
+    terminal.type(`fpath=(${directory} $fpath); autoload -U compinit; compinit -D -u; clear; echo ready`);
+    await terminal.shows(/^ready$/m);
+    terminal.press("cooper rmi l");
+    terminal.press("Tab");
+    const { text } = await terminal.shows(/cooper rmi localhost\/named:latest/);
+    expect(text).not.toMatch(/not found|_cooper/);
+  });
 });
