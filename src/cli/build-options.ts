@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CooperError, wrapError } from "../base/errors.ts";
 import type { BuildOptions } from "../index.ts";
+import { parseCsvLine } from "./csv.ts";
 
 /** Where the context and the Dockerfile are, by Buildah's rules; files are absolute, `-`, URLs, or left to be found. */
 export function buildPlaces(
@@ -78,7 +79,7 @@ const SECRET_KEYS = new Set(["id", "src", "source", "env", "type", "cache-salt"]
 /** `id=ID[,src=PATH]` (- for standard input), `id=ID,env=VARIABLE`, `type=file|env`; `cache-salt[=TEXT]`. */
 export function parseSecret(text: string): NonNullable<BuildOptions["secrets"]>[number] {
   const fields = new Map(
-    text.split(",").map((part): [string, string] => {
+    secretFields(text).map((part): [string, string] => {
       const at = part.indexOf("=");
       return at === -1 ? [part, ""] : [part.slice(0, at), part.slice(at + 1)];
     }),
@@ -89,6 +90,15 @@ export function parseSecret(text: string): NonNullable<BuildOptions["secrets"]>[
     throw badSecret(unknown === undefined ? "it has no id" : `it has an unknown key ${unknown}`);
   const salt = fields.get("cache-salt");
   return { id, ...secretSource(id, fields), ...(salt === undefined ? {} : { cacheSalt: salt || true }) };
+}
+
+/** As in Docker's, a field in double quotes may hold commas. */
+function secretFields(text: string): string[] {
+  try {
+    return parseCsvLine(text);
+  } catch {
+    throw badSecret("a quoted field does not end at a comma");
+  }
 }
 
 function secretSource(id: string, fields: Map<string, string>): { source: string; kind: "file" | "env" } {

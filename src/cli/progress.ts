@@ -3,6 +3,7 @@ import { CooperError } from "../base/errors.ts";
 import { isTerminal, terminalSize } from "../base/libc.ts";
 import type { BuildEvent, EventSink } from "../index.ts";
 import { writeErr } from "./output.ts";
+import { plainText } from "./plain-text.ts";
 
 export interface Progress extends Disposable {
   onEvent: EventSink;
@@ -93,7 +94,7 @@ function blobLines(options: { quiet: boolean; warnings: boolean }): Progress {
 export function warningLine(event: Extract<BuildEvent, { type: "warning" }>): string {
   const place = event.location === undefined ? "" : ` (${event.location.file}:${event.location.line})`;
   const rule = event.rule === undefined ? "" : `${event.rule}: `;
-  return `Warning: ${rule}${event.message}${place}\n`;
+  return `Warning: ${plainText(`${rule}${event.message}${place}`)}\n`;
 }
 
 /** One line for each blob, when it begins or is found to be there. */

@@ -1,5 +1,6 @@
 /** A build as plain lines: Buildah's `STEP n/m: …`, the commands' output, `COMMIT name`. */
 import type { BuildEvent, StepLabel } from "../index.ts";
+import { plainText } from "./plain-text.ts";
 import { blobLine, type Progress, warningLine } from "./progress.ts";
 import { formatSize } from "./units.ts";
 
@@ -137,9 +138,10 @@ function flush(running: Running, state: State): void {
   }
 }
 
+/** A line of ours: what it quotes of a Dockerfile or a registry does nothing to a terminal. */
 function line(state: State, text: string): void {
   freshLine(state);
-  emit(state, `${text}\n`);
+  emit(state, `${plainText(text)}\n`);
 }
 
 /** A command's last line may lack its newline: the next line of ours begins on a new one. */

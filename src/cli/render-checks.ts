@@ -1,6 +1,7 @@
 /** What `build --check` prints: the words of `docker build --check`. */
 import { readFileSync } from "node:fs";
 import type { CheckWarning } from "../index.ts";
+import { plainText } from "./plain-text.ts";
 
 /** Text for standard output, ending in a newline. */
 export function renderChecks(warnings: readonly CheckWarning[]): string {
@@ -15,7 +16,7 @@ const CONTEXT_LINES = 2;
 function renderOne({ rule, message, location }: CheckWarning): string {
   const { file, line, endLine = line } = location;
   const name = file === "-" ? "<stdin>" : file.slice(file.lastIndexOf("/") + 1);
-  const head = `\nWARNING: ${rule}${linkOf(rule)}\n${message}\n${name}:${line}\n`;
+  const head = `\nWARNING: ${rule}${linkOf(rule)}\n${plainText(message)}\n${plainText(name)}:${line}\n`;
   const text = linesOf(file);
   if (text === undefined) return head;
   const first = Math.max(1, line - CONTEXT_LINES);
@@ -52,5 +53,5 @@ function linesOf(file: string): string[] | undefined {
 
 /** A Dockerfile may come from anywhere: its control characters do not reach the terminal. */
 function printable(text: string): string {
-  return text.replaceAll("\t", "    ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "\ufffd");
+  return plainText(text.replaceAll("\t", "    "));
 }

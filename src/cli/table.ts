@@ -1,11 +1,13 @@
 /** Tables in columns as wide as their widest cell. */
 import { compileTemplate } from "./go-template.ts";
 import type { GoStruct } from "./go-value.ts";
+import { plainText } from "./plain-text.ts";
 
 const GAP = 3;
 
-/** Lines of text, one a row; the last cell of a row is not padded. */
-export function renderTable(rows: readonly (readonly string[])[]): string {
+/** Lines of text, one a row, without control characters; the last cell of a row is not padded. */
+export function renderTable(table: readonly (readonly string[])[]): string {
+  const rows = table.map((row) => row.map(plainText));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [i, cell] of row.slice(0, -1).entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);

@@ -2,6 +2,7 @@
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { type Digest, Digester, parseDigest } from "../base/digest.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
+import { withoutCredentials } from "../base/public-url.ts";
 
 export interface Download {
   /** Where the content lies; the caller moves or deletes it. */
@@ -45,7 +46,7 @@ export async function download(
     };
   } catch (error) {
     rmSync(file, { force: true });
-    throw wrapError(`Cannot download ${url}`, error);
+    throw wrapError(`Cannot download ${withoutCredentials(url)}`, error);
   }
 }
 

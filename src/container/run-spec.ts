@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { isAbsolute, resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { ContainerConfig } from "../oci/types.ts";
+import { csvFields } from "../plan/csv.ts";
 import { DEFAULT_PATH } from "../plan/env-list.ts";
 import { defaultCapabilities, editCapabilities } from "../sandbox/capabilities.ts";
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
@@ -204,7 +205,7 @@ export function parseMount(text: string): RunMount {
 
 function mountFields(text: string): Map<string, string> {
   const fields = new Map<string, string>();
-  for (const part of text.split(",")) {
+  for (const part of csvFields(text)) {
     const at = part.indexOf("=");
     const name = at === -1 ? part : part.slice(0, at);
     if (!MOUNT_FIELDS.has(name))

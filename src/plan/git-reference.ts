@@ -51,6 +51,7 @@ function decode(text: string): string {
 function complete(remote: string, query: string | undefined, fragment: string): GitReference {
   const colon = fragment.indexOf(":");
   const ref = colon === -1 ? fragment : fragment.slice(0, colon);
+  if (ref.startsWith("-")) throw badRef(ref);
   const git: GitReference = {
     remote,
     ref: ref === "" ? undefined : ref,
@@ -135,8 +136,12 @@ function queryBool(key: string, value: string): boolean {
 
 function setRef(git: GitReference, ref: string): void {
   if (git.ref !== undefined && git.ref !== ref) throw bad(`it names two refs, ${git.ref} and ${ref}`);
+  if (ref.startsWith("-")) throw badRef(ref);
   git.ref = ref;
 }
+
+/** git would take it for an option (git-check-ref-format(1) forbids it). */
+const badRef = (ref: string) => bad(`a ref cannot begin with a dash, as "${ref}" does`);
 
 function bad(why: string, hint?: string): CooperError {
   return new CooperError(

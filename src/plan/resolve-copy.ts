@@ -2,6 +2,7 @@
 import { posix } from "node:path";
 import { parseDigest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
+import { withoutCredentials } from "../base/public-url.ts";
 import type { AddInstruction, CopyInstruction } from "../dockerfile/instruction.ts";
 import { destinationPath } from "./container-path.ts";
 import { type GitReference, parseGitReference } from "./git-reference.ts";
@@ -63,13 +64,16 @@ function optionsOf(
   return { add, keepGitDir: add ? instruction.keepGitDir : undefined, checksum };
 }
 
-/** `RUN --parents --chown=… SOURCES DESTINATION # buildkit`: other flags are not in the history. */
+/**
+ * `RUN --parents --chown=… SOURCES DESTINATION # buildkit`: other flags are not in the history, nor are passwords of URLs, as in
+ * BuildKit's.
+ */
 function historyLine(op: CopyOp, words: string[], destination: string): string {
   const parts = [op.add ? "ADD" : "COPY"];
   if (op.parents) parts.push("--parents");
   if (op.chown !== undefined) parts.push(`--chown=${op.chown}`);
   if (op.chmod !== undefined) parts.push(`--chmod=${op.chmod}`);
-  parts.push(...words);
+  parts.push(...words.map(withoutCredentials));
   for (const source of op.sources) if (source.kind === "inline") parts.push(`<<${source.name}`);
   parts.push(destination, "# buildkit");
   return parts.join(" ");

@@ -104,7 +104,9 @@ async function start(
 ): Promise<RunResult> {
   const log = join(directory, "log");
   const state = join(directory, "state");
-  const common = [program, ...asked, "--root", state, "--log", log, "--log-format", "json"];
+  // crun takes what is before a colon for the kind of log.
+  const logFlag = isolation === "crun" ? `file:${log}` : log;
+  const common = [program, ...asked, "--root", state, "--log", logFlag, "--log-format", "json"];
   const flags = isolation === "crun" ? ["--cgroup-manager=disabled"] : ["--rootless=true"];
   const pivot = spec.noPivot === true ? ["--no-pivot"] : [];
   const pidFile = join(directory, "pid");

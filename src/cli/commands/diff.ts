@@ -1,8 +1,10 @@
 import { CooperError } from "../../base/errors.ts";
+import { isTerminal } from "../../base/libc.ts";
 import { encodeName } from "../../base/path-bytes.ts";
 import type { FileChange } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { writeOut } from "../output.ts";
+import { plainText } from "../plain-text.ts";
 import { formatSize } from "../units.ts";
 
 export const command = defineCommand({
@@ -49,8 +51,14 @@ export const command = defineCommand({
 const LETTERS = { added: "A", changed: "C", removed: "D" } as const;
 const SIZE_WIDTH = 9;
 
+/** As it is, for programs; without control characters on a terminal, as ls(1) does. */
+function shownPath(path: string): Buffer {
+  const bytes = encodeName(path);
+  return isTerminal(1) ? Buffer.from(plainText(bytes.toString("utf8"))) : bytes;
+}
+
 function quietLine({ kind, path }: FileChange): Uint8Array {
-  return Buffer.concat([Buffer.from(`${LETTERS[kind]} `), encodeName(path), Buffer.from("\n")]);
+  return Buffer.concat([Buffer.from(`${LETTERS[kind]} `), shownPath(path), Buffer.from("\n")]);
 }
 
 function line(change: FileChange): Uint8Array {
@@ -61,7 +69,7 @@ function line(change: FileChange): Uint8Array {
   const how = fields.length === 0 ? "" : `  (${fields.join(", ")})`;
   return Buffer.concat([
     Buffer.from(`${LETTERS[kind]} ${size.padStart(SIZE_WIDTH)}  `),
-    encodeName(path),
+    shownPath(path),
     Buffer.from(`${end}${how}\n`),
   ]);
 }

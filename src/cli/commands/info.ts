@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { freemem, hostname, uptime } from "node:os";
-import { isTerminal } from "../../base/libc.ts";
 import type { StoreInfo } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { renderTemplate } from "../go-template.ts";
 import { type GoMap, type GoValue, goJson, goMap } from "../go-value.ts";
 import { checkDocumentFlags, DOCUMENT_FLAG } from "../json-flag.ts";
 import { writeOut } from "../output.ts";
+import { lineOnTerminal } from "../plain-text.ts";
 import { formatUptime } from "../units.ts";
 import { hostArchitecture, VERSION } from "../version.ts";
 
@@ -26,7 +26,7 @@ export const command = defineCommand({
     const { storeInfo } = await api();
     const document = infoDocument(await storeInfo(await store()), flags.debug);
     if (flags.format === undefined) writeOut(`${goJson(document, 4)}\n`);
-    else writeOut(`${renderTemplate(flags.format, document)}${isTerminal(1) ? "\n" : ""}`);
+    else writeOut(lineOnTerminal(renderTemplate(flags.format, document)));
     return 0;
   },
 });

@@ -1,5 +1,4 @@
 import { CooperError } from "../../base/errors.ts";
-import { isTerminal } from "../../base/libc.ts";
 import type { ImageDetails, Store } from "../../index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { renderTemplate } from "../go-template.ts";
@@ -7,6 +6,7 @@ import { type GoStruct, goJson } from "../go-value.ts";
 import { containerDocument, imageDocument } from "../inspect-document.ts";
 import { checkDocumentFlags, DOCUMENT_FLAG } from "../json-flag.ts";
 import { writeOut } from "../output.ts";
+import { lineOnTerminal } from "../plain-text.ts";
 
 /** buildah-inspect(1) */
 export const command = defineCommand({
@@ -44,7 +44,7 @@ export const command = defineCommand({
     }
     const document = await findDocument(args[0]!, type, { api }, await store());
     if (flags.format === undefined) writeOut(`${goJson(document, 4)}\n`);
-    else writeOut(`${renderTemplate(flags.format, document)}${isTerminal(1) ? "\n" : ""}`);
+    else writeOut(lineOnTerminal(renderTemplate(flags.format, document)));
     return 0;
   },
 });
