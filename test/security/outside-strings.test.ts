@@ -265,7 +265,7 @@ pull --tls-verify=false REGISTRY/x
 --log-level debug pull --tls-verify=false REGISTRY/x
 image tags --tls-verify=false REGISTRY/x
 manifest inspect localhost/evil
-du --verbose
+du -v
 check
 containers`;
 

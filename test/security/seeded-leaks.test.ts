@@ -51,7 +51,7 @@ const IN_DOCUMENTS: [instruction: string, place: string][] = [
   [`ENV TOKEN=${WORD}`, 'the secret "w" in the config, config, Env, 1 at byte 6'],
   [`LABEL a=x${WORD} ${WORD}=y`, 'the secret "w" in the config, config, Labels, a at byte 1'],
   ["", 'the secret "w" in the name of the config, config, Labels, [secret w]'],
-  [`CMD login --password ${WORD}`, 'the secret "w" in the config, config, Cmd, 2'],
+  [`CMD enter ${WORD}`, 'the secret "w" in the config, config, Cmd, 2 at byte 6'],
   [`MAINTAINER ${WORD}`, 'the secret "w" in the config, author at byte 0'],
   [`RUN : ${WORD}`, 'the secret "w" in the history, '],
   ["ARG PASS\nRUN : $PASS", 'the secret "w" in the history, '],
