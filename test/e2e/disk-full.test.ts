@@ -7,7 +7,7 @@ import { openSite } from "../support/cooper.ts";
 import { makeImage } from "../support/make-image.ts";
 import { startRegistry } from "../transport/registry-server.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 /** Labels of 100 kB each: more than the database's log has room for. */
 const LARGE = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -175,5 +175,49 @@ END`);
     }
     const failed = new Set(rows.filter(([, , how]) => how === "failed").map(([stage]) => stage));
     expect([...failed]).toEqual(STAGES.map(({ stage }) => stage));
+  });
+
+  test("a disk that becomes read-only is looked at, and nothing else", async () => {
+    await using site = openSite(person);
+    const context = site.files({ Dockerfile: "FROM localhost/b\nRUN echo x > /x\n" });
+    const output = await site.script(`exec unshare --mount sh -eu <<'END' 2>&1
+      D=${site.root} W=${site.work}
+      truncate -s 24M $W/disk.img && mkfs.ext4 -q -F $W/disk.img
+      mkdir -p $D && mount -o loop $W/disk.img $D
+      cooper import ${busyboxBase()} localhost/b > /dev/null
+      cooper from --name c localhost/b > /dev/null
+      mount -o remount,ro $D
+      works() { "$@" > $W/out 2>&1 && echo "$1 $2 works" || { echo "$* failed:"; cat $W/out; }; }
+      fails() {
+        if "$@" > $W/out 2>&1; then echo "$* worked"; return; fi
+        grep -qE '^Error: [A-Z].*(read-only file system|readonly database)' $W/out && echo "$1 $2 says so" || { echo "$*:"; cat $W/out; }
+      }
+      works cooper images
+      works cooper containers
+      works cooper check
+      fails cooper bud -t localhost/x ${context}
+      fails cooper from localhost/b
+      fails cooper run c -- true
+      fails cooper commit c localhost/y
+      fails cooper config --label a=b c
+      fails cooper tag localhost/b localhost/z
+      fails cooper rm c
+      fails cooper rmi -f localhost/b
+      fails cooper prune
+      fails cooper import ${context} localhost/i
+      mount -o remount,rw $D
+      works cooper check
+      works cooper bud -t localhost/x ${context}
+      works cooper rm c
+      umount $D
+END`);
+    const works = ["images", "containers", "check"].map((name) => `cooper ${name} works`);
+    const fails = ["bud", "from", "run", "commit", "config", "tag", "rm", "rmi", "prune", "import"];
+    const again = ["check", "bud", "rm"].map((name) => `cooper ${name} works`);
+    expect(output.split("\n")).toEqual([
+      ...works,
+      ...fails.map((name) => `cooper ${name} says so`),
+      ...again,
+    ]);
   });
 });
