@@ -180,7 +180,7 @@ describe.each(isolated.filter(({ runner }) => canRunAs(runner)))(
       expect(stage.remains().runtime).toEqual([]);
     });
 
-    test.skipIf(!hasTun || runner === "user")(
+    test.skipIf(!hasTun)(
       "private networks reach nothing that listens on the host's loopback",
       async () => {
         using server = Bun.listen({

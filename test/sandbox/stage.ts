@@ -2,6 +2,7 @@
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   lchownSync,
   mkdirSync,
   mkdtempSync,
@@ -12,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makedev, mknod } from "../../src/base/libc.ts";
 import { findProgram } from "../../src/base/process.ts";
 import { mayRead, people } from "../support/as-users.ts";
 import type { Reply, Request } from "./run-one.ts";
@@ -75,7 +77,18 @@ export class Stage {
       `request-${this.#requests++}.json`,
       JSON.stringify({ rootfs, runtimeDir, ...request }),
     );
-    return [...asRunner(this.runner), process.execPath, RUN_ONE, file];
+    return [...this.#opening(), ...asRunner(this.runner), process.execPath, RUN_ONE, file];
+  }
+
+  /** Lets a user open /dev/net/tun, as most hosts do: by a node of this command's alone, which stands before the host's. */
+  #opening(): string[] {
+    if (this.runner === "root" || !existsSync("/dev/net/tun")) return [];
+    const tun = join(this.directory, "tun");
+    if (!existsSync(tun)) {
+      mknod(tun, 0o020666, makedev(10, 200));
+      chmodSync(tun, 0o666);
+    }
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /dev/net/tun && exec "$@"', tun];
   }
 
   /** Runs a request to its end. */
