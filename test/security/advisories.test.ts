@@ -104,6 +104,40 @@ const ADVISORIES: Advisory[] = [
     dockerfile:
       "COPY Dockerfile /out/alive\nADD Dockerfile /link/$C/alive\nCOPY --link Dockerfile /out/new\nWORKDIR /out/work",
   },
+  {
+    id: "CVE-2023-27561",
+    what: "a /proc that is a link to a directory of the image (CVE-2019-19921)",
+    dockerfile:
+      "RUN mkdir -p /y /fake/sys/kernel && ln -s /fake /y/proc\nFROM scratch\nCOPY --from=0 /bin /bin\nCOPY --from=0 /fake /fake\nCOPY --from=0 /y/ /\nRUN test ! -L /proc/self/exe || ! (echo x > /proc/sys/kernel/hostname) 2>/dev/null",
+    refused: /proc/,
+  },
+  {
+    id: "CVE-2019-16884",
+    what: "a volume over /proc, under which nothing is hidden",
+    dockerfile: "VOLUME /proc\nRUN cat /proc/keys /proc/timer_list 2>/dev/null | wc -c | grep -qx 0",
+  },
+  {
+    id: "CVE-2021-30465",
+    what: "mounts at and below links to the host",
+    dockerfile: `${BIND},source=/bin,target=/out ls /out/busybox\nRUN --mount=type=tmpfs,target=/out/empty touch /out/empty/x`,
+  },
+  {
+    id: "CVE-2024-45310",
+    what: "mount points that lack behind a link to the host",
+    dockerfile: `RUN --mount=type=tmpfs,target=/out/new/deep true\n${BIND},source=/bin/busybox,target=/out/file true`,
+  },
+  {
+    id: "CVE-2025-31133",
+    what: "a /dev/null that is a link to the host, and hides nothing (CVE-2025-52565: /dev/console)",
+    dockerfile:
+      "RUN mkdir /x && ln -s $C/alive /x/null && ln -s $C/alive /x/console\nFROM scratch\nCOPY --from=0 /bin /bin\nCOPY --from=0 /x/ /dev/\nRUN echo evil > /dev/null; cat /proc/keys /proc/timer_list 2>/dev/null | wc -c | grep -qx 0",
+  },
+  {
+    id: "CVE-2024-9676",
+    what: "a list of users that is a fifo, or one of the host's files",
+    dockerfile: "RUN rm /etc/passwd && mkfifo /etc/passwd\nUSER nobody-here\nRUN true",
+    refused: /nobody-here|passwd/,
+  },
   ...Array.from(
     { length: 3 },
     (_, i): Advisory => ({
@@ -161,6 +195,40 @@ describe.each(people)("as $kind", (person) => {
     if (refused === undefined) expect(result, result.stderr).toMatchObject({ exitCode: 0 });
     // What a runtime refuses and what it passes is its own affair, as long as nothing of the host is seen.
     else if (result.exitCode !== 0) expect(result.stderr).toMatch(refused);
-    else expect(dockerfile, result.stderr).toContain("/proc/self/fd");
+    else expect(dockerfile, result.stderr).toMatch(/\/proc\/self\/fd|\/y\/proc/);
+  });
+
+  test("CVE-2019-5736: no command can write to the programs that start it", async () => {
+    const programs = ["crun", "runc", "unshare", "setpriv", "nsenter"].flatMap(
+      (name) => Bun.which(name) ?? [],
+    );
+    const facts = () => programs.map((path) => [path, statSync(path).mtimeMs, Bun.hash(readFileSync(path))]);
+    const before = facts();
+    for (const isolation of ["oci", "chroot"]) {
+      const dockerfile = `FROM localhost/busybox
+RUN for p in /proc/self /proc/[0-9]*; do (echo evil >> $p/exe) 2>/dev/null && echo written to $p; done; true
+SHELL ["/proc/self/exe"]
+RUN true
+`;
+      const context = site.files({ Dockerfile: dockerfile });
+      const { stderr } = await site.cooper("bud", "--no-cache", "--isolation", isolation, context);
+      expect(stderr).not.toContain("\nwritten to");
+      expect(facts()).toEqual(before);
+    }
+  });
+
+  test("CVE-2024-24557: an image that says it is what a step gave is not taken for it", async () => {
+    await evilBase();
+    const step = "RUN echo good > /poisoned";
+    await site.script(
+      `c=$(cooper from localhost/evil); cooper run $c -- sh -c 'echo evil > /poisoned'
+       cooper config --created-by '/bin/sh -c echo good > /poisoned' --history-comment buildkit.dockerfile.v0 $c
+       cooper commit -q --rm $c localhost/claims`,
+    );
+    const dockerfile = `FROM localhost/evil\n${step}\nRUN grep -qx good /poisoned\n`;
+    for (const flags of [[], ["--layers"]]) {
+      const { exitCode, stderr } = await site.cooper("bud", ...flags, site.files({ Dockerfile: dockerfile }));
+      expect(exitCode, stderr).toBe(0);
+    }
   });
 });

@@ -96,7 +96,7 @@ describe("arguments of other programs", () => {
     await site[Symbol.asyncDispose]();
   });
 
-  test("a repository's password is for the server alone: not in arguments, errors, history, nor in a .git that is kept", async () => {
+  test("CVE-2023-26054: a repository's password is for the server alone: not in arguments, errors, history, nor in a .git that is kept", async () => {
     const place = (name: string) => `http://kim:pass-w0rd@127.0.0.1:${server.port}/${name}`;
     const dockerfile = `FROM localhost/busybox\nADD --keep-git-dir ${place("served.git")} /r\n`;
     const flags = ["-t", "localhost/git"];
