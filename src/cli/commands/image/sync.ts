@@ -6,7 +6,6 @@ import { CONTENT_FLAGS, formatOf } from "../../image-flags.ts";
 import { JSON_FLAG, writeResult } from "../../json-flag.ts";
 import { writeErr, writeOut } from "../../output.ts";
 import { openProgress, showsWarnings } from "../../progress.ts";
-import { errorFields } from "../../raw-json.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../../registry-flags.ts";
 import { renderError } from "../../render-error.ts";
 import { SIDE_FLAGS, sideOptions } from "../../side-flags.ts";
@@ -89,7 +88,7 @@ export const command = defineCommand({
     } finally {
       progress.end();
       if (flags.digestfile !== undefined) writeIdFile(flags.digestfile, images.map(digestLine).join(""));
-      if (flags.json) writeResult(true, images.map(plain), []);
+      if (flags.json) writeResult(true, await plain(images), []);
     }
     return 0;
   },
@@ -105,8 +104,12 @@ function kindOf<K extends string>(value: string | undefined, flag: string, kinds
 const digestLine = ({ digest, destination }: SyncedImage) =>
   digest === undefined ? "" : `${digest} ${destination}\n`;
 
-const plain = ({ error, ...image }: SyncedImage) =>
-  error === undefined ? image : { ...image, error: errorFields(error) };
+async function plain(images: SyncedImage[]): Promise<object[]> {
+  const { errorFields } = await import("../../raw-json.ts");
+  return images.map(({ error, ...image }) =>
+    error === undefined ? image : { ...image, error: errorFields(error) },
+  );
+}
 
 /** With `json` what was copied is told in the end. */
 function tell({ source, destination, digest, error }: SyncedImage, json: boolean): void {
