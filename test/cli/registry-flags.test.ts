@@ -106,7 +106,8 @@ describe("every command that speaks to registries", () => {
 
   test("manifest inspect and manifest create", async () => {
     const to = `docker://${secure.host}/listed`;
-    ok("manifest", "push", "--tls-verify=false", "--creds", CREDS, "localhost/hellos", to);
+    ok("manifest", "create", "localhost/listed", "localhost/hello");
+    ok("manifest", "push", "--tls-verify=false", "--creds", CREDS, "localhost/listed", to);
     const inspect = ["manifest", "inspect", "--tls-verify=false"];
     const anonymous = await cooper([...inspect, `docker://${secure.host}/listed`]);
     expect([anonymous.status, anonymous.stderr]).toEqual([125, expect.stringContaining("401")]);
