@@ -1,5 +1,5 @@
 // Protects reading and writing of compressed streams: formats by their bytes, several members, damage, equal bytes for equal content.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +11,7 @@ import { decompressAll, detectCompression, isTarArchive } from "../../src/archiv
 import { type Digest, digestOf } from "../../src/base/digest.ts";
 import { CooperError } from "../../src/base/errors.ts";
 
+setDefaultTimeout(60_000);
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251));
 
 /** With a checksum, without which much damage is not seen. */
