@@ -205,7 +205,7 @@ export function parseMount(text: string): RunMount {
 
 function mountFields(text: string): Map<string, string> {
   const fields = new Map<string, string>();
-  for (const part of csvFields(text)) {
+  for (const part of partsOf(text)) {
     const at = part.indexOf("=");
     const name = at === -1 ? part : part.slice(0, at);
     if (!MOUNT_FIELDS.has(name))
@@ -213,6 +213,15 @@ function mountFields(text: string): Map<string, string> {
     fields.set(name, at === -1 ? "true" : part.slice(at + 1));
   }
   return fields;
+}
+
+/** A field in double quotes may hold commas. */
+function partsOf(text: string): string[] {
+  try {
+    return csvFields(text);
+  } catch {
+    throw new CooperError("usage", `The mount "${text}" is not a list of fields`);
+  }
 }
 
 function isTrue(value: string | undefined): boolean {
