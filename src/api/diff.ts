@@ -10,7 +10,7 @@ import { requireInstance } from "../image/list-instance.ts";
 import { requireImage } from "../store/images.ts";
 import { findIndexByText } from "../store/indexes.ts";
 import { lockFile } from "../store/locks.ts";
-import { type ImageRecord, imageLayers } from "../store/records.ts";
+import { type ImageRecord, imageLayers } from "../store/image-records.ts";
 import { holdImage, snapshotPaths, type StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { DiskUsage, ImageInfo, PruneOptions, PruneResult, Store } from "../api-types.ts";
 import { cleanStaleState } from "../sandbox/run-directory.ts";
-import { allContainers, type ContainerRecord } from "../store/records.ts";
+import { allContainers, type ContainerRecord } from "../store/container-records.ts";
 import { keptLogs } from "../store/kept-logs.ts";
 import { type PruneRequest, pruneStore } from "../store/prune.ts";
 import { withReserve } from "../store/reserve.ts";

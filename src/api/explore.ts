@@ -7,7 +7,8 @@ import { requireInstance } from "../image/list-instance.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import { imageRemoved, readConfig, requireImage } from "../store/images.ts";
 import { findIndexByText } from "../store/indexes.ts";
-import { layerSize, namesOf } from "../store/records.ts";
+import { namesOf } from "../store/image-records.ts";
+import { layerSize } from "../store/layer-records.ts";
 import { holdImage, snapshotPaths, type StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";
 

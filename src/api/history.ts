@@ -3,7 +3,8 @@ import type { HistoryItem, Store } from "../api-types.ts";
 import { requireInstance } from "../image/list-instance.ts";
 import { readConfig, requireImage } from "../store/images.ts";
 import { findIndexByText } from "../store/indexes.ts";
-import { imageLayers, layerSize, namesOf } from "../store/records.ts";
+import { imageLayers, namesOf } from "../store/image-records.ts";
+import { layerSize } from "../store/layer-records.ts";
 import { filesOf } from "./store.ts";
 
 /** The steps of an image, the latest first; layers without a step of their own come last. Throws `not-found`. */

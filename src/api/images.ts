@@ -13,7 +13,7 @@ import {
   requireImage,
 } from "../store/images.ts";
 import { allIndexes, findIndexByText, type IndexRecord, removeIndexByText } from "../store/indexes.ts";
-import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/records.ts";
+import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/image-records.ts";
 import { withReserve } from "../store/reserve.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";

@@ -28,7 +28,7 @@ import {
   type IndexRecord,
   readIndex,
 } from "../store/indexes.ts";
-import { namesOf } from "../store/records.ts";
+import { namesOf } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { push } from "./move.ts";
 import { registrySettings } from "./registry-options.ts";

@@ -5,7 +5,7 @@ import { endKeeper } from "../container/mounting.ts";
 import { containerOf, removeContainerFiles } from "../container/working-container.ts";
 import { type Owner, ownerEnded, whenEnded } from "../sandbox/owner.ts";
 import { tryLock } from "../store/locks.ts";
-import { allContainers } from "../store/records.ts";
+import { allContainers } from "../store/container-records.ts";
 import { selfCommand } from "./namespace.ts";
 import { filesOf } from "./store.ts";
 

@@ -3,7 +3,7 @@ import type { Store } from "../api-types.ts";
 import { messageOf } from "../base/errors.ts";
 import type { EventSink } from "../base/events.ts";
 import { pruneStore } from "../store/prune.ts";
-import { namelessBefore } from "../store/records.ts";
+import { namelessBefore } from "../store/image-records.ts";
 import { shrinkCache } from "../store/shrink-cache.ts";
 import { touchSteps } from "../store/step-cache.ts";
 import { collectGarbage } from "../store/store.ts";

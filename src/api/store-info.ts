@@ -7,7 +7,7 @@ import { defaultNetwork } from "../sandbox/network.ts";
 import { listRuntimes } from "../sandbox/select-sandbox.ts";
 import { type Tier, TIER_SUMMARIES } from "../sandbox/tier.ts";
 import { expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
-import { counts } from "../store/records.ts";
+import { counts } from "../store/image-records.ts";
 import { filesOf } from "./store.ts";
 import packageJson from "../../package.json" with { type: "json" };
 

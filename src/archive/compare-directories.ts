@@ -1,7 +1,7 @@
 /** Whether two directories of a store hold the same, to the last attribute: what an unpacked layer is, and what it should be. */
 import { closeSync, openSync, readSync, type BigIntStats } from "node:fs";
 import { messageOf } from "../base/errors.ts";
-import { getXattr, listXattrs } from "../base/libc.ts";
+import { getXattr, listXattrs } from "../base/xattrs.ts";
 import { compareNames, fsPath, readLink, readNames, statusOf } from "../base/path-bytes.ts";
 import { isWhiteout } from "./whiteouts.ts";
 

@@ -3,7 +3,7 @@
  * show a directory through the same host directories it is the same, and nothing below is looked at.
  */
 import { type BigIntStats, closeSync, openSync, readSync } from "node:fs";
-import { getXattr, listXattrs } from "../base/libc.ts";
+import { getXattr, listXattrs } from "../base/xattrs.ts";
 import { compareNames, fsPath, readLink, readNames, statusOf } from "../base/path-bytes.ts";
 import { mergeChild } from "./diff-stack.ts";
 import { isWhiteout } from "./whiteouts.ts";

@@ -1,6 +1,6 @@
 /** Copies the bytes of one file into another. */
 import { ftruncateSync, readSync, writeSync } from "node:fs";
-import { reflink, SEEK, seek } from "../base/libc.ts";
+import { reflink, SEEK, seek } from "../base/file-calls.ts";
 
 // Measured on ext4: 512 MiB in 113 ms with 1 MiB, 150 ms with 256 KiB, 145 ms by copyFileSync (copy_file_range, which
 // moreover costs 330 µs for each small file).

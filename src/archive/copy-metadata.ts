@@ -1,7 +1,8 @@
 /** Owners, modes, times and extended attributes of copies. */
 import { fchmodSync, fchownSync, fstatSync, lchownSync, lstatSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
-import { chmodItself, getXattr, listXattrs, removeXattr, setTimes, setTimesOf } from "../base/libc.ts";
+import { chmodItself, setTimes, setTimesOf } from "../base/file-calls.ts";
+import { getXattr, listXattrs, removeXattr } from "../base/xattrs.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";

@@ -3,7 +3,7 @@
  * on the way, and who owns it. Everything is synchronous and stays inside the two roots, whatever happens in them meanwhile.
  */
 import { CooperError } from "../base/errors.ts";
-import { setTimes } from "../base/libc.ts";
+import { setTimes } from "../base/file-calls.ts";
 import { PatternList } from "../dockerfile/pattern-list.ts";
 import { type Destination, linkDestination, plainDestination } from "./copy-destination.ts";
 import { applyToPath, metadataOf } from "./copy-metadata.ts";

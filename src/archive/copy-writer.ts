@@ -10,7 +10,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { chmodItself, link, mknod, setTimes } from "../base/libc.ts";
+import { chmodItself, link, mknod, setTimes } from "../base/file-calls.ts";
 import { fsPath, readLink, readNames } from "../base/path-bytes.ts";
 import { copyContent } from "./copy-content.ts";
 import { applyToFile, applyToPath, type MetadataOptions, metadataOf } from "./copy-metadata.ts";

@@ -1,4 +1,4 @@
-import { listXattrs } from "../base/libc.ts";
+import { listXattrs } from "../base/xattrs.ts";
 import { readNames, statusOf } from "../base/path-bytes.ts";
 import { isOpaque, isWhiteout } from "./whiteouts.ts";
 

@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Digest, Digester, digestOf } from "../base/digest.ts";
 import { wrapError } from "../base/errors.ts";
-import { listXattrs } from "../base/libc.ts";
+import { listXattrs } from "../base/xattrs.ts";
 import { encodeName, fsPath, readLink } from "../base/path-bytes.ts";
 import { sharedBuffer } from "./copy-content.ts";
 import { type MetadataOptions, metadataOf } from "./copy-metadata.ts";

@@ -1,5 +1,5 @@
 /** What a layer holds, without packing it: the entries that its tar has, or would have. */
-import { listXattrs } from "../base/libc.ts";
+import { listXattrs } from "../base/xattrs.ts";
 import { listChildren } from "./diff-children.ts";
 import { MergedDirectory, mergeChild } from "./diff-stack.ts";
 

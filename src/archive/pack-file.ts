@@ -1,7 +1,7 @@
 /** Content of one file as it goes into an archive. */
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { CooperError, wrapError } from "../base/errors.ts";
-import { SEEK, seek } from "../base/libc.ts";
+import { SEEK, seek } from "../base/file-calls.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import type { ChunkBuffer } from "./chunk-buffer.ts";
 import { paddedSize } from "./tar-entry.ts";

@@ -5,7 +5,8 @@
  */
 import type { BigIntStats } from "node:fs";
 import { CooperError } from "../base/errors.ts";
-import { getXattr, listXattrs, splitDevice } from "../base/libc.ts";
+import { splitDevice } from "../base/file-calls.ts";
+import { getXattr, listXattrs } from "../base/xattrs.ts";
 import { readLink } from "../base/path-bytes.ts";
 import { ChunkBuffer } from "./chunk-buffer.ts";
 import { type Child, listChildren } from "./diff-children.ts";

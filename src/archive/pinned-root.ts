@@ -7,7 +7,7 @@
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { CooperError, errnoOf } from "../base/errors.ts";
-import { O, openInDirectory } from "../base/libc.ts";
+import { O, openInDirectory } from "../base/file-calls.ts";
 import { fsPath } from "../base/path-bytes.ts";
 
 /** Turns host paths below a root into names that system calls can be given, valid until the next question. */

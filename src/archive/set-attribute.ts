@@ -1,7 +1,8 @@
 /** Extended attributes of files that belong to this process, whatever their mode, and where it may not set them. */
 import { lstatSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
-import { chmodItself, setXattr } from "../base/libc.ts";
+import { chmodItself } from "../base/file-calls.ts";
+import { setXattr } from "../base/xattrs.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { CAPABILITY_NOTE, CAPABILITY_XATTR } from "./xattr-policy.ts";
 

@@ -17,7 +17,8 @@ import {
   writeSync,
 } from "node:fs";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { chmodItself, link, listXattrs, makedev, mknod, setTimes, setTimesOf } from "../base/libc.ts";
+import { chmodItself, link, makedev, mknod, setTimes, setTimesOf } from "../base/file-calls.ts";
+import { listXattrs } from "../base/xattrs.ts";
 import { fsPath, statusOf } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { removeTree } from "./copy-writer.ts";

@@ -1,7 +1,8 @@
 /** Deletions in the two notations: OCI layers (image-spec layer.md, "Whiteouts") and overlayfs diff directories. */
 import type { BigIntStats } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
-import { getXattr, mknod, setXattr } from "../base/libc.ts";
+import { mknod } from "../base/file-calls.ts";
+import { getXattr, setXattr } from "../base/xattrs.ts";
 import { OPAQUE_XATTR, OPAQUE_XATTRS, WHITEOUT_XATTR } from "./xattr-policy.ts";
 
 /** Stands before the name of a deleted entry. */

@@ -3,7 +3,8 @@
  * the holder of the filter's descriptor has said what becomes of it. Blocking calls, for a thread of their own.
  */
 import { closeSync, openSync } from "node:fs";
-import { addressOf, i32, invoke, invokeIoctl, O, pointer, u32, u64 } from "./libc.ts";
+import { O } from "./file-calls.ts";
+import { addressOf, i32, invoke, invokeIoctl, pointer, u32, u64 } from "./libc.ts";
 import { encodeName, fsPath } from "./path-bytes.ts";
 
 /** A call that waits for its answer (struct seccomp_notif). */

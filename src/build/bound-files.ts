@@ -5,7 +5,7 @@ import { copyNode, copyFiles } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { hostPath, listView, resolveInView, type SourceView, viewOf } from "../archive/source-view.ts";
 import { CooperError } from "../base/errors.ts";
-import { listXattrs } from "../base/libc.ts";
+import { listXattrs } from "../base/xattrs.ts";
 import { fsPath, readNames } from "../base/path-bytes.ts";
 import type { Origin } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";

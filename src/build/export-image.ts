@@ -9,7 +9,7 @@ import { containerBase } from "../container/container-base.ts";
 import { createBuildContainer, snapshotter, treeOf } from "../container/working-container.ts";
 import { pushImage } from "../image/move-image.ts";
 import { readConfig } from "../store/images.ts";
-import { findImage } from "../store/records.ts";
+import { findImage } from "../store/image-records.ts";
 import { type StoreFiles, snapshotPath } from "../store/store.ts";
 import type { BuildRequest } from "./build-request.ts";
 

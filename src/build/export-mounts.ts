@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { packLayer } from "../archive/pack-layer.ts";
 import { isOpaque, isWhiteout } from "../archive/whiteouts.ts";
 import { Digester } from "../base/digest.ts";
-import { listXattrs } from "../base/libc.ts";
+import { listXattrs } from "../base/xattrs.ts";
 import { fsPath, readNames } from "../base/path-bytes.ts";
 import { fileIds } from "../base/process-ids.ts";
 import type { CacheLayer } from "../oci/cache-entry.ts";

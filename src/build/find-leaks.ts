@@ -3,7 +3,8 @@ import { type BigIntStats, closeSync, constants, openSync, readSync } from "node
 import { decompressAll, detectCompression } from "../archive/compression.ts";
 import { isPortableXattr } from "../archive/xattr-policy.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
-import { getXattr, listXattrs, SEEK, seek } from "../base/libc.ts";
+import { SEEK, seek } from "../base/file-calls.ts";
+import { getXattr, listXattrs } from "../base/xattrs.ts";
 import { encodeName, fsPath, readLink, readNames, statusOf } from "../base/path-bytes.ts";
 import { redactedValue } from "./redact-output.ts";
 import type { Hit, Needle, Needles } from "./secret-needles.ts";

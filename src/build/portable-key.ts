@@ -7,7 +7,7 @@ import { type Digest, digestOf } from "../base/digest.ts";
 import { stepKey } from "../plan/cache-key.ts";
 import type { Step } from "../plan/types.ts";
 import { measureLayer } from "../store/pack.ts";
-import { findLayer } from "../store/records.ts";
+import { findLayer } from "../store/layer-records.ts";
 import type { Build } from "./build-image.ts";
 import { materialise } from "./materialise.ts";
 import type { StageState } from "./stage-state.ts";

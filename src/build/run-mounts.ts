@@ -5,7 +5,7 @@ import { copyTree } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { type Digest, digestHex, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
-import { MNT, MS, mount, umount } from "../base/libc.ts";
+import { MNT, MS, mount, umount } from "../base/mounts.ts";
 import { encodeName, fsPath } from "../base/path-bytes.ts";
 import { fileOwnership, giveAway } from "../base/process-ids.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Digest, keyedDigest } from "../base/digest.ts";
 import { wrapError } from "../base/errors.ts";
-import { getrlimit, setrlimit } from "../base/libc.ts";
+import { getrlimit, setrlimit } from "../base/process-calls.ts";
 import type { Op } from "../plan/types.ts";
 import { RLIMIT_NUMBERS } from "../sandbox/rlimits.ts";
 import { storeKey } from "../store/store-key.ts";

@@ -11,7 +11,7 @@ import {
 import type { ContainerBase } from "../container/working-container.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { StageState as PlannedState } from "../plan/types.ts";
-import type { ImageRecord } from "../store/records.ts";
+import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { BuildRequest } from "./build-request.ts";
 import type { PortableKey } from "./portable-key.ts";

@@ -1,6 +1,6 @@
 /** Questions to a person at a terminal, and secrets from standard input. */
 import { readFileSync } from "node:fs";
-import { isTerminal } from "../base/libc.ts";
+import { isTerminal } from "../base/terminals.ts";
 import { CooperError } from "../base/errors.ts";
 import { runProcess } from "../base/process.ts";
 import { writeErr } from "./output.ts";

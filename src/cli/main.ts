@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 /** The program: everything is loaded only when the command line asks for it. */
-import { exitNow } from "../base/libc.ts";
+import { exitNow } from "../base/process-calls.ts";
 import { exitStatusOf, FAILURE } from "./exit-status.ts";
 import { writeErr } from "./output.ts";
 import { execute, printText, readRequest } from "./run-command.ts";

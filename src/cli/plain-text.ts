@@ -1,5 +1,5 @@
 /** Text from outside on its way to a terminal. */
-import { isTerminal } from "../base/libc.ts";
+import { isTerminal } from "../base/terminals.ts";
 
 /** The text without control characters, which could move the cursor, rename the window or type; lines and tabs stay. */
 export function plainText(text: string): string {

@@ -1,6 +1,6 @@
 /** How a command's progress is shown, on stderr: as a view on a terminal, else as lines in Buildah's words, or as data. */
 import { CooperError } from "../base/errors.ts";
-import { isTerminal, terminalSize } from "../base/libc.ts";
+import { isTerminal, terminalSize } from "../base/terminals.ts";
 import type { BuildEvent, EventSink } from "../index.ts";
 import { writeErr } from "./output.ts";
 import { plainText } from "./plain-text.ts";

@@ -6,7 +6,8 @@ import { MEDIA } from "../oci/media-types.ts";
 import type { HistoryEntry, ImageConfig, ImageFormat } from "../oci/types.ts";
 import { addImage, type ImageLayer, plainLayer } from "../store/images.ts";
 import { measureLayer } from "../store/pack.ts";
-import { findCreationTime, type ImageRecord, rememberCreationTime } from "../store/records.ts";
+import { findCreationTime, rememberCreationTime } from "../store/cache-records.ts";
+import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { WorkingContainer } from "./working-container.ts";
 

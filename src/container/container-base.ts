@@ -1,6 +1,7 @@
 /** What a container stands on: the layers of an image of the store, or nothing. */
 import { imageRemoved, readManifest } from "../store/images.ts";
-import { type ImageRecord, layerSize, namesOf } from "../store/records.ts";
+import { type ImageRecord, namesOf } from "../store/image-records.ts";
+import { layerSize } from "../store/layer-records.ts";
 import { holdImage, type StoreFiles } from "../store/store.ts";
 import type { ContainerBase } from "./working-container.ts";
 

@@ -8,7 +8,7 @@ import { extractArchive } from "../archive/extract-archive.ts";
 import { matchSources } from "../archive/match-sources.ts";
 import { openFileInRoot } from "../archive/pinned-root.ts";
 import { hostPath, type PathFilter, viewOf } from "../archive/source-view.ts";
-import { setTimes } from "../base/libc.ts";
+import { setTimes } from "../base/file-calls.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { fileIds, fileOwnership } from "../base/process-ids.ts";
 import { lookupOwner } from "./user.ts";

@@ -3,7 +3,7 @@ import { statSync, writeFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Owner, formatOwnerNote, parseOwnerNote } from "../archive/owner-note.ts";
 import { OWNER_XATTR } from "../archive/xattr-policy.ts";
-import { getXattr, listXattrs, setXattr } from "../base/libc.ts";
+import { getXattr, listXattrs, setXattr } from "../base/xattrs.ts";
 import { readNames, statusOf } from "../base/path-bytes.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import type { RunIo, RunResult, RunSpec, Sandbox } from "../sandbox/types.ts";

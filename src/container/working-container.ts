@@ -7,18 +7,15 @@ import type { HistoryEntry, ImageConfig } from "../oci/types.ts";
 import { type ImageLayer, imageRemoved } from "../store/images.ts";
 import {
   addContainer,
-  addUses,
   type ContainerRecord,
   deleteContainer,
-  dropUses,
   findContainerByName,
   findContainersByPrefix,
-  findImage,
-  forgetSnapshot,
   saveContainerState,
-  snapshotsOfContainers,
-} from "../store/records.ts";
-import { addSnapshot } from "../store/records.ts";
+} from "../store/container-records.ts";
+import { findImage } from "../store/image-records.ts";
+import { addUses, dropUses, forgetSnapshot, snapshotsOfContainers } from "../store/snapshot-records.ts";
+import { addSnapshot } from "../store/snapshot-records.ts";
 import { withReserve } from "../store/reserve.ts";
 import type { Owner } from "../sandbox/owner.ts";
 import { randomContainerId } from "../store/random-id.ts";

@@ -5,7 +5,7 @@ import type { EventSink } from "../base/events.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { candidateNamesOrNone } from "../store/images.ts";
-import { findName, type ImageRecord } from "../store/records.ts";
+import { findName, type ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { openArchiveFile } from "../transport/archive-file.ts";
 import { type CopyImageOptions, copyImage } from "../transport/copy-image.ts";

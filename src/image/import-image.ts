@@ -10,7 +10,8 @@ import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import type { ContainerConfig, ImageFormat } from "../oci/types.ts";
 import { addImage, plainLayer } from "../store/images.ts";
 import { measureLayer } from "../store/pack.ts";
-import { addLayer, type ImageRecord, UNPACKED } from "../store/records.ts";
+import type { ImageRecord } from "../store/image-records.ts";
+import { addLayer, UNPACKED } from "../store/layer-records.ts";
 import { makeSnapshotSlowly, type StoreFiles } from "../store/store.ts";
 
 export interface ImportRequest {

@@ -17,7 +17,7 @@ import {
   type StoredInstance,
   storedInstances,
 } from "../store/indexes.ts";
-import { type ImageRecord, imageLayers } from "../store/records.ts";
+import { type ImageRecord, imageLayers } from "../store/image-records.ts";
 import { holdImage, type StoreFiles } from "../store/store.ts";
 import { copyImage } from "../transport/copy-image.ts";
 import { openSource } from "../transport/open-transport.ts";

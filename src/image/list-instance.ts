@@ -7,7 +7,8 @@ import type { Platform } from "../oci/types.ts";
 import { readBlob } from "../store/blobs.ts";
 import { recordImage } from "../store/images.ts";
 import { findIndexByText, holdIndex, instanceLayers, isNested, readIndex } from "../store/indexes.ts";
-import { findImageByManifest, type ImageRecord, layerSize, type StoredLayer } from "../store/records.ts";
+import { findImageByManifest, type ImageRecord } from "../store/image-records.ts";
+import { layerSize, type StoredLayer } from "../store/layer-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 
 /**

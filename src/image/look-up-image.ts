@@ -5,7 +5,7 @@ import { parsePlatform } from "../oci/platform.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
 import type { Descriptor, ImageConfig } from "../oci/types.ts";
 import { readConfig, readManifest } from "../store/images.ts";
-import type { ImageRecord } from "../store/records.ts";
+import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { copyImage } from "../transport/copy-image.ts";
 import { openSource } from "../transport/open-transport.ts";

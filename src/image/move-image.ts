@@ -7,7 +7,7 @@ import { parsePlatform } from "../oci/platform.ts";
 import { normaliseName } from "../oci/reference.ts";
 import { parseTransport, type TransportReference } from "../oci/transport-reference.ts";
 import type { ImageFormat } from "../oci/types.ts";
-import type { ImageRecord } from "../store/records.ts";
+import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { type CopyResult, copyImage } from "../transport/copy-image.ts";
 import { openSource, openTarget } from "../transport/open-transport.ts";

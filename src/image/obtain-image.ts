@@ -6,7 +6,7 @@ import { parseTransport } from "../oci/transport-reference.ts";
 import type { Platform } from "../oci/types.ts";
 import { findImageByText, readConfig } from "../store/images.ts";
 import { findIndexByText } from "../store/indexes.ts";
-import type { ImageRecord } from "../store/records.ts";
+import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { findInstance, requireInstance } from "./list-instance.ts";

@@ -1,7 +1,7 @@
 /** Every tag of a repository into the store. */
 import { CooperError } from "../base/errors.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
-import type { ImageRecord } from "../store/records.ts";
+import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { pullImage, settingsOf } from "./move-image.ts";
 import type { PullRequest } from "./obtain-image.ts";

@@ -2,7 +2,8 @@
 import type { Digest } from "../base/digest.ts";
 import { requireImage } from "../store/images.ts";
 import { findIndexByText, storedInstances } from "../store/indexes.ts";
-import { addLayerBlob, blobsOfLayer, imageLayers, namesWithLayer } from "../store/records.ts";
+import { imageLayers, namesWithLayer } from "../store/image-records.ts";
+import { addLayerBlob, blobsOfLayer } from "../store/layer-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 

@@ -14,7 +14,7 @@ import {
   findUnpacked,
   type StoredLayer,
   UNPACKED,
-} from "../store/records.ts";
+} from "../store/layer-records.ts";
 import { holdSnapshots, makeSnapshotSlowly, type StoreFiles, storeStream } from "../store/store.ts";
 import { mapConcurrent } from "../transport/map-concurrent.ts";
 import type { BlobRef, BlobRole } from "../transport/types.ts";

@@ -1,7 +1,8 @@
 /** What /sys/fs/cgroup shows to a runtime: crun refuses cgroup v1 hierarchies, runc writes to whatever it finds. */
 import { constants, openSync, readFileSync, statfsSync } from "node:fs";
 import { CooperError, errnoOf } from "../base/errors.ts";
-import { CLONE, MS, mount, unshare } from "../base/libc.ts";
+import { MS, mount } from "../base/mounts.ts";
+import { CLONE, unshare } from "../base/process-calls.ts";
 import { findProgram } from "../base/process.ts";
 import { privateMountNamespace } from "./mount-namespace.ts";
 import { namespaceState } from "./user-namespace.ts";

@@ -1,6 +1,6 @@
 /** Whether a user's range of ids can be mapped, and the program's arguments that map it. */
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { getXattr } from "../base/libc.ts";
+import { getXattr } from "../base/xattrs.ts";
 import { findProgram } from "../base/process.ts";
 import { capabilityMask } from "./capabilities.ts";
 import { type IdRange, loginName, subordinateRanges } from "./subordinate-ids.ts";

@@ -1,6 +1,7 @@
 /** A mount namespace of our own, so that no mount outlives this process, however it ends. */
 import { CooperError } from "../base/errors.ts";
-import { CLONE, MS, mount, unshare } from "../base/libc.ts";
+import { MS, mount } from "../base/mounts.ts";
+import { CLONE, unshare } from "../base/process-calls.ts";
 import { canHaveOwnProc, namespaceState } from "./user-namespace.ts";
 
 let entered = false;

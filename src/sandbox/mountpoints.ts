@@ -9,7 +9,7 @@ import { type Pins, pinRoot } from "../archive/pinned-root.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { statPinned } from "../archive/source-view.ts";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
-import { setTimes } from "../base/libc.ts";
+import { setTimes } from "../base/file-calls.ts";
 import { fsPath } from "../base/path-bytes.ts";
 
 /** A mount's target in the container and what it needs there. */

@@ -2,7 +2,7 @@
 import { accessSync, constants, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
-import { MNT, umount } from "../base/libc.ts";
+import { MNT, umount } from "../base/mounts.ts";
 import { findProgram, runProcess } from "../base/process.ts";
 import { privateMountNamespace } from "./mount-namespace.ts";
 import { joinOption, namespacePath } from "./namespaces.ts";

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CooperError } from "../base/errors.ts";
-import { restoreTerminal, terminalModes } from "../base/libc.ts";
+import { restoreTerminal, terminalModes } from "../base/terminals.ts";
 import { coverCgroups } from "./cgroup-view.ts";
 import { launch, notStarted } from "./launch.ts";
 import { joinedNamespaces, namespacePath } from "./namespaces.ts";

@@ -1,6 +1,6 @@
 /** A thread that answers the calls of one run for owner-listener.ts. An entry point of its own (scripts/build.ts). */
 import { closeSync } from "node:fs";
-import { loadSupervisedFilter, prctl } from "../base/libc.ts";
+import { loadSupervisedFilter, prctl } from "../base/process-calls.ts";
 import {
   answerCall,
   listenAt,

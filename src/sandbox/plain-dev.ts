@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { CooperError, messageOf } from "../base/errors.ts";
-import { makedev, mknod } from "../base/libc.ts";
+import { makedev, mknod } from "../base/file-calls.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { DEVICE_LINKS, DEVICE_NUMBERS } from "./sandbox-mounts.ts";
 

@@ -3,7 +3,7 @@
  * falls (PR_SET_CHILD_SUBREAPER), and which ends it all when the command has ended, or Cooper.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { prctl, reapChildren } from "../base/libc.ts";
+import { prctl, reapChildren } from "../base/process-calls.ts";
 import { signalNumber } from "../base/process.ts";
 
 /** Plain data, handed over in a file. */

@@ -2,7 +2,7 @@
 import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { resolveInRoot } from "../archive/rooted-path.ts";
-import { MNT, MS, mount, umount } from "../base/libc.ts";
+import { MNT, MS, mount, umount } from "../base/mounts.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { loadContainersConf } from "./containers-conf.ts";
 import { commandsHaveMounts } from "./mount-namespace.ts";

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { copyMetadata } from "../archive/copy-tree.ts";
 import { CooperError, messageOf } from "../base/errors.ts";
-import { MNT, mount, umount } from "../base/libc.ts";
+import { MNT, mount, umount } from "../base/mounts.ts";
 import { fsPath, readNames } from "../base/path-bytes.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { privateMountNamespace } from "./mount-namespace.ts";

@@ -1,7 +1,7 @@
 /** The runtime specification's config.json for a command (opencontainers/runtime-spec, config.md, config-linux.md). */
 import { statSync } from "node:fs";
 import { CooperError, messageOf } from "../base/errors.ts";
-import { splitDevice } from "../base/libc.ts";
+import { splitDevice } from "../base/file-calls.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { hasGroup, identityMappings } from "./command-ids.ts";
 import { isPrivate } from "./namespaces.ts";

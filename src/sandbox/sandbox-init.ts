@@ -1,10 +1,10 @@
 /** First process of the built-in isolation: turns its namespaces into the container and executes the command. */
 import { openSync, readFileSync, readlinkSync, unlinkSync, writeSync } from "node:fs";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
+import { chroot } from "../base/mounts.ts";
 import {
   becomeUser,
   capset,
-  chroot,
   execve,
   loadSeccompFilter,
   loadSupervisedFilter,
@@ -12,7 +12,7 @@ import {
   raiseLoopback,
   sethostname,
   setrlimit,
-} from "../base/libc.ts";
+} from "../base/process-calls.ts";
 import { connectTo, sendDescriptor } from "../base/seccomp-supervisor.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { signalNumber } from "../base/process.ts";

@@ -3,7 +3,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, statSync, symlinkSync } f
 import { basename, dirname } from "node:path";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
-import { MNT, MS, makedev, mknod, mount, pivotRoot, umount } from "../base/libc.ts";
+import { makedev, mknod } from "../base/file-calls.ts";
+import { MNT, MS, mount, pivotRoot, umount } from "../base/mounts.ts";
 import { fsPath, statusOf } from "../base/path-bytes.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "./runtime-spec.ts";
 

@@ -8,7 +8,7 @@ import { lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError } from "../base/errors.ts";
-import { setTimes } from "../base/libc.ts";
+import { setTimes } from "../base/file-calls.ts";
 import { fsPath, statusOf } from "../base/path-bytes.ts";
 
 /** Told of each original before it is moved. */

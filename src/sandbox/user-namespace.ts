@@ -1,7 +1,7 @@
 /** Who we are to the kernel, and how an ordinary user becomes root of a user namespace. */
 import { readFileSync } from "node:fs";
 import { CooperError } from "../base/errors.ts";
-import { execve } from "../base/libc.ts";
+import { execve } from "../base/process-calls.ts";
 import { findProgram } from "../base/process.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { holds } from "./capabilities.ts";

@@ -2,7 +2,8 @@
 import { type BigIntStats, rmdirSync } from "node:fs";
 import { isOverlayXattr, OPAQUE_XATTRS } from "../archive/xattr-policy.ts";
 import { errnoOf } from "../base/errors.ts";
-import { getXattr, listXattrs, setTimes } from "../base/libc.ts";
+import { setTimes } from "../base/file-calls.ts";
+import { getXattr, listXattrs } from "../base/xattrs.ts";
 import { fsPath, statusOf } from "../base/path-bytes.ts";
 
 /**

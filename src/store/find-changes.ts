@@ -2,7 +2,7 @@
 import { type BigIntStats, lstatSync, mkdirSync } from "node:fs";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
 import { makeOpaque, makeWhiteout } from "../archive/whiteouts.ts";
-import { link } from "../base/libc.ts";
+import { link } from "../base/file-calls.ts";
 import { fsPath, readNames, statusOf } from "../base/path-bytes.ts";
 
 /** Path below the tree, with a slash before it → stampOf(). */

@@ -6,22 +6,20 @@ import { normaliseName } from "../oci/reference.ts";
 import { parseImageConfig, parseManifest } from "../oci/schema.ts";
 import type { Descriptor, ImageConfig, ImageFormat, Manifest } from "../oci/types.ts";
 import { readBlob } from "./blobs.ts";
+import { containersOf } from "./container-records.ts";
 import {
-  addUses,
-  containersOf,
   deleteImage,
   deleteName,
-  dropUses,
   findImage,
   findImagesByPrefix,
   findName,
-  hasBlobRecord,
   type ImageRecord,
   namesOf,
   putImage,
-  type StoredLayer,
   setName,
-} from "./records.ts";
+} from "./image-records.ts";
+import type { StoredLayer } from "./layer-records.ts";
+import { addUses, dropUses, hasBlobRecord } from "./snapshot-records.ts";
 import { deleteUnused, type StoreFiles, storeBytes } from "./store.ts";
 
 /** A layer on its way into an image: its snapshots, and the descriptor that the manifest gets. */

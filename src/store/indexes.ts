@@ -11,18 +11,9 @@ import { readBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { candidateNamesOrNone, nameAmong, type Removal } from "./images.ts";
 import { randomContainerId } from "./random-id.ts";
-import {
-  addUses,
-  deleteName,
-  dropUses,
-  findImagesByPrefix,
-  findName,
-  hasBlobRecord,
-  namesOf,
-  type StoredLayer,
-  setName,
-  usesOf,
-} from "./records.ts";
+import { deleteName, findImagesByPrefix, findName, namesOf, setName } from "./image-records.ts";
+import type { StoredLayer } from "./layer-records.ts";
+import { addUses, dropUses, hasBlobRecord, usesOf } from "./snapshot-records.ts";
 import { deleteUnused, type StoreFiles, storeBytes } from "./store.ts";
 
 export interface IndexRecord {

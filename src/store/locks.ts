@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { flock, LOCK } from "../base/libc.ts";
+import { flock, LOCK } from "../base/file-calls.ts";
 
 export type LockMode = "shared" | "exclusive";
 

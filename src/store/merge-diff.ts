@@ -3,7 +3,8 @@ import { type BigIntStats, lstatSync, mkdirSync, rmSync } from "node:fs";
 import { copyMetadata, copyNode } from "../archive/copy-tree.ts";
 import { isOpaque, isWhiteout } from "../archive/whiteouts.ts";
 import { isPortableXattr } from "../archive/xattr-policy.ts";
-import { link, listXattrs, removeXattr } from "../base/libc.ts";
+import { link } from "../base/file-calls.ts";
+import { listXattrs, removeXattr } from "../base/xattrs.ts";
 import { fsPath, readNames, statusOf } from "../base/path-bytes.ts";
 
 function removeAny(path: string): void {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { dirname, join, relative } from "node:path";
 import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
-import { MNT, mount, mountWithOptions, umount } from "../base/libc.ts";
+import { MNT, mount, mountWithOptions, umount } from "../base/mounts.ts";
 import { dropCopies } from "./drop-copies.ts";
 import { isMountPoint } from "./mount-table.ts";
 import { replaceJson } from "./replace-json.ts";

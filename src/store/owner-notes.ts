@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { fileIds } from "../base/process-ids.ts";
-import { counts } from "./records.ts";
+import { counts } from "./image-records.ts";
 import type { StoreFiles } from "./store.ts";
 
 const marker = (root: string) => join(root, "owners-in-notes");

@@ -3,7 +3,7 @@ import { releaseChunk } from "../archive/chunk-buffer.ts";
 import { packLayer } from "../archive/pack-layer.ts";
 import { type Digest, Digester } from "../base/digest.ts";
 import { fileIds } from "../base/process-ids.ts";
-import { addLayer, findLayer, findVariant } from "./records.ts";
+import { addLayer, findLayer, findVariant } from "./layer-records.ts";
 import { type StoreFiles, snapshotPath } from "./store.ts";
 
 /** A layer to pack: its snapshots, those of everything below (both lowest first), and what changes the bytes. */

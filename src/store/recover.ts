@@ -6,17 +6,15 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { blobPath } from "./blobs.ts";
+import { allContainers, deleteContainer, findContainer } from "./container-records.ts";
 import {
-  allContainers,
-  deleteContainer,
   dropUses,
-  findContainer,
   forgetLostLayers,
   forgetSnapshot,
   hasBlobRecord,
   hasSnapshot,
   snapshotsOfContainers,
-} from "./records.ts";
+} from "./snapshot-records.ts";
 import {
   buryDeadSession,
   clearDeadSession,

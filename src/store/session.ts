@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { wrapError } from "../base/errors.ts";
-import { MNT, umount } from "../base/libc.ts";
+import { MNT, umount } from "../base/mounts.ts";
 import { type FileLock, tryLock } from "./locks.ts";
 import { mountPoints } from "./mount-table.ts";
 import { randomId } from "./random-id.ts";

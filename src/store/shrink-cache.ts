@@ -3,7 +3,7 @@ import { renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { tryLock } from "./locks.ts";
-import { dropUses } from "./records.ts";
+import { dropUses } from "./snapshot-records.ts";
 import type { StoreFiles } from "./store.ts";
 import { cacheMounts, diskBytes, thingBytes, usersOfThings, exportedNote } from "./usage.ts";
 

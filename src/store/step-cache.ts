@@ -1,6 +1,6 @@
 /** What the store knows of steps that were run: the snapshot that each gave, by key. */
 import type { Digest } from "../base/digest.ts";
-import { addCached, type CachedStep, findCached } from "./records.ts";
+import { addCached, type CachedStep, findCached } from "./cache-records.ts";
 import { deleteUnused, holdSnapshots, type StoreFiles } from "./store.ts";
 
 /**

@@ -21,27 +21,25 @@ import {
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
-import { markTopDirectory } from "../base/libc.ts";
+import { markTopDirectory } from "../base/file-calls.ts";
 import { type BlobRef, blobPath, writeBytes, writeStream } from "./blobs.ts";
 import { copySnapshotter } from "./copy-snapshotter.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { overlay } from "./overlay.ts";
+import { findImage, type ImageRecord, imageLayers } from "./image-records.ts";
+import type { StoredLayer } from "./layer-records.ts";
 import {
   addBlobRecord,
   addSnapshot,
   addUses,
   dropUses,
-  findImage,
   forgetUnused,
   hasBlobRecord,
   hasSnapshot,
-  type ImageRecord,
-  imageLayers,
-  type StoredLayer,
   type User,
   unusedThings,
   usesOf,
-} from "./records.ts";
+} from "./snapshot-records.ts";
 import { recoverStore } from "./recover.ts";
 import { keepReserve } from "./reserve.ts";
 import { type DeadSession, deadSessions, openSession, type Session } from "./session.ts";

@@ -12,7 +12,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { type Digest, digestHex } from "../base/digest.ts";
 import { CooperError, errnoOf } from "../base/errors.ts";
-import { flock, LOCK } from "../base/libc.ts";
+import { flock, LOCK } from "../base/file-calls.ts";
 import { MAX_DOCUMENT_BYTES, parseIndex, parseLayoutFile } from "../oci/schema.ts";
 import { formatTransport, type ImageSelector } from "../oci/transport-reference.ts";
 import type { Descriptor, ImageIndex } from "../oci/types.ts";

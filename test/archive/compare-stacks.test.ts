@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { compareStacks } from "../../src/archive/compare-stacks.ts";
-import { setXattr } from "../../src/base/libc.ts";
+import { setXattr } from "../../src/base/xattrs.ts";
 import { fsPath } from "../../src/base/path-bytes.ts";
 import { makeOpaque, makeWhiteout } from "../../src/archive/whiteouts.ts";
 import { mergeDiff } from "../../src/store/merge-diff.ts";

@@ -24,7 +24,8 @@ import { applyLayer } from "../../src/archive/apply-layer.ts";
 import { extractArchive } from "../../src/archive/extract-archive.ts";
 import { packLayer } from "../../src/archive/pack-layer.ts";
 import { readTar } from "../../src/archive/tar-reader.ts";
-import { getXattr, listXattrs, MS, mount, setXattr, umount } from "../../src/base/libc.ts";
+import { MS, mount, umount } from "../../src/base/mounts.ts";
+import { getXattr, listXattrs, setXattr } from "../../src/base/xattrs.ts";
 
 let scratch = "";
 let counter = 0;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parseChmod } from "../../src/archive/copy-chmod.ts";
 import { type CopyRequest, type CopyTreeOptions, copyFiles } from "../../src/archive/copy-tree.ts";
 import { CooperError } from "../../src/base/errors.ts";
-import { getXattr, setXattr } from "../../src/base/libc.ts";
+import { getXattr, setXattr } from "../../src/base/xattrs.ts";
 import { parseIgnoreFile } from "../../src/dockerfile/ignore.ts";
 import { listTree, makeTree, pathsOf, scratch, type TreeSpec } from "./file-trees.ts";
 

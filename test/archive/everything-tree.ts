@@ -1,6 +1,7 @@
 /** A diff directory that holds one of everything a layer can express, for tests that take it there and back. */
 import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
-import { makedev, mknod, setTimes, setXattr } from "../../src/base/libc.ts";
+import { makedev, mknod, setTimes } from "../../src/base/file-calls.ts";
+import { setXattr } from "../../src/base/xattrs.ts";
 import { decodeName, fsPath } from "../../src/base/path-bytes.ts";
 
 export const LONG_NAME = "n".repeat(250);

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { mknod } from "../../src/base/libc.ts";
+import { mknod } from "../../src/base/file-calls.ts";
 import { compareNames, fsPath, readNames } from "../../src/base/path-bytes.ts";
 
 export interface Entry {

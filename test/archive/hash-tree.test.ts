@@ -18,7 +18,7 @@ import type { SourceRequest } from "../../src/archive/copy-tree.ts";
 import { hashSources } from "../../src/archive/hash-tree.ts";
 import type { FileState, StatCache } from "../../src/archive/stat-cache.ts";
 import type { Digest } from "../../src/base/digest.ts";
-import { setXattr } from "../../src/base/libc.ts";
+import { setXattr } from "../../src/base/xattrs.ts";
 import { parseIgnoreFile } from "../../src/dockerfile/ignore.ts";
 import { makeTree, scratch, type TreeSpec } from "./file-trees.ts";
 

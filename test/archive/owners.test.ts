@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { applyLayer } from "../../src/archive/apply-layer.ts";
 import { type PackOptions, packLayer } from "../../src/archive/pack-layer.ts";
-import { makedev, mknod, setXattr } from "../../src/base/libc.ts";
+import { makedev, mknod } from "../../src/base/file-calls.ts";
+import { setXattr } from "../../src/base/xattrs.ts";
 
 const isRoot = process.geteuid?.() === 0;
 let scratch = "";

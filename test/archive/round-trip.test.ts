@@ -23,7 +23,7 @@ import { join } from "node:path";
 import { applyLayer } from "../../src/archive/apply-layer.ts";
 import { type PackOptions, packLayer } from "../../src/archive/pack-layer.ts";
 import { readTar } from "../../src/archive/tar-reader.ts";
-import { getXattr, listXattrs } from "../../src/base/libc.ts";
+import { getXattr, listXattrs } from "../../src/base/xattrs.ts";
 import { fsPath } from "../../src/base/path-bytes.ts";
 import { CAPABILITY, LATIN1_NAME, LONG_NAME, makeBelow, makeEverything } from "./everything-tree.ts";
 

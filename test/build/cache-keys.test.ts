@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { setXattr } from "../../src/base/libc.ts";
+import { setXattr } from "../../src/base/xattrs.ts";
 import type { BuildOptions } from "../../src/index.ts";
 import { people, rootOnly } from "../support/as-users.ts";
 import { busyboxBase } from "../support/bases.ts";

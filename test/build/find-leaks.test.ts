@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { setXattr } from "../../src/base/libc.ts";
+import { setXattr } from "../../src/base/xattrs.ts";
 import { leaksInDirectory, leaksInValue } from "../../src/build/find-leaks.ts";
 import { Needles } from "../../src/build/secret-needles.ts";
 

@@ -9,7 +9,7 @@ import { Pipe } from "../../src/image/pipe.ts";
 import { storeLayer } from "../../src/image/unpack-layers.ts";
 import { MEDIA } from "../../src/oci/media-types.ts";
 import { blobPath } from "../../src/store/blobs.ts";
-import { findLayerBlob, findUnpacked } from "../../src/store/records.ts";
+import { findLayerBlob, findUnpacked } from "../../src/store/layer-records.ts";
 import { openStoreFiles, snapshotPath, type StoreFiles } from "../../src/store/store.ts";
 import { makeImage } from "../support/make-image.ts";
 

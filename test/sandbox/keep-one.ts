@@ -1,6 +1,6 @@
 // Mounts an overlay in a user namespace and leaves it to a keeper; or, with COOPER_TEST_JOIN, joins one and looks.
 import { readdirSync } from "node:fs";
-import { mount } from "../../src/base/libc.ts";
+import { mount } from "../../src/base/mounts.ts";
 import { startKeeper } from "../../src/sandbox/keeper.ts";
 import { enterUserNamespace, finishEntering, namespaceState } from "../../src/sandbox/user-namespace.ts";
 

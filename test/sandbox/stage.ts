@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makedev, mknod } from "../../src/base/libc.ts";
+import { makedev, mknod } from "../../src/base/file-calls.ts";
 import { findProgram } from "../../src/base/process.ts";
 import { mayRead, people } from "../support/as-users.ts";
 import type { Reply, Request } from "./run-one.ts";

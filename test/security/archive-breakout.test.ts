@@ -18,7 +18,7 @@ import { extractArchive } from "../../src/archive/extract-archive.ts";
 import { NO_XATTRS, paddedSize, type TarEntry } from "../../src/archive/tar-entry.ts";
 import { END_OF_ARCHIVE, encodeHeader } from "../../src/archive/tar-writer.ts";
 import { CooperError } from "../../src/base/errors.ts";
-import { getXattr, listXattrs } from "../../src/base/libc.ts";
+import { getXattr, listXattrs } from "../../src/base/xattrs.ts";
 
 type Item = Partial<TarEntry> & { name: string; content?: string };
 

@@ -8,7 +8,7 @@ import { filesOf } from "../../src/api/store.ts";
 import { listImages, openStore, pull, type Store } from "../../src/index.ts";
 import { MEDIA } from "../../src/oci/media-types.ts";
 import type { Manifest } from "../../src/oci/types.ts";
-import { imageLayers } from "../../src/store/records.ts";
+import { imageLayers } from "../../src/store/image-records.ts";
 import { makeOpaque } from "../../src/archive/whiteouts.ts";
 import { layerTar, measureLayer } from "../../src/store/pack.ts";
 import { makeSnapshot, snapshotPath } from "../../src/store/store.ts";

@@ -15,7 +15,7 @@ import { importImage, inspectImage, openStore, pull, push, type Store } from "..
 import { filesOf } from "../../src/api/store.ts";
 import { storeSource } from "../../src/image/store-transport.ts";
 import { blobPath, readBlob } from "../../src/store/blobs.ts";
-import { imageLayers } from "../../src/store/records.ts";
+import { imageLayers } from "../../src/store/image-records.ts";
 import {
   holdBlob,
   openStoreFiles,

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { join } from "node:path";
 import { containerOf, treeOf } from "../../src/container/working-container.ts";
 import { importImage, openStore } from "../../src/index.ts";
-import { findContainerByName } from "../../src/store/records.ts";
+import { findContainerByName } from "../../src/store/container-records.ts";
 import { type DriverName, openStoreFiles, type StoreFiles } from "../../src/store/store.ts";
 import { rootOnly } from "../support/as-users.ts";
 import { makeImage } from "../support/make-image.ts";

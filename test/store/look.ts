@@ -1,7 +1,7 @@
 /** All that a tree shows, one line an entry, so that two of them compare with a readable difference. */
 import { createHash } from "node:crypto";
 import { type BigIntStats, lstatSync, readFileSync } from "node:fs";
-import { getXattr, listXattrs } from "../../src/base/libc.ts";
+import { getXattr, listXattrs } from "../../src/base/xattrs.ts";
 import { compareNames, fsPath, readLink, readNames } from "../../src/base/path-bytes.ts";
 
 export interface LookOptions {

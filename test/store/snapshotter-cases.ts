@@ -18,7 +18,8 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { makedev, mknod, removeXattr, setTimes, setXattr } from "../../src/base/libc.ts";
+import { makedev, mknod, setTimes } from "../../src/base/file-calls.ts";
+import { removeXattr, setXattr } from "../../src/base/xattrs.ts";
 import { fsPath } from "../../src/base/path-bytes.ts";
 
 type Write = (root: string) => void;

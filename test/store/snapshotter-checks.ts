@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { setTimes } from "../../src/base/libc.ts";
+import { setTimes } from "../../src/base/file-calls.ts";
 import type { CooperError } from "../../src/base/errors.ts";
 import type { Snapshotter, WritableTree } from "../../src/store/snapshotter.ts";
 

@@ -1,7 +1,7 @@
 /** A process in a root: lets /d/x there be a directory and a link to elsewhere in turns, as fast as it can. */
 import { dlopen, FFIType } from "bun:ffi";
 import { symlinkSync, writeFileSync } from "node:fs";
-import { chroot } from "../../src/base/libc.ts";
+import { chroot } from "../../src/base/mounts.ts";
 
 const { i32, u32, pointer } = FFIType;
 const libc = dlopen("libc.so.6", { renameat2: { args: [i32, pointer, i32, pointer, u32], returns: i32 } });

@@ -1,7 +1,7 @@
 import { readSync } from "node:fs";
 import { constants } from "node:os";
 import { CooperError } from "../../base/errors.ts";
-import { exitNow, prctl } from "../../base/libc.ts";
+import { exitNow, prctl } from "../../base/process-calls.ts";
 import type { Container, Store } from "../../index.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "../command.ts";
 import { exitStatusOf } from "../exit-status.ts";

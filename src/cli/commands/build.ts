@@ -1,5 +1,5 @@
 import { CooperError, errorWithLog } from "../../base/errors.ts";
-import { isTerminal } from "../../base/libc.ts";
+import { isTerminal } from "../../base/terminals.ts";
 import type { BuildLog, BuildOptions, BuildReport, BuildResult, EventSink, StepLabel } from "../../index.ts";
 import { BUILD_FLAGS, type BuildContext, buildOptions } from "../build-flags.ts";
 import { writeMetadata } from "../build-output.ts";

@@ -1,5 +1,5 @@
 import { CooperError } from "../../base/errors.ts";
-import { isTerminal } from "../../base/libc.ts";
+import { isTerminal } from "../../base/terminals.ts";
 import { encodeName } from "../../base/path-bytes.ts";
 import type { FileChange } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";

@@ -1,5 +1,5 @@
 import { CooperError } from "../../base/errors.ts";
-import { isTerminal } from "../../base/libc.ts";
+import { isTerminal } from "../../base/terminals.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { openOutput } from "../output-file.ts";
 import { writeOut } from "../output.ts";

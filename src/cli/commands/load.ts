@@ -1,4 +1,4 @@
-import { isTerminal } from "../../base/libc.ts";
+import { isTerminal } from "../../base/terminals.ts";
 import { CooperError } from "../../base/errors.ts";
 import type { LoadOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";

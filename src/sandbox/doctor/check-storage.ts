@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { existingParent, fileSystemOf } from "../../base/file-system.ts";
-import { setXattr } from "../../base/libc.ts";
+import { setXattr } from "../../base/xattrs.ts";
 import { type Check, failure, lastLine, ok, warning } from "./check.ts";
 import type { Host } from "./host.ts";
 

@@ -4,7 +4,7 @@ import { messageOf } from "../../base/errors.ts";
 import { parseImageConfig, parseManifest, parseManifestOrIndex } from "../../oci/schema.ts";
 import type { Manifest } from "../../oci/types.ts";
 import { readBlob } from "../blobs.ts";
-import type { StoredLayer } from "../records.ts";
+import type { StoredLayer } from "../layer-records.ts";
 import type { Checking } from "./fault.ts";
 
 /** Indexes within indexes beyond this depth are an attack. */

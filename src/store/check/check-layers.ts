@@ -12,7 +12,7 @@ import { messageOf } from "../../base/errors.ts";
 import { fileIds } from "../../base/process-ids.ts";
 import { streamBlob } from "../blobs.ts";
 import { committedLayerTar } from "../pack.ts";
-import { findVariant, UNPACKED } from "../records.ts";
+import { findVariant, UNPACKED } from "../layer-records.ts";
 import { SESSION_ID_LENGTH, sessionExists } from "../session.ts";
 import { type StoreFiles, snapshotPath } from "../store.ts";
 import type { Checking, Fault } from "./fault.ts";

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { Digest } from "../../base/digest.ts";
 import { errnoOf } from "../../base/errors.ts";
 import { blobPath } from "../blobs.ts";
+import { findContainer } from "../container-records.ts";
 import {
   dropUses,
-  findContainer,
   forgetLayersOn,
   forgetLostLayers,
   hasBlobRecord,
@@ -14,7 +14,7 @@ import {
   SENT_ONLY,
   type User,
   usesOf,
-} from "../records.ts";
+} from "../snapshot-records.ts";
 import { sessionExists } from "../session.ts";
 import { moveAway, type StoreFiles } from "../store.ts";
 import { settle } from "./check-users.ts";

@@ -3,15 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../../base/digest.ts";
 import { deleteIndexRecord } from "../indexes.ts";
-import {
-  addUses,
-  deleteContainer,
-  deleteImage,
-  deleteName,
-  dropUses,
-  findContainer,
-  type User,
-} from "../records.ts";
+import { deleteContainer, findContainer } from "../container-records.ts";
+import { deleteImage, deleteName } from "../image-records.ts";
+import { addUses, dropUses, type User } from "../snapshot-records.ts";
 import { type Condition, conditionOfImage, conditionOfIndex } from "./check-images.ts";
 import { isInProgress } from "./check-layers.ts";
 import type { Checking, Fault } from "./fault.ts";

@@ -1,6 +1,7 @@
 /** What the database says of a store at one moment, all of it held by this session, so that it stays while it is checked. */
 import type { Digest } from "../../base/digest.ts";
-import { addUses, type LayerBlob, type StoredLayer, UNPACKED } from "../records.ts";
+import { type LayerBlob, type StoredLayer, UNPACKED } from "../layer-records.ts";
+import { addUses } from "../snapshot-records.ts";
 import type { Database } from "../database.ts";
 import { deleteUnused, type StoreFiles } from "../store.ts";
 

@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { CooperError, errnoOf, wrapError } from "../../base/errors.ts";
-import { flock } from "../../base/libc.ts";
+import { flock } from "../../base/file-calls.ts";
 import { eraseFromHelper, storeInHelper } from "./credential-helper.ts";
 
 const LOCK_EX = 2;
