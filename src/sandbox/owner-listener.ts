@@ -1,5 +1,6 @@
 /** Has the owners recorded that a command gives to files, where there is one id: by a thread for each run. */
 import { closeSync } from "node:fs";
+import { errnoOf } from "../base/errors.ts";
 import { connectTo } from "../base/seccomp-supervisor.ts";
 import { workerFile } from "../base/worker-file.ts";
 import type { RunUser } from "./types.ts";
@@ -31,8 +32,17 @@ export async function listenForOwners(directory: string, user: RunUser): Promise
   }
   return {
     close: () => {
-      closeSync(connectTo(directory, OWNER_SOCKET));
+      endThread(directory);
       worker.terminate();
     },
   };
+}
+
+/** A connection without a descriptor ends it; that of a run which failed before it had its filter was one already. */
+function endThread(directory: string): void {
+  try {
+    closeSync(connectTo(directory, OWNER_SOCKET));
+  } catch (error) {
+    if (errnoOf(error) !== "ECONNREFUSED") throw error;
+  }
 }

@@ -127,9 +127,13 @@ class OciLayoutTarget implements Target {
   #prepare(): void {
     if (this.#prepared) return;
     try {
+      // Looked at first: another writer, who makes a layout of the directory meanwhile, puts oci-layout in before the rest.
+      const others = listing(this.#directory).filter(
+        (name) => name !== "blobs" && !name.startsWith(".cooper-"),
+      );
       if (sizeOf(join(this.#directory, "oci-layout")) !== undefined)
         requireLayout(this.#directory, this.name);
-      else if (listing(this.#directory).some((entry) => entry !== "blobs" && !entry.startsWith(".cooper-"))) {
+      else if (others.length > 0) {
         throw new CooperError(
           "exists",
           `Cannot write to ${this.name}: ${this.#directory} is not empty and not an OCI layout`,
