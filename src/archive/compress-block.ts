@@ -20,7 +20,7 @@ export function bytesOf({ memory, length }: Block): Uint8Array<ArrayBuffer> {
 }
 
 /** Bytes of the blocks that a stream is cut into; the last one may be shorter. zstd finds matches further away. */
-export const BLOCK_BYTES = { gzip: 1 << 20, zstd: 4 << 20 } as const;
+export const BLOCK_BYTES = { gzip: 1 << 20, zstd: 2 << 20 } as const;
 
 /**
  * libdeflate's 5 gives what zlib gives at its default 6, a little less, in 60 % of the time; 6 takes a quarter longer for
