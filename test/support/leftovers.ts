@@ -1,5 +1,5 @@
 /** What a command must not leave behind: mounts and processes that have to do with a directory. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 
 /** Lines of this mount namespace's mountinfo that mention the directory. */
 export function mountsMentioning(directory: string): string[] {
@@ -31,11 +31,13 @@ export interface Leftover {
 }
 
 /**
- * Processes that have to do with a directory: by their command line, their environment, or by the mounts of a
- * namespace that is not ours (a container's root names the layers it is made of).
+ * Processes that have to do with a directory: by their command line, their environment, or by what they have mounted: a
+ * container's root names the layers it is made of, a keeper's mounts are in a namespace of its own. Any other mount in
+ * another namespace proves nothing: a new one begins with copies of all that is mounted, by whomever.
  */
 export function processesMentioning(directory: string): Leftover[] {
   const ours = namespaceOf("self");
+  const keepers = hasKeepers(directory);
   const found: Leftover[] = [];
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
@@ -44,10 +46,22 @@ export function processesMentioning(directory: string): Leftover[] {
     if (command.includes(directory)) found.push({ pid, command, because: "command line" });
     else if (read(`/proc/${name}/environ`).includes(directory))
       found.push({ pid, command, because: "environment" });
-    else if (namespaceOf(name) !== ours && mountLines(name).some((line) => line.includes(directory)))
+    else if (namespaceOf(name) !== ours && holdsMount(name, directory, keepers && isKeeper(command)))
       found.push({ pid, command, because: "mounts" });
   }
   return found;
+}
+
+/** As its root or, of a keeper, anywhere. */
+function holdsMount(pid: string, directory: string, anywhere: boolean): boolean {
+  return mountLines(pid).some((line) => line.includes(directory) && (anywhere || line.split(" ")[4] === "/"));
+}
+
+const isKeeper = (command: string): boolean => command.startsWith("cooper-keeper");
+
+/** Root mounts where everybody sees it. */
+function hasKeepers(directory: string): boolean {
+  return (statSync(directory, { throwIfNoEntry: false })?.uid ?? 0) !== 0;
 }
 
 // A child that has ended and that nobody has waited for yet is no process that runs.
