@@ -5,12 +5,10 @@
  */
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { Random } from "../test/fuzz/mutate.ts";
-import { people, type Person } from "../test/support/as-users.ts";
-import { busyboxBase } from "../test/support/bases.ts";
+import type { Person } from "../test/support/as-users.ts";
 import { finished, type Result } from "../test/support/cooper.ts";
-import { BASE, MixedWork, outputOf } from "./mixed-work.ts";
+import { BASE, MixedWork, outputOf, workOptions } from "./mixed-work.ts";
 
 export interface CrowdOptions {
   processes: number;
@@ -230,26 +228,7 @@ function diskUse(root: string): DiskUse {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      processes: { type: "string", default: "16" },
-      seconds: { type: "string", default: "1200" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-      user: { type: "boolean", default: false },
-      base: { type: "string" },
-    },
-  });
-  const person = people.find(({ kind }) => kind === (values.user ? "user" : "root"));
-  if (person === undefined) throw new Error("Without root only --user can be had");
-  console.log(`seed ${values.seed}`);
-  const result = await crowd({
-    processes: Number(values.processes),
-    seconds: Number(values.seconds),
-    seed: Number(values.seed),
-    person,
-    base: values.base ?? busyboxBase(),
-    log: console.log,
-  });
+  const result = await crowd(workOptions({ processes: 16, seconds: 1200 }));
   console.log(JSON.stringify(result, undefined, 2));
   const same = result.before.bytes === result.after.bytes && result.before.inodes === result.after.inodes;
   process.exit(result.failures.length + result.left.length === 0 && same ? 0 : 1);

@@ -1,7 +1,9 @@
 /** A store, a registry, and the commands of a day's work on both: what torture.ts kills, and crowd.ts has many do at once. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Person } from "../test/support/as-users.ts";
+import { parseArgs } from "node:util";
+import { people, type Person } from "../test/support/as-users.ts";
+import { busyboxBase } from "../test/support/bases.ts";
 import { finished, openSite, type Result, type Site, type Started } from "../test/support/cooper.ts";
 import type { Random } from "../test/fuzz/mutate.ts";
 import { startRegistry, type TestRegistry } from "../test/transport/registry-server.ts";
@@ -165,4 +167,34 @@ export class MixedWork implements AsyncDisposable {
 /** Both streams of a command. */
 export function outputOf({ stdout, stderr }: Result): string {
   return `${stdout}${stderr}`.trim();
+}
+
+/** What a command line asks of mixed work: the numbers of `defaults`, --seed, --user and --base. */
+export function workOptions<Name extends string>(
+  defaults: Record<Name, number>,
+): Record<Name, number> & { seed: number; person: Person; base: string; log: (line: string) => void } {
+  const names = Object.keys(defaults) as Name[];
+  const numbers = { ...defaults, seed: Date.now() % 1_000_000 };
+  const flags = Object.entries(numbers).map(([name, value]) => [
+    name,
+    { type: "string", default: String(value) } as const,
+  ]);
+  const { values } = parseArgs({
+    options: {
+      ...(Object.fromEntries(flags) as Record<string, { type: "string"; default: string }>),
+      user: { type: "boolean", default: false },
+      base: { type: "string" },
+    },
+  });
+  const given = values as Record<string, string> & { user: boolean | string };
+  const person = people.find(({ kind }) => kind === (given.user ? "user" : "root"));
+  if (person === undefined) throw new Error("Without root only --user can be had");
+  console.log(`seed ${given.seed}`);
+  return {
+    ...(Object.fromEntries(names.map((name) => [name, Number(given[name])])) as Record<Name, number>),
+    seed: Number(given.seed),
+    person,
+    base: given.base ?? busyboxBase(),
+    log: console.log,
+  };
 }

@@ -2,13 +2,11 @@
  * Mixed work on one store, of which each command is killed with SIGKILL at a random moment, and `cooper check` after each:
  * bun scripts/torture.ts [--kills N] [--seconds N] [--seed N] [--user] [--base ROOTFS]; as root. COOPER_BIN: the program.
  */
-import { parseArgs } from "node:util";
 import { Random } from "../test/fuzz/mutate.ts";
-import { people, type Person } from "../test/support/as-users.ts";
-import { busyboxBase } from "../test/support/bases.ts";
+import type { Person } from "../test/support/as-users.ts";
 import { finished, type Result } from "../test/support/cooper.ts";
 import { mountsMentioning } from "../test/support/leftovers.ts";
-import { BASE, type Command, MixedWork, outputOf } from "./mixed-work.ts";
+import { BASE, type Command, MixedWork, outputOf, workOptions } from "./mixed-work.ts";
 
 export interface TortureOptions {
   kills: number;
@@ -101,26 +99,7 @@ function kill(pid: number): void {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      kills: { type: "string", default: "1000" },
-      seconds: { type: "string", default: "86400" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-      user: { type: "boolean", default: false },
-      base: { type: "string" },
-    },
-  });
-  const person = people.find(({ kind }) => kind === (values.user ? "user" : "root"));
-  if (person === undefined) throw new Error("Without root only --user can be had");
-  console.log(`seed ${values.seed}`);
-  const result = await torture({
-    kills: Number(values.kills),
-    seconds: Number(values.seconds),
-    seed: Number(values.seed),
-    person,
-    base: values.base ?? busyboxBase(),
-    log: console.log,
-  });
+  const result = await torture(workOptions({ kills: 1000, seconds: 86400 }));
   console.log(JSON.stringify(result, undefined, 2));
   process.exit(result.failures.length + result.left.length === 0 ? 0 : 1);
 }

@@ -17,7 +17,8 @@ type Options = RegistryOptions & { onEvent?: EventSink; signal?: AbortSignal };
 export async function createSource(
   path: string,
   options: {
-    author?: string /** Whether it tells when it was made. Default true. */;
+    author?: string;
+    /** Whether it tells when it was made. Default true. */
     timestamp?: boolean;
   } = {},
 ): Promise<Digest> {

@@ -76,7 +76,10 @@ async function startThread(): Promise<HashThread | undefined> {
   if (availableParallelism() === 1) return undefined;
   const worker = new Worker(workerFile("archive/hash-worker.ts"));
   return await new Promise((resolve) => {
-    worker.onmessage = () => resolve(new HashThread(worker));
+    worker.onmessage = () => {
+      worker.unref();
+      resolve(new HashThread(worker));
+    };
     worker.onerror = () => resolve(undefined);
   });
 }

@@ -12,6 +12,7 @@ import type { EventSink } from "../base/events.ts";
 import { MEDIA } from "../oci/media-types.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
 import type { Descriptor, Manifest } from "../oci/types.ts";
+import { lockFile } from "../store/locks.ts";
 import { copyImage } from "../transport/copy-image.ts";
 import { openOciLayoutSource, openOciLayoutTarget } from "../transport/oci-layout.ts";
 import { openSource, openTarget } from "../transport/open-transport.ts";
@@ -53,9 +54,13 @@ export async function addToSourceImage(
 ): Promise<Digest> {
   const directory = resolve(path);
   await using source = openOciLayoutSource(directory);
-  const { manifest, root } = await requireSourceImage(source);
+  await requireSourceImage(source);
   await using target = openOciLayoutTarget(directory);
   const blob = await target.push(await archiveOf(artifact));
+  // Several may add at once: what is added to is what is there when nobody else does.
+  using _ = await lockFile(join(directory, "oci-layout"), "exclusive");
+  await using current = openOciLayoutSource(directory);
+  const { manifest, root } = await requireSourceImage(current);
   const layer: Descriptor = { mediaType: MEDIA.ociLayerGzip, ...blob };
   if (Object.keys(annotations).length > 0) layer.annotations = annotations;
   const digest = await writeManifest(target, { ...manifest, layers: [...manifest.layers, layer] });

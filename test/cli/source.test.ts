@@ -46,6 +46,15 @@ const contents = (layout: string) =>
       .filter(Boolean);
   });
 
+test("several that add at once lose nothing of each other", async () => {
+  const layout = line.path("crowd");
+  await line.ok("source", "create", layout);
+  const files = Array.from({ length: 6 }, (_, i) => `one-of-${i}`);
+  for (const file of files) line.file(file, file);
+  await Promise.all(files.map((file) => line.ok("source", "add", layout, line.path(file))));
+  expect(contents(layout).flat().sort()).toEqual(files);
+});
+
 test("create: a config of its own type with an author, a time or none; never over something", async () => {
   const layout = line.path("created");
   expect(await line.ok("source", "create", "--author", "kim", layout)).toBe("");
