@@ -86,7 +86,7 @@ async function addedFiles(
   const container = createBuildContainer(store, parts);
   const root = snapshotter(container).mount(treeOf(store, container));
   for (const { source, destination } of addFiles)
-    await placeHostFile(store, source, { root, destination: resolve("/", destination), signal });
+    await placeHostFile(source, { root, destination: resolve("/", destination), signal });
   const snapshot = freezeContainer(store, container);
   const history = addFiles.map(({ destination }) => ({ created_by: `ADD ${destination}` }));
   return [{ stack: snapshot === undefined ? [] : [snapshot], history, checkpoint: true }];

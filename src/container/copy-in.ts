@@ -1,6 +1,6 @@
 /** `copy` and `add` of the command line: files of the host, of another container or image, or of a URL. */
-import { basename, isAbsolute, join, resolve } from "node:path";
-import { readFileSync, statSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { readFileSync, realpathSync, statSync } from "node:fs";
 import { parseChmod } from "../archive/copy-chmod.ts";
 import { hashSources } from "../archive/hash-tree.ts";
 import { digestOf } from "../base/digest.ts";
@@ -9,6 +9,7 @@ import { decodeName } from "../base/path-bytes.ts";
 import { type IgnoreMatcher, ignoreMatcher, parseIgnoreFile } from "../dockerfile/ignore.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { download } from "./download.ts";
+import { mkdirInContainer } from "./mkdir.ts";
 import {
   type FileSources,
   PLAIN_PLACEMENT,
@@ -140,18 +141,17 @@ function hashOptions(placement: Placement) {
 
 /** One file of the host at a path of a root, as root's and with mode 0644 (buildah-commit(1), --add-file). */
 export async function placeHostFile(
-  store: StoreFiles,
   source: string,
-  { root, destination, signal }: { root: string; destination: string; signal: AbortSignal | undefined },
+  to: { root: string; destination: string; signal: AbortSignal | undefined },
 ): Promise<void> {
-  const stat = statSync(source, { throwIfNoEntry: false, bigint: true });
-  if (stat?.isFile() !== true)
+  if (statSync(source, { throwIfNoEntry: false })?.isFile() !== true)
     throw new CooperError("not-found", `Cannot add ${source}: there is no such file`);
-  const content = readFileSync(source);
-  await placeMadeFile(
-    { name: basename(destination), content, mode: 0o644, mtimeNs: stat.mtimeNs },
-    { ...PLAIN_PLACEMENT, root, destination, signal },
-    store.session.path("made"),
+  const file = realpathSync(source);
+  // First, since a mode that is given is that of directories on the way too.
+  mkdirInContainer(to.root, dirname(to.destination), "0:0");
+  await placeFiles(
+    { root: dirname(file), label: "the host", patterns: [basename(file)], ignore: undefined },
+    { ...PLAIN_PLACEMENT, ...to, chmod: "0644" },
   );
 }
 

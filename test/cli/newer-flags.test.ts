@@ -1,6 +1,6 @@
 // Protects the flags that Buildah got after 1.28: of build, commit, copy, from, info, login, and of the program.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync, symlinkSync, truncateSync } from "node:fs";
 import { busyboxBase } from "../support/bases.ts";
 import { CommandLine } from "../support/command-line.ts";
 
@@ -216,6 +216,15 @@ describe("commit", () => {
       "ADD /new/place",
       `ADD ${secret}`,
     ]);
+    // What a link means, and a file larger than should be held in memory, with its holes.
+    symlinkSync(secret, line.path("link"));
+    truncateSync(line.file("large", ""), 2 ** 32);
+    const more = [`${line.path("link")}:/linked`, `${line.path("large")}:/large`];
+    await line.ok("commit", "-q", ...more.flatMap((file) => ["--add-file", file]), box, "more");
+    const second = await line.ok("from", "more");
+    expect(await line.ok("run", second, "stat", "-c", "%F %s %n", "/linked", "/large")).toBe(
+      `regular file 6 /linked\nregular file ${2 ** 32} /large`,
+    );
     const missing = await line.run(["commit", "--add-file", line.path("none"), box, "x"]);
     expect(missing).toMatchObject({ status: 125 });
     expect(missing.stderr).toContain(`Cannot add ${line.path("none")}`);
