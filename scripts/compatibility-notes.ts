@@ -13,7 +13,6 @@ export const DIFFERENCES: Record<string, string> = {
   "* arch": "same",
   "* os": "same",
   "pull platform": "same",
-  "pull policy": "default always, as in Podman; newer is there too",
   "* created-annotation": "default false: the config tells the time already",
   "build inherit-annotations": "default false, as in BuildKit: a base's annotations are about the base",
   "* rewrite-timestamp": "default true: a source date holds for the files as well",

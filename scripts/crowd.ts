@@ -168,7 +168,7 @@ class Member {
     await this.#look(held);
     await this.#must("rm of one's own", ["rm", held.container]);
     await this.#do("rmi of one's own", ["rmi", held.image]);
-    const pull = ["pull", "--quiet", "--tls-verify=false", this.shop.remote(held.image)];
+    const pull = ["pull", "--quiet", "--policy=always", "--tls-verify=false", this.shop.remote(held.image)];
     const id = await this.#must("pull of one's own", pull);
     if (id !== held.id) this.shop.fail(`${held.image} came back as ${id}, was ${held.id}`);
     await this.#do("rmi of one's own", [

@@ -306,6 +306,7 @@ export interface LoginOptions extends RegistryOptions {
 export interface PullOptions extends RegistryOptions {
   /** Name in the store. Default: the one that the source carries. */
   name?: string;
+  /** Default `missing`: an image that the store has under its name is not asked for again. */
   policy?: PullPolicy;
   platform?: string;
   onEvent?: EventSink;

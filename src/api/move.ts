@@ -18,18 +18,23 @@ import type { LayerCompression } from "../oci/media-types.ts";
 import { keepsPlainLayers, parseTransport } from "../oci/transport-reference.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { registrySettings } from "./registry-options.ts";
-import { imageInfo } from "./images.ts";
+import { imageInfo, tagImage } from "./images.ts";
 import { filesOf } from "./store.ts";
 
-/** Brings an image into the store: a name in a registry, or of any transport. */
+/**
+ * Brings an image into the store: a name in a registry, unless the policy (default `missing`) is content with the image that
+ * the store has under that name; or of any other transport, always.
+ */
 export async function pull(store: Store, source: string, options: PullOptions = {}): Promise<ImageInfo> {
   const files = filesOf(store);
-  const { policy = "always", name, platform, onEvent, signal } = options;
+  const { policy = "missing", name, platform, onEvent, signal } = options;
   const request = { name, platform, onEvent, signal, registry: registrySettings(options) };
   const image =
     policy === "always"
       ? await pullImage(files, source, request)
       : await obtainImage(files, source, policy, request);
+  // One that was there has the names that it had.
+  if (name !== undefined) await tagImage(store, image.id, [name]);
   return imageInfo(files, image);
 }
 
@@ -40,12 +45,12 @@ export async function pull(store: Store, source: string, options: PullOptions = 
 export async function pullAll(
   store: Store,
   repository: string,
-  options: Omit<PullOptions, "name" | "policy"> = {},
+  options: Omit<PullOptions, "name"> = {},
 ): Promise<ImageInfo[]> {
   const files = filesOf(store);
-  const { platform, onEvent, signal } = options;
+  const { policy = "missing", platform, onEvent, signal } = options;
   const request = { platform, onEvent, signal, registry: registrySettings(options) };
-  return (await pullAllTags(files, repository, request)).map((image) => imageInfo(files, image));
+  return (await pullAllTags(files, repository, policy, request)).map((image) => imageInfo(files, image));
 }
 
 /** Sends an image of the store to a destination. */

@@ -3,18 +3,20 @@ import { CooperError } from "../base/errors.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
 import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
-import { pullImage, settingsOf } from "./move-image.ts";
-import type { PullRequest } from "./obtain-image.ts";
+import { settingsOf } from "./move-image.ts";
+import { obtainImage, type PullPolicy, type PullRequest } from "./obtain-image.ts";
 import { parseRepository } from "./registry-images.ts";
 import { requireCandidates, tryCandidates } from "./try-candidates.ts";
 
 /**
- * Brings the image of every tag of a repository (a name, or `docker://NAME`) into the store, in the registry's order.
+ * Brings the image of every tag of a repository (a name, or `docker://NAME`) into the store as the policy says, in the
+ * registry's order.
  * Throws `usage` for a name with a tag and for other places.
  */
 export async function pullAllTags(
   store: StoreFiles,
   text: string,
+  policy: PullPolicy,
   request: PullRequest = {},
 ): Promise<ImageRecord[]> {
   const reference = parseTransport(text);
@@ -34,6 +36,7 @@ export async function pullAllTags(
   );
   if (tags.length === 0) throw new CooperError("not-found", `docker://${repository} has no tags`);
   const pulled: ImageRecord[] = [];
-  for (const tag of tags) pulled.push(await pullImage(store, `docker://${repository}:${tag}`, request));
+  for (const tag of tags)
+    pulled.push(await obtainImage(store, `docker://${repository}:${tag}`, policy, request));
   return pulled;
 }

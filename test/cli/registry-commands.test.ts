@@ -145,7 +145,6 @@ describe("pull --all-tags", () => {
   test.each([
     [["team/app:1"], "is an image, where a repository is wanted"],
     [["oci:/x"], "only registries have tags"],
-    [["--policy=missing", "team/app"], "--policy can only be always with it"],
     [["localhost/app"], "names below localhost/ are those of the store only"],
   ])("%j is refused", async (args, message) => {
     const { status, stderr } = await line.run(["pull", "--all-tags", ...args]);

@@ -76,7 +76,7 @@ describe("every command that speaks to registries", () => {
     return ["bud", "-q", "--pull=always", "-f", dockerfile, scratch.file("context")];
   };
   const commands: [string, () => string[]][] = [
-    ["pull", () => ["pull", image()]],
+    ["pull", () => ["pull", "--policy=always", image()]],
     ["push", () => ["push", "localhost/hello", image()]],
     ["from", () => ["from", "--pull=always", `${secure.host}/hello`]],
     ["bud", builds],
@@ -120,7 +120,7 @@ describe("every command that speaks to registries", () => {
   });
 
   test("the file that REGISTRY_AUTH_FILE names", async () => {
-    const argv = ["pull", ...flags, image()];
+    const argv = ["pull", "--policy=always", ...flags, image()];
     expect((await cooper(argv, { REGISTRY_AUTH_FILE: scratch.file("auth.json") })).status).toBe(0);
     const missing = await cooper(argv, { REGISTRY_AUTH_FILE: scratch.file("none.json") });
     expect(missing.stderr).toContain("does not exist");
@@ -182,6 +182,7 @@ describe("files about registries", () => {
       "--registries-conf",
       insecure(),
       "pull",
+      "--policy=always",
       "--tls-verify=true",
       `docker://${plain.host}/hello`,
     ];
@@ -200,10 +201,34 @@ describe("files about registries", () => {
 
   test("--signature-policy", async () => {
     const policy = file("policy.json", '{"default":[{"type":"reject"}]}');
-    const argv = ["pull", "--signature-policy", policy, "--tls-verify=false", `docker://${plain.host}/hello`];
+    const anew = ["pull", "--policy=always", "--tls-verify=false"];
+    const argv = [...anew, "--signature-policy", policy, `docker://${plain.host}/hello`];
     const { status, stderr } = await cooper(argv);
     expect([status, stderr]).toEqual([125, expect.stringContaining("rejects it")]);
   });
+});
+
+test("pull asks for a name that the store has only where --policy says so", async () => {
+  using proxy = await FaultProxy.start(plain.port);
+  const pull = async (...more: string[]) => {
+    const before = proxy.count(/manifests/);
+    const { status, stdout, stderr } = await cooper(["pull", "-q", "--tls-verify=false", ...more]);
+    return { status, id: stdout, stderr, asked: proxy.count(/manifests/) - before };
+  };
+  const name = `${proxy.host}/hello`;
+  const id = ok("images", "-q", "--no-trunc", "localhost/hello").replace(/^sha256:/, "");
+  expect(await pull("--policy=never", name)).toMatchObject({ status: 125, asked: 0 });
+  expect(await pull(name)).toMatchObject({ status: 0, id, asked: 1 });
+  for (const more of [[], ["--policy=missing"], ["--policy=never"]])
+    for (const text of [name, `docker://${name}`])
+      expect(await pull(...more, text)).toEqual({ status: 0, id, stderr: "", asked: 0 });
+  for (const policy of ["always", "newer", "ifnewer"])
+    expect(await pull(`--policy=${policy}`, name)).toMatchObject({ status: 0, id, asked: 1 });
+  expect(await pull("-a", name)).toMatchObject({ status: 0, id, asked: 0 });
+  expect(await pull("-a", "--policy=always", name)).toMatchObject({ status: 0, id, asked: 1 });
+  // Another platform than that of the image that is there.
+  expect(await pull("--platform=linux/s390x", name)).toMatchObject({ status: 0, asked: 1 });
+  expect((await pull("--policy=sometimes", name)).stderr).toContain("sometimes");
 });
 
 describe("--retry and --retry-delay", () => {

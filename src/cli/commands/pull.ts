@@ -1,4 +1,3 @@
-import { CooperError } from "../../base/errors.ts";
 import type { ImageInfo, PullOptions } from "../../index.ts";
 import { defineCommand, onStore } from "../command.ts";
 import { PLATFORM_FLAGS, parsePullPolicy, platformOf } from "../image-flags.ts";
@@ -18,7 +17,12 @@ export const command = defineCommand({
     ...RETRY_FLAGS,
     ...JSON_FLAG,
     "all-tags": { type: "bool", short: "a", help: "every tag of the repository; IMAGE has none then" },
-    policy: { type: "string", placeholder: "policy", help: "always, missing, newer or never" },
+    policy: {
+      type: "string",
+      placeholder: "policy",
+      default: "missing",
+      help: "missing (what the store has under that name will do), always, newer or never",
+    },
     quiet: { type: "bool", short: "q", help: "no progress" },
     "remove-signatures": { type: "bool", help: "without effect: Cooper copies none" },
   },
@@ -28,6 +32,7 @@ export const command = defineCommand({
   ],
   examples: [
     "cooper pull registry.example.com/team/app:1.0",
+    "cooper pull --policy always registry.example.com/team/app:latest",
     "cooper pull --all-tags registry.example.com/team/app",
     "cooper pull oci-archive:debian.tar",
     "cooper pull -q docker-archive:hello.tar:hello:1.0",
@@ -41,13 +46,11 @@ export const command = defineCommand({
       ...registryOptions(flags, given),
       signal,
       onEvent: progress.onEvent,
+      policy: parsePullPolicy(flags.policy!, "--policy"),
     };
     if (platform !== undefined) options.platform = platform;
-    if (flags.policy !== undefined) options.policy = parsePullPolicy(flags.policy, "--policy");
     const { pull, pullAll } = await api();
     if (flags["all-tags"]) {
-      if (options.policy !== undefined && options.policy !== "always")
-        throw new CooperError("usage", "--all-tags asks the registry: --policy can only be always with it");
       const images = await pullAll(await store(), args[0]!, options);
       progress.end();
       writeResult(flags.json, images.map(pulled), [...new Set(images.map(({ id }) => id))]);
