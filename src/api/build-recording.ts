@@ -25,6 +25,8 @@ export class BuildRecording {
         else if (event.cached) step.outcome = "cached";
         else step.outcome = step.miss === undefined ? "config" : "run";
         if (event.from !== undefined) step.from = event.from;
+        if (event.sharedWith !== undefined)
+          step.sharedWith = { stage: event.sharedWith.stage, number: event.sharedWith.index };
         return;
       }
       case "step-failed": {

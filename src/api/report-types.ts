@@ -106,6 +106,8 @@ export interface StepReport {
   outcome: "base" | "config" | "cached" | "run" | "failed" | "unfinished";
   /** The remote cache that had it. */
   from?: string;
+  /** The equal step of another stage that was run in this build for both. */
+  sharedWith?: { stage: string; number: number };
   /** Why it was run. */
   miss?: StepMiss;
 }

@@ -47,8 +47,15 @@ export interface FileDifference {
 
 export type BuildEvent =
   | { type: "step-start"; step: StepLabel }
-  /** `from` is the remote cache that had it. */
-  | { type: "step-done"; step: StepLabel; cached: boolean; from?: string; milliseconds: number }
+  /** `from` is the remote cache that had it, `sharedWith` the equal step of another stage that this build ran for both. */
+  | {
+      type: "step-done";
+      step: StepLabel;
+      cached: boolean;
+      from?: string;
+      sharedWith?: { stage: string; index: number };
+      milliseconds: number;
+    }
   /** `cancelled`: it did not fail itself, but was ended because something else did, or by the user. */
   | { type: "step-failed"; step: StepLabel; cancelled: boolean; milliseconds: number }
   | { type: "output"; step?: StepLabel; stream: "stdout" | "stderr"; data: Uint8Array }

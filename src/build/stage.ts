@@ -130,7 +130,7 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
   build.request.onEvent({ type: "step-start", step: label });
   const milliseconds = () => performance.now() - started;
   const rejected = build.remote?.rejected.size;
-  const { snapshot, cached, hit } = await resultOf(run, step, label).catch((error) => {
+  const { snapshot, cached, hit, ranAs } = await resultOf(run, step, label).catch((error) => {
     const isCancelled = error instanceof CooperError && error.code === "cancelled";
     // After a broken entry of a remote cache all is done again without it.
     const cancelled = isCancelled || build.remote?.rejected.size !== rejected;
@@ -145,6 +145,7 @@ async function runStep(run: StageRun, step: Step, number: number): Promise<void>
     step: label,
     cached,
     ...(hit === undefined ? {} : { from: hit.place.name }),
+    ...(cached && ranAs !== undefined ? { sharedWith: ranAs } : {}),
     milliseconds: milliseconds(),
   });
 }

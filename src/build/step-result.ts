@@ -3,6 +3,7 @@ import type { Digest } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
 import { mkdirInContainer } from "../container/mkdir.ts";
 import { keyAfter, stepKey } from "../plan/cache-key.ts";
+import type { StepFacts } from "../plan/step-facts.ts";
 import type { StagePlan, Step } from "../plan/types.ts";
 import { knownStep, rememberStep } from "../store/step-cache.ts";
 import { saveStepRecord, type StepRecord } from "../store/step-records.ts";
@@ -28,7 +29,12 @@ export interface StepResult {
   cached: boolean;
   /** Where this build found it. */
   hit?: RemoteHit;
+  /** The step that this build ran for it: the one that asks, or its equal in another stage. */
+  ranAs?: RanStep;
 }
+
+/** A step of this build, as events name it. */
+export type RanStep = Pick<StepLabel, "stage" | "index">;
 
 /** A stage whose steps are being run. */
 export interface SteppedStage {
@@ -39,7 +45,7 @@ export interface SteppedStage {
   baseKey: Digest;
   /** Whether results of earlier builds may be used at all. */
   cacheAsked: boolean;
-  /** Number of the last step that was run. */
+  /** Number of the last step that was run, here or for an equal step of another stage. */
   lastRun: number | undefined;
   /** What is known of the stage's steps from earlier builds, once somebody asked. */
   records: StepRecord[] | undefined;
@@ -67,14 +73,19 @@ export async function resultOf(
   stage: SteppedStage,
   step: Step,
   label: StepLabel,
-): Promise<Pick<StepResult, "snapshot" | "cached" | "hit">> {
+): Promise<Pick<StepResult, "snapshot" | "cached" | "hit" | "ranAs">> {
   if (step.op.kind === "config") return { snapshot: null, cached: false };
   const { build, state } = stage;
   const inputs = await stepInputs(build, step.op);
   const quick = keysOf(state, step, inputs.quick);
   const exact = once(async () => inputs.exact && keysOf(state, step, await inputs.exact()));
   const other = build.steps.get(quick.local);
-  const shared = other === undefined ? undefined : await resultOfOther(stage, other);
+  const shared =
+    other === undefined
+      ? undefined
+      : await resultOfOther(stage, other, label, async () =>
+          factsOf(stage, step, ((await exact()) ?? quick).inputs),
+        );
   const result =
     shared ?? (await forOthersToo(build, quick.local, ownResult(stage, step, label, { quick, exact })));
   state.key = keyAfter(state.key, quick.local, result.diffId ?? result.snapshot);
@@ -93,11 +104,19 @@ export async function resultOf(
 async function resultOfOther(
   stage: SteppedStage,
   other: Promise<StepResult>,
+  { index: number, text }: StepLabel,
+  facts: () => Promise<StepFacts>,
 ): Promise<StepResult | undefined> {
   const result = await other;
   // What is to be run anew is not taken from the cache by way of others either.
   if (result.cached && !stage.useCache) return undefined;
   adopt(stage.build, stage.state, result.snapshot);
+  if (result.ranAs !== undefined) {
+    stage.lastRun = number;
+    const { snapshot } = result;
+    const record = { number, text, facts: JSON.stringify(await facts()), snapshot };
+    saveStepRecord(stage.build.store.db, placeOf(stage), record);
+  }
   return { ...result, cached: true };
 }
 
@@ -153,7 +172,7 @@ async function ownResult(
     }),
   );
   if (why !== undefined) build.request.onMiss?.(label, nameFiles(build, step, why, result.snapshot));
-  return { ...result, cached: false };
+  return { ...result, cached: false, ranAs: { stage: label.stage, index: label.index } };
 }
 
 /** What this store, or else a remote cache, knows under a key; it is remembered under the others, too. */

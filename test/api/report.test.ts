@@ -191,6 +191,30 @@ describe.each(people)("as $name", (person) => {
     expect(JSON.stringify(report)).not.toContain("sesame-open");
   });
 
+  test("a step that two stages have is run once, and explained for both", async () => {
+    const stages = ["one", "two"].map(
+      (name) => `FROM localhost/busybox AS ${name}\nCOPY two.txt /\nRUN echo ${name}`,
+    );
+    const result = "FROM scratch\nCOPY --from=one /two.txt /a\nCOPY --from=two /two.txt /b\n";
+    write("Dockerfile", `${stages.join("\n")}\n${result}`);
+    await build();
+    write("two.txt", "for both");
+    const report = await build();
+    const copies = report.stages.flatMap(({ name, steps }) => steps.map((one) => ({ ...one, stage: name })));
+    const [ran, shared] = ["run", "cached"].map((outcome) =>
+      copies.find((one) => one.text.startsWith("COPY two") && one.outcome === outcome),
+    );
+    expect(ran!.miss!.changes).toMatchObject([
+      { input: "files of the context", files: [{ path: "/two.txt" }] },
+    ]);
+    expect(shared!.sharedWith).toEqual({ stage: ran!.stage, number: 2 });
+    for (const name of ["one", "two"])
+      expect(step(report, `RUN echo ${name}`).miss).toMatchObject({
+        reason: "changed",
+        changes: [{ step: 2 }],
+      });
+  });
+
   test("for several platforms: stages of each, and an image of each", async () => {
     write(
       "Dockerfile",

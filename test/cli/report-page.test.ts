@@ -1,6 +1,7 @@
 // Protects the pages of reports: nothing from outside becomes markup, and a browser shows them at every width and in every light.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { groupFiles } from "../../src/cli/report/file-groups.ts";
 import { imageText } from "../../src/cli/report/image-text.ts";
 import { escapeText, html, Markup } from "../../src/cli/report/markup.ts";
 import { reportPage } from "../../src/cli/report/report-page.ts";
@@ -156,6 +157,61 @@ describe("treemap", () => {
   });
 });
 
+describe("the files that a map has no room for", () => {
+  const files = [
+    "/usr/lib/a/1 40",
+    "/usr/lib/a/2 30",
+    "/usr/lib/b/3 20",
+    "/usr/share/4 9",
+    "/etc/5 2",
+    "/6 1",
+  ].map((line) => {
+    const [path, size] = line.split(" ") as [string, string];
+    return { kind: "added" as const, path, size: Number(size) };
+  });
+  const groups = (most: number) =>
+    groupFiles(files, most).map(({ directory, files: those, size }) => [directory, those.length, size]);
+  test("are in groups by directory, the largest directories on their own, each file once", () => {
+    expect(groups(1)).toEqual([["/", 6, 102]]);
+    expect(groups(2)).toEqual([
+      ["/usr/", 4, 99],
+      ["/", 2, 3],
+    ]);
+    expect(groups(4)).toEqual([
+      ["/usr/lib/a/", 2, 70],
+      ["/usr/lib/b/", 1, 20],
+      ["/usr/share/", 1, 9],
+      ["/", 2, 3],
+    ]);
+    expect(groups(99).map(([directory]) => directory)).toEqual([
+      "/usr/lib/a/",
+      "/usr/lib/b/",
+      "/usr/share/",
+      "/etc/",
+      "/",
+    ]);
+    expect(groupFiles([], 5)).toEqual([]);
+  });
+  test("have their labels on the page", () => {
+    const cell = 'title="27 more in /usr/lib/, 241 KB"><span>usr/lib/ (27)</span><span>241 KB</span>';
+    expect(reportPage(IMAGE).includes(cell)).toBe(true);
+  });
+});
+
+test.each([
+  [2800, "0, 1.0 s, 2.0 s"],
+  [224, "0, 100 ms, 200 ms"],
+  [3, "0, 1 ms, 2 ms"],
+  [200_000, "0, 1 m 0 s, 2 m 0 s, 3 m 0 s"],
+  [86_400_000, "0, 360 m 0 s, 720 m 0 s, 1080 m 0 s"],
+  [0, "0"],
+])("a timeline of %d ms has its ticks at %s", (milliseconds, expected) => {
+  const [, ticks = ""] = /<span class="ticks">(.*)<\/span><\/div>/.exec(
+    reportPage({ ...BUILD, milliseconds }),
+  )!;
+  expect([...ticks.matchAll(/>([^<]+)</g)].map(([, label]) => label).join(", ")).toBe(expected);
+});
+
 test.each([
   ["build", BUILD],
   ["image", IMAGE],
@@ -163,14 +219,15 @@ test.each([
   const page = reportPage(report);
   const { elements, attributes } = elementsOf(page);
   const known =
-    "html head meta title style body header main footer section h1 h2 h3 p dl div dt dd ol ul li span code b a time details summary table caption thead tbody tr th td pre br";
+    "html head meta title style body header nav main footer section h1 h2 h3 p dl div dt dd ol ul li span code b a time details summary table caption thead tbody tr th td pre br";
   expect([...elements].filter((name) => !known.split(" ").includes(name))).toEqual([]);
   expect(attributes.filter(([name]) => name.startsWith("on") || name === "src")).toEqual([]);
   for (const [name, value] of attributes)
-    if (name === "style") expect(value).toMatch(/^(?:(?:left|top|width|height):[\d.]+%;?)+$/);
-  for (const [name, value] of attributes) if (name === "href") expect(value).toMatch(/^#step-\d+-\d+$/);
+    if (name === "style") expect(value).toMatch(/^(?:(?:left|top|width|height|--tick):[\d.]+%;?)+$/);
+  for (const [name, value] of attributes) if (name === "href") expect(value).toMatch(/^#[a-z0-9-]+$/);
   const ids = attributes.filter(([name]) => name === "id").map(([, value]) => value);
   expect(new Set(ids).size).toBe(ids.length);
+  for (const [name, value] of attributes) if (name === "href") expect(ids).toContain(value.slice(1));
   expect(page).not.toMatch(/[\u202e\u001b]|<script|<img/);
   expect(page).toContain("&lt;script&gt;window.hacked = 1&lt;/script&gt;");
 });
@@ -250,6 +307,24 @@ describe.skipIf(chromium === undefined)(`in a browser${where}`, () => {
       });
     }
   }
+  test("the keyboard reaches the parts of the page, and opens a layer", async () => {
+    const page = await browser.open(`file://${scratch.file("build.html")}`, {
+      width: 1280,
+      height: 900,
+      scheme: "light",
+    });
+    const focused = "document.activeElement.tagName + ' ' + document.activeElement.textContent";
+    await page.press("Tab");
+    expect(await page.evaluate(focused)).toBe("A Timeline");
+    await page.press("Enter");
+    expect(await page.evaluate("location.hash")).toBe("#timeline");
+    for (let i = 0; i < 30 && (await page.evaluate("document.activeElement.tagName")) !== "SUMMARY"; i++)
+      await page.press("Tab");
+    expect(await page.evaluate("document.activeElement.parentElement.open")).toBe(false);
+    await page.press("Enter");
+    expect(await page.evaluate("document.activeElement.parentElement.open")).toBe(true);
+    await page.close();
+  });
   test("all text has a contrast of 4.5 or more on its ground", async () => {
     for (const scheme of ["light", "dark"] as const) {
       const page = await browser.open(`file://${scratch.file("build.html")}`, {
@@ -279,6 +354,13 @@ const WORST_CONTRAST = `(() => {
 })()`;
 
 test("reviewed screenshots are there", () => {
-  for (const name of ["report-1280-light", "report-1280-dark", "report-390-light", "report-390-dark"])
+  for (const name of [
+    "report-1280-light",
+    "report-1280-dark",
+    "report-390-light",
+    "report-390-dark",
+    "report-failed-1280-light",
+    "report-failed-390-dark",
+  ])
     expect(existsSync(`${import.meta.dir}/../../docs/screens/${name}.png`)).toBe(true);
 });

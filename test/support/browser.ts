@@ -12,8 +12,10 @@ export interface View {
 export interface Page {
   /** Value of an expression of JavaScript. */
   evaluate(expression: string): Promise<unknown>;
-  /** PNG of the page's upper `height` pixels, or of all of it. */
-  screenshot(height?: number): Promise<Buffer>;
+  /** Presses and releases a key: `Tab`, `Enter`. */
+  press(key: "Tab" | "Enter"): Promise<void>;
+  /** PNG of the whole page. */
+  screenshot(): Promise<Buffer>;
   close(): Promise<void>;
 }
 
@@ -131,9 +133,20 @@ async function openPage(
   };
   return {
     evaluate,
-    async screenshot(most) {
-      const whole = Number(await evaluate("document.documentElement.scrollHeight"));
-      const clip = { x: 0, y: 0, width, height: Math.min(whole, most ?? whole), scale: 1 };
+    async press(key) {
+      const code = { Tab: 9, Enter: 13 }[key];
+      const event = {
+        key,
+        code: key,
+        windowsVirtualKeyCode: code,
+        ...(key === "Enter" ? { text: "\r" } : {}),
+      };
+      await call("Input.dispatchKeyEvent", { type: "keyDown", ...event });
+      await call("Input.dispatchKeyEvent", { type: "keyUp", ...event });
+    },
+    async screenshot() {
+      const height = Number(await evaluate("document.documentElement.scrollHeight"));
+      const clip = { x: 0, y: 0, width, height, scale: 1 };
       const { data } = await call("Page.captureScreenshot", {
         format: "png",
         clip,

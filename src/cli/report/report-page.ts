@@ -30,6 +30,7 @@ export function reportPage(report: BuildReport | ImageReport): string {
 <h1>${title}</h1>
 ${report.kind === "build" ? buildFacts(report) : undefined}
 ${images.length === 1 ? imageFacts(images[0]!) : undefined}
+${contents(report, images)}
 </header>
 <main>
 ${report.kind === "build" ? [failure(report), timelineSection(report), warnings(report)] : undefined}
@@ -39,6 +40,18 @@ ${images.length === 1 ? imageSections(images[0]!, "") : images.map(platformSecti
 </body>
 </html>`.text
   }\n`;
+}
+
+type Part = [id: string, title: string];
+
+/** Links to the parts of the page. */
+function contents(report: BuildReport | ImageReport, images: ImageReport[]): Markup {
+  const parts: Part[] = [];
+  if (report.kind === "build") parts.push(["timeline", "Timeline"]);
+  if (report.kind === "build" && report.warnings.length > 0) parts.push(["warnings", "Warnings"]);
+  if (images.length === 1) parts.push(["layers", "Layers"], ["waste", "Wasted space"], ["config", "Config"]);
+  else parts.push(...images.map(({ platform }, i): Part => [`image-${i + 1}`, platform]));
+  return html`<nav aria-label="On this page">${parts.map(([id, title]) => html`<a href="#${id}">${title}</a>`)}</nav>`;
 }
 
 function titleOf(report: BuildReport | ImageReport): string {
@@ -73,7 +86,7 @@ function buildFacts({ stages, error, milliseconds, started }: BuildReport): Mark
     ["Result", error === undefined ? html`<b class="good">built</b>` : html`<b class="bad">failed</b>`],
     ["Took", formatTime(milliseconds)],
     ["Steps from the cache", `${cached} of ${cached + run}`],
-    ["Began", html`<time datetime="${started}">${shortTime(started)}</time>`],
+    ["Began (UTC)", html`<time datetime="${started}">${shortTime(started)}</time>`],
   ]);
 }
 
@@ -83,12 +96,12 @@ function imageFacts({ id, size, layers, wastedBytes, platform, created }: ImageR
     ["Layers", layers.length],
     ["Wasted", wastedBytes === 0 ? "nothing" : formatSize(wastedBytes)],
     ["Platform", platform],
-    ["Created", html`<time datetime="${created}">${shortTime(created)}</time>`],
+    ["Created (UTC)", html`<time datetime="${created}">${shortTime(created)}</time>`],
     ["ID", html`<code title="${id}">${id.slice(0, 12)}</code>`],
   ]);
 }
 
-const shortTime = (time: string) => `${time.slice(0, 16).replace("T", " ")} UTC`;
+const shortTime = (time: string) => `${time.slice(0, 16).replace("T", " ")}`;
 
 function failure({ error }: BuildReport): Markup | undefined {
   if (error === undefined) return undefined;

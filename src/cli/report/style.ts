@@ -1,15 +1,15 @@
 /** How reports look. Colours are pairs of light and dark; all text has a contrast of 4.5 or more on its ground. */
 export const STYLE = `
 :root {
-  --ground: #fff; --panel: #f4f5f7; --line: #d5d9df; --text: #1a1f26; --faint: #56606c; --link: #0b57a8;
+  --chips: 6.4rem; --ground: #fff; --panel: #f4f5f7; --line: #d5d9df; --text: #1a1f26; --faint: #56606c; --link: #0b57a8;
   --run: #2f6fb5; --cached: #2c7a4b; --failed: #b3261e; --quiet: #6b7480; --changed: #9a6700;
-  --cell: #d6e4f5; --cell-changed: #f6e3b4; --cell-rest: #e4e7eb;
+  --cell: #d6e4f5; --cell-changed: #f6e3b4; --cell-directory: #e4e7eb;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #14171b; --panel: #1e2329; --line: #39414b; --text: #e5e8ec; --faint: #a3adb8; --link: #7db6f5;
     --run: #5b9be0; --cached: #52b37b; --failed: #f2857d; --quiet: #8d97a3; --changed: #d9a531;
-    --cell: #24405f; --cell-changed: #57430f; --cell-rest: #333a43;
+    --cell: #24405f; --cell-changed: #57430f; --cell-directory: #333a43;
   }
 }
 * { box-sizing: border-box; }
@@ -26,6 +26,8 @@ pre { margin: .5rem 0; padding: .75rem; background: var(--ground); border: 1px s
   overflow: auto; white-space: pre-wrap; }
 .kind, footer { color: var(--faint); font-size: .875rem; }
 .kind { margin: 0; }
+footer { margin-top: 2.5rem; }
+nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin-top: 1rem; }
 .good { color: var(--cached); } .bad { color: var(--failed); }
 .facts, .counts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .5rem; margin: .5rem 0; }
 .facts > div { padding: .5rem .75rem; background: var(--panel); border-radius: 6px; }
@@ -37,15 +39,24 @@ dt { color: var(--faint); font-size: .8125rem; } dd { margin: 0; font-variant-nu
 .steps { margin: 0; padding: 0; list-style: none; border-top: 1px solid var(--line); }
 .steps > li { padding: .4rem 0; border-bottom: 1px solid var(--line); }
 .steps > li:target { background: var(--panel); }
-.step { display: grid; grid-template-columns: minmax(0, 1fr) 34% 4.5rem; gap: .25rem 1rem; align-items: center; }
-.chip { display: inline-block; padding: 0 .5em; border: 1px solid; border-radius: 1em; font-size: .75rem; line-height: 1.5;
+.step, .what { display: grid; grid-template-columns: minmax(0, 1fr) 38% 4.5rem; gap: .25rem 1rem; align-items: center; }
+.what { grid-template-columns: var(--chips) minmax(0, 1fr); gap: .25rem; align-items: baseline; }
+h3 .what, .commit .what { display: block; }
+h3.step { margin: 1.75rem 0 .35rem; }
+h3 .time { font-weight: 400; }
+.chip { justify-self: start; padding: 0 .5em; border: 1px solid; border-radius: 1em; font-size: .75rem; line-height: 1.5;
   color: var(--quiet); white-space: nowrap; }
 .chip.run { color: var(--run); } .chip.cached { color: var(--cached); } .chip.failed { color: var(--failed); }
-.track { position: relative; height: .75rem; background: var(--panel); border-radius: 3px; overflow: hidden; }
+.track { position: relative; height: .75rem; border-radius: 3px; overflow: hidden;
+  background: repeating-linear-gradient(to right, var(--line) 0 1px, var(--panel) 1px var(--tick)); }
+.axis { position: sticky; z-index: 1; top: 0; padding: .35rem 0; background: var(--ground); border-bottom: 1px solid var(--line); }
+.ticks { position: relative; grid-column: 2; height: 1.3em; font-size: .75rem; color: var(--faint); }
+.ticks span { position: absolute; white-space: nowrap; }
+.bar.stage { inset-block: .25rem; background: var(--quiet); }
 .bar { position: absolute; inset-block: 0; min-width: 2px; background: var(--quiet); border-radius: 2px; }
 .bar.run, .bar.commit { background: var(--run); } .bar.cached { background: var(--cached); } .bar.failed { background: var(--failed); }
 .time { text-align: right; font-size: .875rem; font-variant-numeric: tabular-nums; color: var(--faint); }
-.why { margin: .125rem 0 .25rem; font-size: .875rem; color: var(--faint); }
+.why { margin: .125rem 0 .25rem calc(var(--chips) + .25rem); font-size: .875rem; color: var(--faint); }
 .why p { margin: 0; } .why ul { margin: 0; padding-left: 1.25rem; } .why code { color: var(--text); }
 .layer { margin: .5rem 0; border: 1px solid var(--line); border-radius: 6px; }
 .layer > :not(summary) { margin-inline: .75rem; }
@@ -53,20 +64,22 @@ summary { padding: .5rem .75rem; cursor: pointer; }
 summary .size { display: inline-block; min-width: 5rem; text-align: right; font-variant-numeric: tabular-nums; }
 summary .command { display: inline-block; max-width: min(48rem, 60%); overflow: hidden; white-space: nowrap;
   text-overflow: ellipsis; vertical-align: bottom; margin-left: .75rem; }
-details[open] summary .command { white-space: normal; }
+details[open] summary .command { white-space: normal; vertical-align: top; }
 .meter { display: block; height: .3rem; margin-top: .35rem; background: var(--panel); border-radius: 2px; overflow: hidden; }
 .meter > span { display: block; height: 100%; background: var(--run); }
 .map { position: relative; height: 18rem; margin-block: .75rem; overflow: hidden; }
 .group { position: absolute; overflow: hidden; padding: 1.35rem 2px 2px; border: 1px solid var(--line); border-radius: 4px;
-  background: var(--panel); font-size: .75rem; }
+  background: var(--panel); container-type: size; font-size: .75rem; }
 .group .name { position: absolute; inset: 0 .3rem auto; height: 1.35rem; line-height: 1.35rem; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; font-weight: 600; }
+@container (width < 6rem) { .name .more { display: none; } }
 .inside { position: relative; height: 100%; }
 .cell { position: absolute; overflow: hidden; border: 1px solid var(--ground); border-radius: 3px; background: var(--cell);
   container-type: size; font-size: .75rem; line-height: 1.3; }
-.cell.changed { background: var(--cell-changed); } .cell.rest { background: var(--cell-rest); }
-.cell span { display: block; padding: .15rem .3rem; }
-@container (width < 3.2rem) or (height < 1.4rem) { .cell span { display: none; } }
+.cell.changed { background: var(--cell-changed); } .cell.directory { background: var(--cell-directory); }
+.cell span { display: block; padding: .1rem .3rem 0; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
+@container (width < 3.8rem) or (height < 2.4rem) { .cell span + span { display: none; } }
+@container (width < 2.6rem) or (height < 1.2rem) { .cell span { display: none; } }
 .scroll { overflow-x: auto; margin-block: .75rem; }
 table { width: 100%; border-collapse: collapse; font-size: .875rem; }
 caption { padding: .25rem 0; text-align: left; font-weight: 600; }
@@ -80,9 +93,13 @@ td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
 @media (max-width: 40rem) {
   .step { grid-template-columns: minmax(0, 1fr) 4.5rem; }
   .what { grid-column: 1 / -1; }
+  .ticks { grid-column: 1; }
+  .what:has(.chip) { display: block; } .chip { display: inline-block; }
+  .why { margin-left: 0; }
+  .map.all { height: 26rem; }
   summary .size { min-width: 0; }
-  summary .command { max-width: 100%; margin-left: 0; }
-  .facts { grid-template-columns: 1fr 1fr; }
+  summary .command { display: block; max-width: 100%; margin-left: 0; }
+  .facts { grid-template-columns: 1fr 1fr; } .facts dd { font-size: .9375rem; }
 }
 @media print { .layer { break-inside: avoid; } }
 `;

@@ -12,20 +12,50 @@ export function formatTime(milliseconds: number): string {
 
 export function timelineSection(report: BuildReport): Markup {
   const { stages, commit, milliseconds: total } = report;
-  return html`<section aria-labelledby="timeline">
+  const every = tickOf(total);
+  return html`<section aria-labelledby="timeline" style="--tick:${share(every, total).toFixed(2)}%">
 <h2 id="timeline">Timeline</h2>
-${stages.length === 0 ? html`<p>No step was run.</p>` : undefined}
+${stages.length === 0 ? html`<p>No step was run.</p>` : axis(every, total)}
 ${stages.map((stage, index) => stageList(stage, index, total))}
 ${
   commit === undefined
     ? undefined
-    : html`<ol class="steps"><li><div class="step"><span class="what">Commit of the image</span>${bar("commit", commit.start, commit.milliseconds, total)}</div></li></ol>`
+    : html`<ol class="steps"><li><div class="step commit"><span class="what">Commit of the image</span>${bar("commit", commit.start, commit.milliseconds, total)}</div></li></ol>`
 }
 </section>`;
 }
 
+/** Per cent of the build's time. */
+function share(time: number, total: number): number {
+  return total <= 0 ? 0 : Math.min(100, Math.max(0, (time / total) * 100));
+}
+
+/** Most ticks of the axis; on a telephone their labels still do not touch. */
+const TICKS = 4;
+/** Milliseconds between two: tens, seconds and minutes in steps that people count in. */
+const TICK_LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500].concat(
+  [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600].map((seconds) => seconds * 1000),
+);
+
+function tickOf(total: number): number {
+  return TICK_LENGTHS.find((length) => total / length <= TICKS) ?? total / TICKS;
+}
+
+function axis(every: number, total: number): Markup {
+  const ticks = Array.from({ length: Math.floor(total / every) + 1 }, (_, i) => i * every);
+  // One at the very end would have no room for its label.
+  const labels = ticks.filter((time) => share(time, total) <= 90);
+  return html`<div class="step axis" aria-hidden="true"><span class="ticks">${labels.map(
+    (time) =>
+      html`<span style="left:${share(time, total).toFixed(2)}%">${time === 0 ? 0 : formatTime(time)}</span>`,
+  )}</span></div>`;
+}
+
 function stageList({ name, platform, steps }: StageReport, index: number, total: number): Markup {
-  return html`<h3>Stage <code>${name}</code>${platform === undefined ? undefined : html` for ${platform}`}</h3>
+  const start = Math.min(...steps.map((step) => step.start));
+  const end = Math.max(...steps.map((step) => step.start + step.milliseconds));
+  return html`<h3 class="step"><span class="what">Stage <code>${name}</code>${platform === undefined ? undefined : html` for ${platform}`}</span>
+${bar("stage", start, end - start, total)}</h3>
 <ol class="steps">${steps.map((step) => stepItem(step, index, total))}</ol>`;
 }
 
@@ -39,11 +69,12 @@ const OUTCOMES: Record<StepReport["outcome"], string> = {
 };
 
 function stepItem(step: StepReport, stage: number, total: number): Markup {
-  const { number, text, outcome, start, milliseconds, from, miss } = step;
+  const { number, text, outcome, start, milliseconds, from, sharedWith, miss } = step;
   return html`<li id="${anchor(stage, number)}"><div class="step">
 <span class="what"><span class="chip ${outcome}">${OUTCOMES[outcome]}</span> <code>${text}</code></span>
 ${bar(outcome, start, milliseconds, total)}</div>
 ${from === undefined ? undefined : html`<p class="why">Found in ${from}.</p>`}
+${sharedWith === undefined ? undefined : html`<p class="why">Run once, as step ${sharedWith.number} of stage <code>${sharedWith.stage}</code> as well.</p>`}
 ${miss === undefined ? undefined : html`<div class="why">${reason(miss, stage)}</div>`}</li>`;
 }
 
@@ -53,9 +84,8 @@ const anchor = (stage: number, step: number) => `step-${stage}-${step}`;
 const NARROWEST = 0.4;
 
 function bar(kind: string, start: number, milliseconds: number, total: number): Markup {
-  const share = (time: number) => (total <= 0 ? 0 : Math.min(100, Math.max(0, (time / total) * 100)));
-  const width = Math.max(NARROWEST, share(milliseconds));
-  const left = Math.min(share(start), 100 - width);
+  const width = Math.max(NARROWEST, share(milliseconds, total));
+  const left = Math.min(share(start, total), 100 - width);
   return html`<span class="track" aria-hidden="true"><span class="bar ${kind}" style="left:${left.toFixed(2)}%;width:${width.toFixed(2)}%"></span></span>
 <span class="time">${formatTime(milliseconds)}</span>`;
 }
