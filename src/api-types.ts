@@ -325,6 +325,11 @@ export interface PushOptions extends RegistryOptions {
   all?: boolean;
   /** With `all`: false leaves BuildKit's attestations out. Default true. */
   attestations?: boolean;
+  /**
+   * With `all`: each platform has an image in each of these compressions, beside the one in `compression`. Those with zstd come
+   * last and are marked as such: who knows the mark takes them, all others the first for their platform.
+   */
+  addCompression?: LayerCompression[];
   /** Also send layers that their publisher keeps elsewhere (non-distributable ones). */
   foreignLayers?: boolean;
   onEvent?: EventSink;

@@ -132,6 +132,7 @@ function sendRequest(options: PushOptions, usual: LayerCompression | "keep"): Se
     all: options.all,
     forceCompression: options.forceCompression,
     attestations: options.attestations,
+    variants: options.addCompression,
     foreignLayers: options.foreignLayers,
     registry: registrySettings(options),
     onEvent: options.onEvent,

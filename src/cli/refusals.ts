@@ -18,7 +18,7 @@ export const SBOM_FLAGS = [
 ];
 
 const FLAGS: Record<string, string> = {
-  "add-compression": "push the list once for each compression, under two names",
+  "add-compression": "manifest push has it, for the images of a list",
   "additional-tag": "tag the copy with another copy, or in the store",
   "compat-volumes": "what RUN writes into a volume is kept, as by BuildKit",
   cw: ENCLAVES,

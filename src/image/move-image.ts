@@ -90,6 +90,8 @@ export interface SendRequest {
   forceCompression?: boolean | undefined;
   /** Of a list: false leaves attestations out. */
   attestations?: boolean | undefined;
+  /** Of a list: compressions in which each platform has an image. */
+  variants?: LayerCompression[] | undefined;
   /** Also send layers that their publisher keeps elsewhere. */
   foreignLayers?: boolean | undefined;
   registry?: RegistrySettings | undefined;
@@ -141,6 +143,7 @@ function send(source: Source, target: Target, request: SendRequest): Promise<Cop
     forceCompression: request.forceCompression ?? false,
     foreignLayers: request.foreignLayers ?? false,
     attestations: request.attestations ?? true,
+    variants: request.variants ?? [],
     ...(request.compressionLevel === undefined ? {} : { compressionLevel: request.compressionLevel }),
     ...(request.platform === undefined ? {} : { platform: parsePlatform(request.platform) }),
     ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),

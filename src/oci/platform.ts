@@ -1,6 +1,7 @@
 /** Platforms as containerd writes and matches them: `os/architecture[/variant]`, in Go's names. */
 import { arch, platform as nodePlatform } from "node:process";
 import { CooperError } from "../base/errors.ts";
+import { isMarkedZstd } from "./compression-mark.ts";
 import type { Descriptor, Platform } from "./types.ts";
 
 const KNOWN_OS = new Set(
@@ -130,8 +131,8 @@ function rank(wanted: Platform, offered: Platform): number | undefined {
 }
 
 /**
- * The entry of an index that suits a platform best, the first of equals; undefined when none does. Entries without a
- * platform are taken only when there is no other entry that could be an image.
+ * The entry of an index that suits a platform best, of equals one that is marked as compressed with zstd, else the first;
+ * undefined when none does. Entries without a platform are taken only when there is no other entry that could be an image.
  */
 export function choosePlatform(manifests: Descriptor[], platform: Platform): Descriptor | undefined {
   const wanted = normalisePlatform(platform);
@@ -141,7 +142,9 @@ export function choosePlatform(manifests: Descriptor[], platform: Platform): Des
       rank: descriptor.platform === undefined ? undefined : rank(wanted, descriptor.platform),
     }))
     .filter((entry): entry is { descriptor: Descriptor; rank: number } => entry.rank !== undefined)
-    .sort((a, b) => a.rank - b.rank);
+    .sort(
+      (a, b) => a.rank - b.rank || Number(isMarkedZstd(b.descriptor)) - Number(isMarkedZstd(a.descriptor)),
+    );
   if (ranked[0] !== undefined) return ranked[0].descriptor;
   const images = manifests.filter((descriptor) => descriptor.artifactType === undefined);
   return images.length === 1 && images[0]!.platform === undefined ? images[0] : undefined;

@@ -26,6 +26,8 @@ export interface CopyImageOptions {
   compressionLevel?: number;
   /** Layers that are compressed otherwise are compressed anew. */
   forceCompression?: boolean;
+  /** With `all`: each platform has an image in each of these compressions, beside the one that it has otherwise. */
+  variants?: readonly LayerCompression[];
   /** Default `keep`. */
   format?: ImageFormat | "keep";
   /** Manifests that speak of what is copied (signatures, SBOMs), and those that speak of these, are copied too. */
@@ -76,7 +78,9 @@ export async function copyImage(
     onlyPlatforms: options.platforms,
     attestations: options.attestations ?? true,
     preserveDigests: options.preserveDigests ?? false,
+    variants: options.variants ?? [],
     copied: new Map(),
+    compressions: new Map(),
   };
   try {
     const found = await readRoot(job, await source.resolve());

@@ -1,6 +1,7 @@
 /** Copies an index with all that it lists. */
 import { type Digest, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
+import { isMarkedZstd, markCompression, markedLast } from "../oci/compression-mark.ts";
 import { isIndexType, MEDIA } from "../oci/media-types.ts";
 import { choosePlatform, formatPlatform } from "../oci/platform.ts";
 import type { Descriptor, ImageFormat, ImageIndex } from "../oci/types.ts";
@@ -13,6 +14,7 @@ import {
   requireShallow,
   writeDocument,
 } from "./copy-manifest.ts";
+import { type CopiedEntry, copyVariants, platformKey } from "./compression-variants.ts";
 import { formatOf, isContainerImage } from "./plan-layers.ts";
 
 /** BuildKit's mark on an attestation: the digest of the manifest that it speaks of. */
@@ -38,6 +40,7 @@ export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): 
   const to = job.wish.format === "keep" ? from : job.wish.format;
   const written: Descriptor[] = [];
   const instances: Descriptor[] = [];
+  const images: CopiedEntry[] = [];
   for (const entry of index.manifests) {
     const known = isAttestation(entry) ? undefined : job.copied.get(entry.digest);
     if (known !== undefined) {
@@ -63,11 +66,14 @@ export async function copyInstances(job: CopyJob, found: FoundRoot, depth = 0): 
       written.push(await copyManifest(asIs(job), child, false));
     } else {
       const copied = await copyManifest(job, child, false);
+      images.push({ found: child, written: copied });
       instances.push(copied);
       written.push(copied);
     }
   }
-  const root = await writeIndex(job, found, index, isWhole, written, from, to);
+  const variants = await copyVariants(job, images);
+  instances.push(...variants);
+  const root = await writeIndex(job, found, index, isWhole, { written, variants, from, to });
   return { root, instances };
 }
 
@@ -80,9 +86,9 @@ function chosenEntries(job: CopyJob, whole: ImageIndex): ImageIndex {
         whole.manifests.filter((entry) => !isAttestation(entry)),
       );
   if (job.onlyPlatforms === undefined) return index;
-  const chosen = job.onlyPlatforms.map((platform) => {
+  const chosen = job.onlyPlatforms.flatMap((platform) => {
     const entry = choosePlatform(index.manifests, platform);
-    if (entry !== undefined) return entry.digest;
+    if (entry !== undefined) return [entry.digest, otherCompression(index, entry)?.digest];
     throw new CooperError("not-found", `${job.source.name} has no image for ${formatPlatform(platform)}`);
   });
   const kept = new Set<string | undefined>(chosen);
@@ -90,6 +96,12 @@ function chosenEntries(job: CopyJob, whole: ImageIndex): ImageIndex {
     (entry) => kept.has(entry.digest) || (isAttestation(entry) && kept.has(entry.annotations?.[ATTESTED])),
   );
   return withEntries(index, manifests);
+}
+
+/** The entry of the same platform for those who cannot read zstd, or for those who can. */
+function otherCompression(index: ImageIndex, entry: Descriptor): Descriptor | undefined {
+  const key = platformKey(entry);
+  return index.manifests.find((one) => isMarkedZstd(one) !== isMarkedZstd(entry) && platformKey(one) === key);
 }
 
 /** The same object where nothing is left out: its bytes can stay. */
@@ -101,18 +113,26 @@ function isAttestation(entry: Descriptor): boolean {
   return entry.annotations?.[ATTESTED] !== undefined;
 }
 
+interface IndexCopy {
+  /** What its entries became. */
+  written: Descriptor[];
+  /** Entries that come to them. */
+  variants: Descriptor[];
+  from: ImageFormat;
+  to: ImageFormat;
+}
+
 async function writeIndex(
   job: CopyJob,
   found: FoundRoot,
   index: ImageIndex,
   isWhole: boolean,
-  written: Descriptor[],
-  from: ImageFormat,
-  to: ImageFormat,
+  { written, variants, from, to }: IndexCopy,
 ): Promise<Descriptor> {
   const isSame =
     isWhole &&
     from === to &&
+    variants.length === 0 &&
     written.length === index.manifests.length &&
     written.every((entry, i) => entry.digest === index.manifests[i]!.digest);
   if (isSame) {
@@ -124,7 +144,8 @@ async function writeIndex(
       : [],
   );
   const mediaType = to === "docker" ? MEDIA.dockerList : MEDIA.ociIndex;
-  const manifests = written.map((entry) => entryOf(entry, renamed, to));
+  const entries = [...written, ...variants].map((entry) => entryOf(entry, renamed, to));
+  const manifests = to === "docker" ? entries : markedLast(entries.map((entry) => marked(job, entry)));
   const document: ImageIndex =
     to === "docker"
       ? { schemaVersion: 2, mediaType, manifests }
@@ -137,6 +158,11 @@ async function writeIndex(
     size: bytes.length,
   };
   return await writeDocument(job, found, descriptor, bytes);
+}
+
+function marked({ compressions }: CopyJob, entry: Descriptor): Descriptor {
+  const compression = compressions.get(entry.digest);
+  return compression === undefined ? entry : markCompression(entry, compression);
 }
 
 function entryOf(entry: Descriptor, renamed: Map<string, Digest>, to: ImageFormat): Descriptor {

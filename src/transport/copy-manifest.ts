@@ -1,7 +1,7 @@
 /** Copies one image: its layers, its config, its manifest. */
 import { type Digest, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
-import { MEDIA } from "../oci/media-types.ts";
+import { compressionOf, type LayerCompression, MEDIA } from "../oci/media-types.ts";
 import { formatPlatform, matchesPlatform } from "../oci/platform.ts";
 import { parseImageConfig, parseManifestOrIndex, type Root } from "../oci/schema.ts";
 import type { Descriptor, ImageConfig, ImageFormat, Manifest, Platform } from "../oci/types.ts";
@@ -21,8 +21,12 @@ export interface CopyJob extends CopySettings {
   /** Attestations of an index are copied with it. */
   attestations: boolean;
   preserveDigests: boolean;
+  /** Each platform of an index gets an image in each of these compressions. */
+  variants: readonly LayerCompression[];
   /** Manifests and indexes that were copied, by their digests at the source. */
   copied: Map<Digest, Descriptor>;
+  /** How the layers of an image are compressed, by the digest of its manifest as written; zstd where one of them is. */
+  compressions: Map<Digest, LayerCompression>;
 }
 
 /** Nested indexes beyond this depth are an attack. */
@@ -68,12 +72,15 @@ export async function copyManifest(
   const plans = planLayers(manifest, from, image?.rootfs.diff_ids, wish, job.source.name);
   const layers = await copyLayers(job, plans, from !== to && to === "docker");
   const config = await copyConfig(job, manifest.config, configBytes, from === to ? undefined : to);
-  if (from === to && layers.every((layer, i) => layer.digest === manifest.layers[i]!.digest)) {
-    return await writeDocument(job, found, found.descriptor, found.bytes);
-  }
-  const bytes = encodeManifest(manifest, to, config, layers);
+  const isSame = from === to && layers.every((layer, i) => layer.digest === manifest.layers[i]!.digest);
+  const bytes = isSame ? found.bytes : encodeManifest(manifest, to, config, layers);
   const type = to === "docker" ? MEDIA.dockerManifest : MEDIA.ociManifest;
-  const written = { ...found.descriptor, mediaType: type, digest: digestOf(bytes), size: bytes.length };
+  const written = isSame
+    ? found.descriptor
+    : { ...found.descriptor, mediaType: type, digest: digestOf(bytes), size: bytes.length };
+  const compressions = layers.map(({ mediaType }) => compressionOf(mediaType));
+  const strongest = (["zstd", "gzip", "none"] as const).find((one) => compressions.includes(one));
+  if (isImage && strongest !== undefined) job.compressions.set(written.digest, strongest);
   return await writeDocument(job, found, written, bytes);
 }
 

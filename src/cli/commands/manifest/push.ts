@@ -17,6 +17,11 @@ export const command = defineCommand({
     ...REGISTRY_FLAGS,
     ...RETRY_FLAGS,
     ...JSON_FLAG,
+    "add-compression": {
+      type: "list",
+      placeholder: "gzip|zstd",
+      help: "also the images with this compression, for each platform that has none with it; readers that can prefer zstd",
+    },
     all: { type: "bool", default: true, help: "also the images; without them they must be there already" },
     "compression-format": { type: "string", placeholder: "gzip|zstd", help: "how layers are compressed" },
     "compression-level": { type: "int", placeholder: "level", help: "how hard layers are compressed" },
@@ -27,12 +32,13 @@ export const command = defineCommand({
     "remove-signatures": { type: "bool", help: "without effect: Cooper copies none" },
     rm: { type: "bool", help: "remove the list from the store when it was sent" },
   },
-  unsupported: ["add-compression", "sign-by"],
+  unsupported: ["sign-by"],
   details: [
     "DESTINATION is docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME] or dir:DIR; without it the list goes to the registry that its name tells. The digest of the list is printed, unless --quiet.",
   ],
   examples: [
     "cooper manifest push registry.example.com/hello:1.0",
+    "cooper manifest push --add-compression zstd registry.example.com/hello:1.0",
     "cooper manifest push --rm localhost/hello oci-archive:hello.tar:1.0",
   ],
   namespace: onStore,
@@ -40,12 +46,16 @@ export const command = defineCommand({
     const [list, destination = `docker://${list}`] = args as [string, string | undefined];
     const format = formatOf(flags.format);
     const compression = compressionOf(flags["compression-format"]);
+    const addCompression = flags["add-compression"].flatMap((name) => compressionOf(name) ?? []);
+    if (addCompression.length > 0 && !flags.all)
+      throw new CooperError("usage", "--add-compression adds images: it cannot be given with --all=false");
     using progress = await openProgress({ quiet: flags.quiet, warnings: showsWarnings(globals.logLevel) });
     const options: ManifestPushOptions = {
       ...registryOptions(flags, given),
       signal,
       onEvent: progress.onEvent,
       all: flags.all,
+      addCompression,
       remove: flags.rm,
       // A format that is asked for is forced, unless that is said not to be meant.
       forceCompression: given.has("force-compression")
