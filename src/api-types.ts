@@ -48,7 +48,10 @@ export interface RunOptions extends RunSettings {
   user?: string;
   workingDir?: string;
   hostname?: string;
-  /** `type=bind|tmpfs,…` as --mount has it. */
+  /**
+   * `type=bind|cache|tmpfs,…` as --mount has it. What is written into a bind mount is discarded; `from` names an image; a cache
+   * is the one that Dockerfiles have under the same id.
+   */
   mounts?: string[];
   terminal?: boolean;
   /** Leaves stdin, stdout and stderr to the command. */

@@ -9,15 +9,15 @@ import { HOSTNAME } from "../build/run-step.ts";
 import { settingsInput } from "../build/step-inputs.ts";
 import { filesKey, noteStep } from "../container/files-key.ts";
 import { isMountedForUser, requireReach } from "../container/mounting.ts";
-import { parseMount } from "../container/run-spec.ts";
+import { HOST, parseMount, type RunMountOp } from "../container/mount-text.ts";
 import { mergeRunSettings, type RunSettings } from "../container/run-settings.ts";
 import { adoptSnapshot, freezeContainer, type WorkingContainer } from "../container/working-container.ts";
 import { stepKey } from "../plan/cache-key.ts";
 import { absolutePath } from "../plan/container-path.ts";
 import { DEFAULT_PATH, EnvList } from "../plan/env-list.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
-import type { RunMount } from "../sandbox/types.ts";
 import { knownStep, rememberStep } from "../store/step-cache.ts";
+import { imageInput } from "./run-mounts.ts";
 import { filesOf } from "./store.ts";
 
 /**
@@ -34,8 +34,9 @@ export async function cachedRun(
   const files = filesOf(store);
   const mounts = (options.mounts ?? []).map(parseMount);
   const op = opOf(container, argv, options, mounts);
+  const inMounts = await Promise.all(mounts.map((mount) => mountInputs(store, mount, options.signal)));
   const inputs = [
-    ...mounts.flatMap(mountInput),
+    ...inMounts.flat(),
     ...textInput(settingsInput(mergeRunSettings(container.run, settings))),
     ...textInput(options.hostname === undefined ? undefined : `hostname ${options.hostname}`),
   ];
@@ -74,7 +75,7 @@ function requireKnown(store: Store, container: WorkingContainer, options: RunOpt
 const textInput = (text: string | undefined): Digest[] => (text === undefined ? [] : [digestOf(text)]);
 
 /** The command as a Dockerfile's RUN, so that both have one key. */
-function opOf(container: WorkingContainer, argv: string[], options: RunOptions, mounts: RunMount[]): RunOp {
+function opOf(container: WorkingContainer, argv: string[], options: RunOptions, mounts: MountOp[]): RunOp {
   const config = container.image.config ?? {};
   const env = new EnvList(config.Env);
   if (!env.has("PATH")) env.setEntry(DEFAULT_PATH);
@@ -87,7 +88,7 @@ function opOf(container: WorkingContainer, argv: string[], options: RunOptions, 
     proxyEnv: [],
     user: options.user ?? config.User ?? "",
     cwd: workingDirectory(config.WorkingDir, options.workingDir),
-    mounts: mounts.map(mountOp),
+    mounts: mounts.map(keyedMount),
     network: "default",
     security: "sandbox",
     script: undefined,
@@ -98,25 +99,23 @@ function workingDirectory(base = "/", asked = ""): string {
   return asked.startsWith("/") ? absolutePath(asked) : absolutePath(base, asked);
 }
 
-function mountOp(mount: RunMount): MountOp {
-  const { target } = mount;
-  if (mount.type === "tmpfs") return { type: "tmpfs", target, size: mount.size };
-  if (mount.readOnly !== true) {
-    throw new CooperError(
-      "usage",
-      `A run with the cache may not write to the host: the mount on ${target} is to be read-only`,
-      { hint: "add ro to --mount" },
-    );
-  }
-  // Its content is an input.
-  return { type: "bind", target, source: "", from: { kind: "context", name: undefined }, readOnly: true };
+/** Where files come from is nothing beside what they are. */
+function keyedMount(mount: MountOp): MountOp {
+  return mount.type === "bind" && mount.from === HOST ? { ...mount, source: "" } : mount;
 }
 
-/** What a mounted file or directory holds. */
-function mountInput(mount: RunMount): Digest[] {
-  if (mount.type === "tmpfs") return [];
-  const path = realpathSync(mount.source);
-  const [sourceRoot, source] = statSync(path).isDirectory() ? [path, "."] : [dirname(path), basename(path)];
+/** What a mount shows that is there before the command runs. */
+async function mountInputs(store: Store, mount: RunMountOp, signal?: AbortSignal): Promise<Digest[]> {
+  if (mount.type !== "bind" && mount.type !== "cache") return [];
+  if (mount.from === HOST) return [hostFiles(mount.source)];
+  const image = await imageInput(store, mount.from, signal);
+  return image === undefined ? [] : [image];
+}
+
+/** What a file or directory of the host holds. */
+function hostFiles(path: string): Digest {
+  const real = realpathSync(path);
+  const [sourceRoot, source] = statSync(real).isDirectory() ? [real, "."] : [dirname(real), basename(real)];
   const request = { sourceRoot, sources: [source], wildcards: false, parents: false };
-  return [hashSources(request, { itself: true })];
+  return hashSources(request, { itself: true });
 }

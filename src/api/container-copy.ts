@@ -1,18 +1,11 @@
 /** Copying into a working container: from the host, the network, another container, or an image. */
 import type { CopyOptions, RegistryOptions, Store } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
-import { containerBase } from "../container/container-base.ts";
 import { copyIntoContainer } from "../container/copy-in.ts";
 import { requireReach } from "../container/mounting.ts";
-import {
-  createBuildContainer,
-  findContainer,
-  type WorkingContainer,
-} from "../container/working-container.ts";
-import { obtainImage } from "../image/obtain-image.ts";
-import { readConfig } from "../store/images.ts";
+import { findContainer, type WorkingContainer } from "../container/working-container.ts";
 import { tidied, withLock, withRoot } from "./container-access.ts";
-import { registrySettings } from "./registry-options.ts";
+import { imageContainer } from "./image-container.ts";
 import { filesOf } from "./store.ts";
 
 /** Does what Container.copy() and, with `add`, Container.add() say. */
@@ -58,22 +51,7 @@ async function findCopySource(
   } catch (error) {
     if (!(error instanceof CooperError) || error.code !== "not-found") throw error;
   }
-  const image = await obtainImage(files, text, "missing", {
-    platform: undefined,
-    registry: registrySettings(options),
-    onEvent: undefined,
-    signal: options.signal,
-  });
-  const parts = {
-    driver: store.driver,
-    base: containerBase(files, image),
-    frozen: [],
-    image: readConfig(files, image),
-    annotations: {},
-    run: {},
-  };
-  // It goes with the session.
-  return { kind: "image", container: createBuildContainer(files, parts) };
+  return { kind: "image", container: await imageContainer(store, text, options) };
 }
 
 /** Holds the locks of both containers; always in the same order, so that two that copy from each other do not wait forever. */

@@ -4,12 +4,13 @@ import { CooperError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
 import { emulatorHint, hasEmulator, isForeign } from "../container/foreign-programs.ts";
 import { runInTree } from "../container/run-in-tree.ts";
-import { parseMount, runSpec } from "../container/run-spec.ts";
+import { runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
 import { mergeRunSettings, type RunSettings, sandboxSettings } from "../container/run-settings.ts";
 import type { WorkingContainer } from "../container/working-container.ts";
 import { storageLimit } from "../sandbox/containers-conf.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
+import type { RunMount } from "../sandbox/types.ts";
 import { withRoot } from "./container-access.ts";
 import { selfCommand } from "./namespace.ts";
 import { filesOf } from "./store.ts";
@@ -72,7 +73,7 @@ function runFound(
   const { own, settings } = splitOptions(options);
   const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal } =
     own;
-  return withRoot(store, container, "by-name", async (root) => {
+  const inRoot = async (root: string, asked: RunMount[]) => {
     const command = find(root);
     const spec = runSpec(container, root, {
       argv: command.argv,
@@ -82,7 +83,7 @@ function runFound(
       ...(hostname === undefined ? {} : { hostname }),
       hostnameAsked,
       ...(terminal === undefined ? {} : { terminal }),
-      mounts: [...(mounts ?? []).map(parseMount), ...command.mounts],
+      mounts: [...asked, ...command.mounts],
       settings,
     });
     return runInTree(filesOf(store), container, sandboxOf(store, container, settings), spec, {
@@ -92,7 +93,26 @@ function runFound(
       ...(onStderr === undefined ? {} : { onStderr }),
       ...(signal === undefined ? {} : { signal }),
     });
-  });
+  };
+  return withMounts(store, mounts ?? [], signal, (asked) =>
+    withRoot(store, container, "by-name", (root) => inRoot(root, asked)),
+  );
+}
+
+async function withMounts<T>(
+  store: Store,
+  texts: string[],
+  signal: AbortSignal | undefined,
+  action: (mounts: RunMount[]) => Promise<T>,
+): Promise<T> {
+  if (texts.length === 0) return await action([]);
+  const { openMounts } = await import("./run-mounts.ts");
+  const open = await openMounts(store, texts, signal);
+  try {
+    return await action(open.mounts);
+  } finally {
+    open.close();
+  }
 }
 
 /** What is of this run alone, and what containers keep, too. */

@@ -1,7 +1,7 @@
 /** What a bind mount of a directory of the host shows: what BuildKit's copy of a context would hold. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { copyNode, copyFiles } from "../archive/copy-tree.ts";
+import { copyFiles } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { hostPath, listView, resolveInView, type SourceView, viewOf } from "../archive/source-view.ts";
 import { CooperError } from "../base/errors.ts";
@@ -77,12 +77,5 @@ function copyOf(build: Build, view: SourceView, path: string, isDirectory: boole
   );
   const copy = join(directory, destination);
   build.boundCopies.set(key, copy);
-  return copy;
-}
-
-/** A file that a command may write to, without its writes going anywhere. */
-export function writableFile(build: Build, file: string): string {
-  const copy = build.store.session.path("bound-file");
-  copyNode(file, copy);
   return copy;
 }

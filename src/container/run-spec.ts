@@ -3,7 +3,6 @@ import { hostname } from "node:os";
 import { isAbsolute, resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { ContainerConfig } from "../oci/types.ts";
-import { csvFields } from "../plan/csv.ts";
 import { DEFAULT_PATH } from "../plan/env-list.ts";
 import { defaultCapabilities, editCapabilities } from "../sandbox/capabilities.ts";
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
@@ -11,7 +10,7 @@ import { parseRlimit } from "../sandbox/rlimits.ts";
 import type { HostFile, NetworkMode, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
 import { lookupGroup, lookupUser } from "./user.ts";
-import { parseVolume, requireSource } from "./volume.ts";
+import { parseVolume } from "./volume.ts";
 import { mountPointNotes, type WorkingContainer } from "./working-container.ts";
 
 const DEFAULT_SHM_SIZE = 64 << 20;
@@ -28,7 +27,7 @@ export interface RunRequest {
   hostname?: string;
   /** Whether the user chose that name. */
   hostnameAsked?: boolean;
-  /** Mounts that the caller prepared (a build's, or parsed --mount flags). */
+  /** Mounts that the caller prepared. */
   mounts?: RunMount[];
   terminal?: boolean;
   settings?: RunSettings;
@@ -170,68 +169,4 @@ function workingDirectory(config: ContainerConfig, asked: string | undefined): s
   const base = config.WorkingDir || "/";
   if (asked === undefined || asked === "") return base;
   return isAbsolute(asked) ? asked : resolve(base, asked);
-}
-
-const MOUNT_FIELDS = new Set(
-  [
-    ["type", "source", "src", "target", "dst", "destination", "ro", "readonly", "rw", "readwrite"],
-    // Without effect here: labels and propagation are the runtime's, and there is one host.
-    ["relabel", "z", "Z", "bind-propagation", "bind-nonrecursive", "consistency", "tmpfs-size", "tmpfs-mode"],
-  ].flat(),
-);
-
-/** `type=bind|tmpfs,…` of --mount. Throws `usage`, `not-found`, `unsupported`. */
-export function parseMount(text: string): RunMount {
-  const fields = mountFields(text);
-  const take = (...names: string[]) =>
-    names.map((name) => fields.get(name)).find((value) => value !== undefined);
-  const target = take("target", "dst", "destination");
-  if (target === undefined) throw new CooperError("usage", `The mount "${text}" has no target`);
-  if (!isAbsolute(target))
-    throw new CooperError("usage", `The target of the mount "${text}" is not an absolute path`);
-  const type = take("type") ?? "bind";
-  if (type === "tmpfs") return { type: "tmpfs", target, ...tmpfsSize(take("tmpfs-size")) };
-  if (type !== "bind")
-    throw new CooperError(
-      "unsupported",
-      `Mounts of type "${type}" are not supported here (bind and tmpfs are)`,
-    );
-  const source = take("source", "src");
-  if (source === undefined) throw new CooperError("usage", `The mount "${text}" has no source`);
-  requireSource(source, text);
-  const readOnly = isTrue(take("ro", "readonly")) || take("rw", "readwrite") === "false";
-  return { type: "bind", source: resolve(source), target, readOnly };
-}
-
-function mountFields(text: string): Map<string, string> {
-  const fields = new Map<string, string>();
-  for (const part of partsOf(text)) {
-    const at = part.indexOf("=");
-    const name = at === -1 ? part : part.slice(0, at);
-    if (!MOUNT_FIELDS.has(name))
-      throw new CooperError("usage", `The mount "${text}" has an unknown field "${name}"`);
-    fields.set(name, at === -1 ? "true" : part.slice(at + 1));
-  }
-  return fields;
-}
-
-/** A field in double quotes may hold commas. */
-function partsOf(text: string): string[] {
-  try {
-    return csvFields(text);
-  } catch {
-    throw new CooperError("usage", `The mount "${text}" is not a list of fields`);
-  }
-}
-
-function isTrue(value: string | undefined): boolean {
-  return value === "true" || value === "1";
-}
-
-function tmpfsSize(text: string | undefined): { size?: number } {
-  if (text === undefined) return {};
-  const match = /^(\d+)([kmg]?)b?$/i.exec(text);
-  if (match === null) throw new CooperError("usage", `"${text}" is not a size`);
-  const unit = { "": 1, k: 1 << 10, m: 1 << 20, g: 1 << 30 }[match[2]!.toLowerCase()] ?? 1;
-  return { size: Number(match[1]) * unit };
 }

@@ -53,7 +53,7 @@ function checkOverlay({ overlay = {} }: Bind, text: string): void {
 }
 
 /** Throws `not-found`. */
-export function requireSource(source: string, text: string): void {
+function requireSource(source: string, text: string): void {
   if (statSync(source, { throwIfNoEntry: false }) === undefined) {
     throw new CooperError("not-found", `The source of "${text}" does not exist`);
   }

@@ -115,7 +115,8 @@ export type MountOp =
       gid: number;
       readOnly: boolean;
     }
-  | { type: "tmpfs"; target: string; size: number | undefined }
+  /** `copyUp`: it begins with what it covers. */
+  | { type: "tmpfs"; target: string; size: number | undefined; mode?: number; copyUp?: boolean }
   | {
       type: "secret";
       target: string | undefined;

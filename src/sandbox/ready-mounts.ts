@@ -1,20 +1,25 @@
-/** Mounts whose sources have to be made ready first: given to the command's user, or laid under a writable directory. */
+/**
+ * Mounts whose sources have to be made ready first: given to the command's user, laid under a writable directory, or filled
+ * with what they cover.
+ */
 import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { copyMetadata } from "../archive/copy-tree.ts";
+import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
+import { resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError, messageOf } from "../base/errors.ts";
-import { MNT, mount, umount } from "../base/mounts.ts";
-import { fsPath, readNames } from "../base/path-bytes.ts";
+import { MNT, MS, mount, umount } from "../base/mounts.ts";
+import { fsPath, readNames, statusOf } from "../base/path-bytes.ts";
 import { hasOneId } from "../base/process-ids.ts";
-import { privateMountNamespace } from "./mount-namespace.ts";
+import { commandsHaveMounts, privateMountNamespace } from "./mount-namespace.ts";
 import type { RunMount, RunSpec } from "./types.ts";
 
 type Bind = Extract<RunMount, { type: "bind" }>;
+type Tmpfs = Extract<RunMount, { type: "tmpfs" }>;
 
 /** The mounts as isolations make them, and what undoes the preparation. `directory`: the run's own. */
 export function readyMounts(
-  spec: Pick<RunSpec, "mounts" | "user">,
+  spec: Pick<RunSpec, "rootfs" | "mounts" | "user">,
   directory: string,
 ): { mounts: RunMount[]; close(): void } {
   const made: string[] = [];
@@ -23,8 +28,13 @@ export function readyMounts(
     made.length = 0;
   };
   try {
-    const mounts = spec.mounts.map((mount, index) => {
-      if (mount.type !== "bind") return mount;
+    const mounts = spec.mounts.map((mount, index): RunMount => {
+      if (mount.type === "tmpfs") {
+        if (mount.copyUp !== true) return mount;
+        const source = filledTmpfs(mount, spec.rootfs, join(directory, `tmpfs-${index}`));
+        if (commandsHaveMounts()) made.push(source);
+        return { type: "bind", source, target: mount.target, forbids: ["nosuid", "nodev"], lend: true };
+      }
       if (mount.chown === true) giveTree(mount, spec.user);
       if (mount.overlay === undefined) return mount;
       const source = layOver(mount, join(directory, `overlay-${index}`));
@@ -36,6 +46,21 @@ export function readyMounts(
     close();
     throw error;
   }
+}
+
+/** A tmpfs with copies of what it will cover, or a directory where nothing can be mounted; returns where. */
+function filledTmpfs({ target, size, mode }: Tmpfs, rootfs: string, place: string): string {
+  mkdirSync(place, { mode: 0o755 });
+  if (commandsHaveMounts())
+    mount("tmpfs", place, "tmpfs", MS.NOSUID | MS.NODEV, size === undefined ? "" : `size=${size}`);
+  const covered = resolveInRoot(rootfs, target);
+  const isThere = statusOf(covered)?.isDirectory() === true;
+  if (isThere) {
+    copyTree(covered, place, { ownership: "verbatim" });
+    copyMetadata(covered, place);
+  }
+  if (mode !== undefined || !isThere) chmodSync(place, mode ?? 0o1777);
+  return place;
 }
 
 /** Directories that a slip of the hand would make a system unusable with. */

@@ -58,7 +58,15 @@ export type RunMount =
        */
       overlay?: { upper?: string; work?: string };
     }
-  | { type: "tmpfs"; target: string /** Bytes. */; size?: number; mode?: number };
+  | {
+      type: "tmpfs";
+      target: string;
+      /** Bytes. */
+      size?: number;
+      mode?: number;
+      /** It begins with what it covers. */
+      copyUp?: boolean;
+    };
 
 /** Enforced by a cgroup of the run's own; with none of them it stays in the caller's. */
 export interface ResourceLimits {

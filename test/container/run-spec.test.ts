@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { type RunRequest, parseMount, runSpec } from "../../src/container/run-spec.ts";
+import { type RunRequest, runSpec } from "../../src/container/run-spec.ts";
 import { parseVolume } from "../../src/container/volume.ts";
 import { mergeRunSettings, type RunSettings } from "../../src/container/run-settings.ts";
 import type { WorkingContainer } from "../../src/container/working-container.ts";
@@ -178,50 +178,5 @@ describe("--volume", () => {
         ({ target }) => target,
       ),
     ).toEqual(["/one", "/two", "/asked"]);
-  });
-});
-
-describe("--mount", () => {
-  test.each([
-    [`type=bind,source=${root},target=/in`, { type: "bind", source: root, target: "/in", readOnly: false }],
-    [`src=${root},dst=/in,ro`, { type: "bind", source: root, target: "/in", readOnly: true }],
-    [
-      `type=bind,src=${root},destination=/in,readonly=true`,
-      { type: "bind", source: root, target: "/in", readOnly: true },
-    ],
-    [
-      `type=bind,src=${root},target=/in,readonly=1`,
-      { type: "bind", source: root, target: "/in", readOnly: true },
-    ],
-    [
-      `type=bind,src=${root},target=/in,ro=false`,
-      { type: "bind", source: root, target: "/in", readOnly: false },
-    ],
-    [
-      `type=bind,src=${root},target=/in,rw=false`,
-      { type: "bind", source: root, target: "/in", readOnly: true },
-    ],
-    [
-      `type=bind,src=${root},target=/in,relabel=shared`,
-      { type: "bind", source: root, target: "/in", readOnly: false },
-    ],
-    ["type=tmpfs,target=/t", { type: "tmpfs", target: "/t" }],
-    ["type=tmpfs,dst=/t,tmpfs-size=16m", { type: "tmpfs", target: "/t", size: 16 << 20 }],
-    ["type=tmpfs,dst=/t,tmpfs-size=100", { type: "tmpfs", target: "/t", size: 100 }],
-  ])("%p", (text, wanted) => {
-    expect(parseMount(text)).toEqual(wanted as ReturnType<typeof parseMount>);
-  });
-
-  test.each([
-    ["", "usage"],
-    ["type=bind", "usage"],
-    ["type=bind,target=/in", "usage"],
-    [`type=bind,source=${root},target=in`, "usage"],
-    [`type=bind,source=${root},target=/in,readnoly`, "usage"],
-    ["type=bind,source=/does/not/exist,target=/in", "not-found"],
-    ["type=cache,target=/in", "unsupported"],
-    ["type=tmpfs,target=/t,tmpfs-size=much", "usage"],
-  ])("%p is refused: %s", (text, code) => {
-    expect(codeOf(() => parseMount(text))).toBe(code);
   });
 });

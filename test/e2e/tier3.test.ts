@@ -149,6 +149,24 @@ describe.if(hasPodman)("in a container", () => {
     ]);
   });
 
+  test("mounts of a run: copies, a cache, an image's files", () => {
+    const shown = outer.ok(`cooper import ${outer.shared}/busybox.tar busybox >/dev/null
+      c=$(cooper from busybox); mkdir /d; echo old > /d/f
+      cooper run --mount type=bind,src=/d,dst=/m,rw $c sh -c 'echo new > /m/f; cat /m/f'; cat /d/f
+      for i in 1 2; do cooper run --mount type=cache,target=/m $c sh -c 'ls /m; touch /m/kept'; done
+      cooper run --mount type=bind,from=busybox,src=/bin,dst=/m $c test -x /m/sh && echo image
+      cooper run --mount type=tmpfs,tmpcopyup,target=/etc $c sh -c 'rm /etc/passwd; ls /etc | wc -l'
+      cooper run $c sh -c 'test -s /etc/passwd && ls -d /m || echo clean'; cooper rm $c >/dev/null`);
+    expect(shown.split("\n")).toEqual([
+      "new",
+      "old",
+      "kept",
+      "image",
+      expect.stringMatching(/^\d+$/),
+      "clean",
+    ]);
+  });
+
   test("seven layers take the room of their files", () => {
     const dockerfile = join(context, "Seven");
     const steps = Array.from({ length: 7 }, (_, i) => `RUN head -c 4000000 /dev/urandom > /big${i}\n`);

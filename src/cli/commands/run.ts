@@ -39,7 +39,11 @@ export const command = defineCommand({
       type: "bool",
       help: "print JSON when the command has ended: its exit status, whether it was cached, and what it wrote; it gets no input",
     },
-    mount: { type: "list", placeholder: "type=bind|tmpfs,…", help: "mount something for this command" },
+    mount: {
+      type: "list",
+      placeholder: "type=bind|cache|tmpfs,…",
+      help: "mount something for this command: files of the host or (from=) of an image, a cache that later commands and Dockerfiles find again, a tmpfs",
+    },
     "no-pivot": {
       type: "bool",
       help: "change the root without pivot_root(2), for roots on a ramdisk",
@@ -66,6 +70,8 @@ export const command = defineCommand({
     "cooper run -t work /bin/bash",
     "cooper run --json work -- cat /etc/os-release",
     "cooper run --cache work -- make -C /src install",
+    "cooper run --mount type=cache,id=apt,target=/var/cache/apt work -- apt-get install -y gcc",
+    "cooper run --mount type=bind,from=docker.io/library/golang,src=/usr/local/go,dst=/go work -- /go/bin/go version",
   ],
   stopsAtFirstArgument: true,
   namespace: onContainer,
@@ -126,7 +132,7 @@ class Written {
 
 /** The same mount with its source made absolute, where that is relative and there is a directory for it. */
 function mountIn(contextDir: string | undefined, text: string): string {
-  if (contextDir === undefined || /(?:^|,)type=(?!bind(?:,|$))/.test(text)) return text;
+  if (contextDir === undefined || /(?:^|,)(?:type=(?!bind(?:,|$))|from=)/.test(text)) return text;
   return text
     .split(",")
     .map((field) => {

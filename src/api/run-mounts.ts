@@ -1,0 +1,140 @@
+/** The mounts of a run of a working container: what each becomes in this process's mount namespace. */
+import type { Store } from "../api-types.ts";
+import { resolveInRoot } from "../archive/rooted-path.ts";
+import { type Digest, digestOf } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
+import { statusOf } from "../base/path-bytes.ts";
+import {
+  beginCache,
+  cacheIdentity,
+  type CacheMount,
+  fillCache,
+  takeCache,
+} from "../container/cache-mounts.ts";
+import { parseMount, type RunMountOp } from "../container/mount-text.ts";
+import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
+import { writableCopy } from "../container/writable-copy.ts";
+import { imageKey } from "../plan/cache-key.ts";
+import type { Origin } from "../plan/types.ts";
+import type { RunMount } from "../sandbox/types.ts";
+import { mountNamespaceFor } from "./container-access.ts";
+import { imageContainer } from "./image-container.ts";
+import { filesOf } from "./store.ts";
+
+export interface OpenMounts {
+  mounts: RunMount[];
+  close(): void;
+}
+
+/** Prepares mounts, written as for --mount, pulling the images that they name. Throws as parseMount() does. */
+export async function openMounts(
+  store: Store,
+  texts: readonly string[],
+  signal?: AbortSignal,
+): Promise<OpenMounts> {
+  const undo: (() => void)[] = [];
+  const close = () => {
+    for (const action of undo.splice(0).reverse()) action();
+  };
+  try {
+    const mounts: RunMount[] = [];
+    for (const op of texts.map(parseMount)) mounts.push(await openMount(store, op, undo, signal));
+    return { mounts, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+async function openMount(
+  store: Store,
+  wanted: RunMountOp,
+  undo: (() => void)[],
+  signal: AbortSignal | undefined,
+): Promise<RunMount> {
+  const { target } = wanted;
+  switch (wanted.type) {
+    case "bind": {
+      const source = await boundPath(store, wanted, undo, signal);
+      if (wanted.readOnly) return { type: "bind", source, target, readOnly: true };
+      mountNamespaceFor(store.driver);
+      return { type: "bind", source: writableCopy(filesOf(store), source, undo), target, lend: true };
+    }
+    case "cache":
+      return await openCache(store, wanted, undo, signal);
+    case "tmpfs": {
+      const { size, ...rest } = wanted;
+      return { ...rest, ...(size === undefined ? {} : { size }) };
+    }
+  }
+}
+
+/** Host path of what a bind mount shows. */
+async function boundPath(
+  store: Store,
+  { from, source }: { from: Origin; source: string },
+  undo: (() => void)[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  if (from.kind !== "image") return source;
+  const { root } = await imageRoot(store, from, undo, signal);
+  const path = resolveInRoot(root, source);
+  if (statusOf(path) === undefined)
+    throw new CooperError("not-found", `The image ${from.reference} has no ${source} to be mounted`);
+  return path;
+}
+
+async function openCache(
+  store: Store,
+  wanted: CacheMount,
+  undo: (() => void)[],
+  signal: AbortSignal | undefined,
+): Promise<RunMount> {
+  const files = filesOf(store);
+  const { from, source, sharing, target, readOnly } = wanted;
+  const origin = from === undefined ? undefined : await imageRoot(store, from, undo, signal);
+  const identity = cacheIdentity(wanted, origin?.key);
+  const { directory, release } = await takeCache(files, { identity, sharing }, signal);
+  undo.push(release);
+  await fillCache(files, directory, async (filling) => {
+    beginCache(filling, wanted, origin?.root);
+    return undefined;
+  });
+  const path = origin === undefined ? resolveInRoot(directory, source) : directory;
+  if (statusOf(path) === undefined)
+    throw new CooperError("not-found", `The cache "${wanted.id}" has no ${source} to be mounted`);
+  return { type: "bind", source: path, target, readOnly, lend: true };
+}
+
+/** An image's files as a directory of this mount namespace, and what names them in keys. */
+async function imageRoot(
+  store: Store,
+  from: Origin,
+  undo: (() => void)[],
+  signal: AbortSignal | undefined,
+): Promise<{ root: string; key: Digest }> {
+  const container = await originImage(store, from, signal);
+  mountNamespaceFor(container.driver);
+  const tree = treeOf(filesOf(store), container);
+  const root = snapshotter(container).mount(tree);
+  undo.push(() => snapshotter(container).unmount(tree));
+  return { root, key: originImageKey(container) };
+}
+
+async function originImage(store: Store, from: Origin, signal?: AbortSignal): Promise<WorkingContainer> {
+  if (from.kind !== "image") throw new CooperError("internal", `A run takes no files of a ${from.kind}`);
+  return await imageContainer(store, from.reference, signal === undefined ? {} : { signal });
+}
+
+/** What identifies all files of an image in keys of the build cache, as a Dockerfile's steps have it (build/origins.ts). */
+const originImageKey = ({ image }: WorkingContainer): Digest => digestOf(`origin ${imageKey(image)}`);
+
+/** The key of the image that a mount is from; undefined for one that is from nowhere. */
+export async function imageInput(
+  store: Store,
+  from: Origin | undefined,
+  signal?: AbortSignal,
+): Promise<Digest | undefined> {
+  if (from?.kind !== "image") return undefined;
+  return originImageKey(await originImage(store, from, signal));
+}
