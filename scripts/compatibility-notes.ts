@@ -16,7 +16,6 @@ export const DIFFERENCES: Record<string, string> = {
   "* created-annotation": "default false: the config tells the time already",
   "build inherit-annotations": "default false, as in BuildKit: a base's annotations are about the base",
   "* rewrite-timestamp": "default true: a source date holds for the files as well",
-  "* group-add": "keep-groups is refused: the caller's groups are none in the container's namespace",
   "* network":
     "private is pasta, else slirp4netns; both by name too, with options; CNI's networks are refused",
   "* pid":
@@ -25,11 +24,11 @@ export const DIFFERENCES: Record<string, string> = {
   "* userns": "host and private; files keep their ids, so that auto and ns: are refused",
   "* userns-uid-map": "ids that are the same inside and outside: files keep them",
   "* userns-gid-map": "as --userns-uid-map",
-  "* memory-swap": "takes --memory",
   "* isolation": "oci (crun, else runc), crun, runc or chroot; by default the best that the host allows",
   "* runtime-flag":
     "all but those that Cooper sets: root, log, log-format, cgroup-manager, rootless, systemd-cgroup",
-  "* security-opt": "seccomp=… and no-new-privileges; labels and AppArmor are refused",
+  "* security-opt":
+    "an AppArmor profile takes AppArmor and a runtime; SELinux labels, which Cooper never sets, are refused where there is SELinux; unmask=ALL also opens what is read-only, as the manual page says",
   "* ulimit": "default: the caller's limits",
   "* format": "v2s1 is refused: registries have dropped it",
   "from format": "checked and without effect; in Buildah it only decides which warnings config gives",
@@ -37,8 +36,11 @@ export const DIFFERENCES: Record<string, string> = {
   "push disable-compression": "same",
   "* remove-signatures": "without effect: signatures are never copied",
   "build rm": "always true; false is refused",
-  "build skip-unused-stages": "always true; false is refused",
   "build force-rm": "without effect: working containers of a build are always removed",
+  "build stdin":
+    "each RUN reads on where the last one stopped; its steps are run each time, with --layers too",
+  "build hooks-dir":
+    "by default containers.conf's hooks_dir; schema 1.0.0 alone; refused with the isolation chroot, where Buildah passes over it",
   "build jobs": "default: the number of processors",
   "build output": "may be repeated; type=oci and type=docker too",
   "build cache-from": "works without --layers; also type=registry,ref=… and type=local,src=… (docs/cache.md)",

@@ -148,6 +148,12 @@ export interface BuildOptions extends RegistryOptions {
   buildContexts?: Record<string, string>;
   /** One layer for each instruction that changes files; otherwise one on top of the base. */
   layers?: boolean;
+  /** Only the stages that the target needs are run; false: all that stand above it, too. Default true. */
+  skipUnusedStages?: boolean;
+  /** What RUN writes below a VOLUME, of the file or of its base, is not kept; what COPY and ADD put there is. */
+  compatVolumes?: boolean;
+  /** RUN reads this process's standard input, and is run each time: what comes in is in no key. */
+  stdin?: boolean;
   squash?: boolean;
   noCache?: boolean;
   /** Stages whose steps are run anew. */

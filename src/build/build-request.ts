@@ -43,6 +43,11 @@ export interface BuildRequest {
   /** `--build-context` by name: a directory, or an image with `docker-image://`, `oci-layout://`. */
   buildContexts: Record<string, string>;
   layers: boolean;
+  skipUnusedStages: boolean;
+  /** RUN leaves what is below volumes as it is. */
+  compatVolumes: boolean;
+  /** RUN reads this process's standard input. */
+  stdin: boolean;
   squash: boolean;
   noCache: boolean;
   /** Stages that are run anew, by name, or by number where they have none. */

@@ -1,4 +1,5 @@
 /** --debug-shell: after a RUN has failed, a shell where it ran, with the files as they were before it. */
+import { rmSync } from "node:fs";
 import { messageOf } from "../base/errors.ts";
 import type { StepLabel } from "../base/events.ts";
 import { type RunRequest, runSpec } from "../container/run-spec.ts";
@@ -27,6 +28,9 @@ export async function openDebugShell(
   driver.remove(tree);
   driver.prepare(tree);
   const root = driver.mount(tree);
+  for (const mount of failed.request.mounts ?? [])
+    if (mount.type === "bind" && mount.overlay?.upper !== undefined)
+      rmSync(mount.overlay.upper, { recursive: true, force: true });
   request.onEvent({ type: "debug-shell", step: failed.label, open: true });
   try {
     const shell = findShell(root);

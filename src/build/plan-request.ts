@@ -14,6 +14,7 @@ export function planRequest(request: BuildRequest): BuildPlan {
     contexts: Object.keys(request.buildContexts),
     target: request.target,
     from: request.from,
+    everyStage: !request.skipUnusedStages,
     platform: request.platform === undefined ? undefined : parsePlatform(request.platform),
   });
 }

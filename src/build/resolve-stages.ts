@@ -32,6 +32,7 @@ export async function resolveStages(build: Build): Promise<ResolvedBuild> {
     const inherited = build.request.inheritLabels ? base.state : withoutLabels(base.state);
     const resolved = resolveStage(build.plan, plan, inherited, {
       buildArgs: build.request.buildArgs,
+      compatVolumes: build.request.compatVolumes,
       ...(base.os === undefined ? {} : { os: base.os }),
     });
     stages.set(index, resolved);

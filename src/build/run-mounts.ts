@@ -1,6 +1,7 @@
 /** The --mount flags of RUN: what each becomes in this process's mount namespace, and how it goes away again. */
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { resolveInRoot } from "../archive/rooted-path.ts";
 import type { Digest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { MNT, MS, mount, umount } from "../base/mounts.ts";
@@ -14,6 +15,7 @@ import {
   ownCache,
   takeCache,
 } from "../container/cache-mounts.ts";
+import { mkdirInContainer } from "../container/mkdir.ts";
 import { writableCopy } from "../container/writable-copy.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
 import { commandsHaveMounts } from "../sandbox/mount-namespace.ts";
@@ -35,7 +37,7 @@ export interface PreparedMounts {
 }
 
 /** Prepares all mounts of a RUN. Nothing that a secret holds reaches the container's tree. */
-export async function prepareMounts(build: Build, op: RunOp): Promise<PreparedMounts> {
+export async function prepareMounts(build: Build, op: RunOp, rootfs: string): Promise<PreparedMounts> {
   const undo: (() => void)[] = [];
   const prepared: PreparedMounts = {
     mounts: [],
@@ -45,6 +47,7 @@ export async function prepareMounts(build: Build, op: RunOp): Promise<PreparedMo
     },
   };
   try {
+    for (const path of op.volumes ?? []) prepared.mounts.push(volumeMount(build, rootfs, path, undo));
     for (const wanted of op.mounts) await prepareMount(build, wanted, prepared, undo);
     if (op.script !== undefined) prepared.mounts.push(scriptMount(build, op.script, undo));
     return prepared;
@@ -177,6 +180,20 @@ function secretMount(
     target: wanted.target ?? `/run/secrets/${basename(wanted.id)}`,
     readOnly: true,
   });
+}
+
+/** What is written below a volume is thrown away; its directory is made as Buildah makes it. */
+function volumeMount(build: Build, rootfs: string, path: string, undo: (() => void)[]): RunMount {
+  if (!commandsHaveMounts())
+    throw new CooperError(
+      "unsupported",
+      `Cannot leave the volume ${path} as it is (--compat-volumes): this host refuses mounts`,
+    );
+  mkdirInContainer(rootfs, path, "");
+  const directory = build.store.session.path("volume");
+  undo.push(() => rmSync(directory, { recursive: true, force: true }));
+  const overlay = { upper: join(directory, "upper"), work: join(directory, "work") };
+  return { type: "bind", source: resolveInRoot(rootfs, path), target: path, overlay };
 }
 
 /** A here-document that begins with `#!` is a script of its own. */

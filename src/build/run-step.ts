@@ -29,7 +29,7 @@ export async function executeRun(
   const { store, request } = build;
   const container = containerOf(store, request, stage);
   const rootfs = snapshotter(container).mount(treeOf(store, container));
-  const prepared = await prepareMounts(build, op);
+  const prepared = await prepareMounts(build, op, rootfs);
   const tail = new Tail();
   const needles = new Needles(build.secrets);
   const redacted = (stream: "stdout" | "stderr") =>
@@ -45,6 +45,7 @@ export async function executeRun(
     const { exitCode } = await runInTree(store, container, build.sandbox(), spec, {
       onStdout: (data) => stdout.add(data),
       onStderr: (data) => stderr.add(data),
+      ...(request.stdin ? { stdin: "inherit" } : {}),
       signal: build.signal,
     });
     stdout.end();

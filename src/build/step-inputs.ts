@@ -1,4 +1,5 @@
 /** What a step reads beside its own text and the files before it, as digests for its cache key. */
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseChmod } from "../archive/copy-chmod.ts";
 import type { SourceRequest } from "../archive/copy-tree.ts";
@@ -126,6 +127,8 @@ async function runInputs(build: Build, op: RunOp): Promise<Input[]> {
     ...(op.network === "default" ? {} : { network: op.network }),
   });
   if (settings !== undefined) inputs.push(input("flags of the build", settings));
+  // Nobody knows what comes in before it does.
+  if (build.request.stdin) inputs.push(input("standard input", randomUUID()));
   const { BUILDKIT_SANDBOX_HOSTNAME: hostname } = buildArgs;
   if (hostname !== undefined && hostname !== "") inputs.push(input("host name", `hostname ${hostname}`));
   return inputs;

@@ -93,6 +93,10 @@ export const BUILD_FLAGS = {
     help: "do not use results that are older (24h, 30m); 0 runs every step anew",
   },
   check: { type: "bool", help: "judge the Dockerfile without building: 1 when there are warnings" },
+  "compat-volumes": {
+    type: "bool",
+    help: "keep nothing of what RUN writes below a VOLUME; what COPY and ADD put there stays",
+  },
   compress: { type: "bool", help: "no effect, as in Buildah: of old Docker" },
   "debug-shell": {
     type: "bool",
@@ -116,6 +120,11 @@ export const BUILD_FLAGS = {
   },
   format: FORMAT_FLAG,
   from: { type: "string", placeholder: "image", help: "in place of what the first FROM names" },
+  "hooks-dir": {
+    type: "list",
+    placeholder: "dir",
+    help: "a directory of hooks for the OCI runtime (oci-hooks(5)), in place of containers.conf's",
+  },
   ignorefile: { type: "string", placeholder: "file", help: "in place of .containerignore and .dockerignore" },
   "inherit-annotations": { type: "bool", help: "take over the annotations of the base image" },
   "inherit-labels": {
@@ -201,8 +210,7 @@ export const BUILD_FLAGS = {
   "skip-unused-stages": {
     type: "bool",
     default: true,
-    help: "do not run stages that the target does not need",
-    fixed: "stages that the target does not need are never run",
+    help: "do not run stages that the target does not need; false: all that stand above it",
   },
   "source-date-epoch": {
     type: "int",
@@ -214,6 +222,7 @@ export const BUILD_FLAGS = {
     placeholder: "id[=socket|key]",
     help: "SSH agent, or private keys, for RUN --mount=type=ssh; public keys limit what a step may use of an agent",
   },
+  stdin: { type: "bool", help: "let RUN read the standard input; such steps are run each time" },
   tag: { type: "list", short: "t", placeholder: "name", help: "name of the image" },
   target: { type: "string", placeholder: "stage", help: "the stage to build" },
   unsetannotation: { type: "commaList", placeholder: "key", help: "take an annotation away" },
@@ -233,6 +242,9 @@ export function buildOptions({ args, flags, given, signal }: BuildContext): Buil
     signal,
     layers: flags.layers,
   };
+  if (flags["compat-volumes"]) options.compatVolumes = true;
+  if (!flags["skip-unused-stages"]) options.skipUnusedStages = false;
+  if (flags.stdin) options.stdin = true;
   const format = formatOf(flags.format);
   const platforms = askedPlatforms(flags);
   const pull = pullPolicyOf(flags);

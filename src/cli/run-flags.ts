@@ -1,9 +1,12 @@
 /** Flags that say how commands run in a container, shared by `from`, `run` and `build`. */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { findProgram } from "../base/process.ts";
 import type { RunSettings } from "../index.ts";
 import type { FlagTable } from "./command.ts";
 import { LIMIT_FLAGS, type LimitFlagValues, limitsOf } from "./limit-flags.ts";
+import { applySecurity } from "./security-opts.ts";
 import { commandIds } from "./userns-flags.ts";
 import { parseBytes } from "./units.ts";
 
@@ -63,7 +66,7 @@ export const HOST_FLAGS = {
   "group-add": {
     type: "commaList",
     placeholder: "group",
-    help: "further groups of commands, by the container's name for them or by number",
+    help: "further groups of commands, by the container's name for them or by number; keep-groups: the caller's (crun)",
   },
   "http-proxy": {
     type: "bool",
@@ -74,7 +77,7 @@ export const HOST_FLAGS = {
   "security-opt": {
     type: "list",
     placeholder: "option",
-    help: "seccomp=unconfined, seccomp=PROFILE or no-new-privileges",
+    help: "seccomp=unconfined|PROFILE, apparmor=unconfined|PROFILE, label=disable, mask=PATH:…, unmask=ALL|PATH:… or no-new-privileges",
   },
   "shm-size": { type: "string", placeholder: "number[unit]", help: "size of /dev/shm" },
   userns: {
@@ -138,6 +141,7 @@ interface RunFlagValues extends LimitFlagValues {
   "add-host"?: string[];
   device?: string[];
   "group-add"?: string[];
+  "hooks-dir"?: string[];
   dns?: string[];
   "dns-option"?: string[];
   "dns-search"?: string[];
@@ -168,6 +172,7 @@ export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): R
   if (flags["add-host"]?.length) settings.addHosts = flags["add-host"];
   if (flags.device?.length) settings.devices = flags.device;
   if (flags["group-add"]?.length) settings.groups = groupsOf(flags["group-add"]);
+  if (flags["hooks-dir"]?.length) settings.hooksDirs = flags["hooks-dir"].map(existingDirectory);
   if (flags.ulimit?.length) settings.ulimits = flags.ulimit;
   if (flags["shm-size"] !== undefined) settings.shmSize = parseBytes(flags["shm-size"], "--shm-size");
   const limits = limitsOf(flags);
@@ -183,13 +188,15 @@ export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): R
   return settings;
 }
 
-/** The caller's own groups mean nothing to the files of the store, whose ids are another namespace's. */
 function groupsOf(groups: string[]): string[] {
-  if (groups.includes("keep-groups"))
-    throw new CooperError("unsupported", "--group-add keep-groups is not supported", {
-      hint: "name the groups that commands are to have",
-    });
+  if (groups.includes("keep-groups") && groups.length > 1)
+    throw new CooperError("usage", "--group-add keep-groups goes with no other group");
   return groups;
+}
+
+function existingDirectory(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return resolve(path);
+  throw new CooperError("not-found", `There is no directory of hooks ${path}`);
 }
 
 function applyNamespaces(settings: RunSettings, flags: RunFlagValues): void {
@@ -221,27 +228,6 @@ function applyDns(settings: RunSettings, flags: RunFlagValues): void {
   if (flags["dns-search"]?.length) dns.search = flags["dns-search"];
   if (flags["dns-option"]?.length) dns.options = flags["dns-option"];
   if (Object.keys(dns).length > 0) settings.dns = dns;
-}
-
-function applySecurity(settings: RunSettings, option: string): void {
-  const [name, value] = splitOption(option);
-  if (name === "seccomp" && value !== undefined && value !== "") {
-    settings.seccomp = value;
-  } else if (name === "no-new-privileges" && (value === undefined || value === "true")) {
-    settings.noNewPrivileges = true;
-  } else if (name === "no-new-privileges" && value === "false") {
-    settings.noNewPrivileges = false;
-  } else {
-    throw new CooperError("unsupported", `--security-opt ${option} is not supported`, {
-      hint: "use seccomp=unconfined, seccomp=PROFILE or no-new-privileges",
-    });
-  }
-}
-
-/** Docker separates with `=`, older scripts with `:`. */
-function splitOption(option: string): [string, string | undefined] {
-  const at = option.search(/[=:]/);
-  return at === -1 ? [option, undefined] : [option.slice(0, at), option.slice(at + 1)];
 }
 
 function networkOf(mode: string | undefined): RunSettings["network"] {

@@ -27,23 +27,44 @@ export interface RunSettings {
   capDrop?: string[];
   /** `unconfined` or the path of a profile; default Docker's. */
   seccomp?: string;
+  /** `unconfined` or the name of a profile that is loaded; default: what this process has. */
+  apparmor?: string;
+  /** Paths of /proc and /sys that are hidden beside the usual ones. */
+  mask?: string[];
+  /** Which of all these are not: paths, patterns (`/proc/*`) or `ALL`, which also makes none of them read-only. */
+  unmask?: string[];
   noNewPrivileges?: boolean;
   /** `nofile=1024:2048` as --ulimit has it. */
   ulimits?: string[];
-  /** Supplementary groups of every user, by name in the container or by number. */
+  /** Supplementary groups of every user, by name in the container or by number; or `keep-groups`: the caller's. */
   groups?: string[];
   devices?: string[];
   /** Bytes. */
   shmSize?: number;
   limits?: ResourceLimits;
+  /** Directories of hooks (oci-hooks(5)), in place of containers.conf's `hooks_dir`; later ones are stronger. */
+  hooksDirs?: string[];
   /** `host:container[:options]` as --volume has it. */
   volumes?: string[];
 }
 
+const LISTS = [
+  "addHosts",
+  "capAdd",
+  "capDrop",
+  "mask",
+  "unmask",
+  "ulimits",
+  "groups",
+  "devices",
+  "hooksDirs",
+  "volumes",
+] as const;
+
 /** What one run is asked for on top of what the container keeps: scalars replace, lists add. */
 export function mergeRunSettings(kept: RunSettings, asked: RunSettings): RunSettings {
   const merged: RunSettings = { ...kept, ...asked };
-  for (const key of ["addHosts", "capAdd", "capDrop", "ulimits", "groups", "devices", "volumes"] as const) {
+  for (const key of LISTS) {
     const both = [...(kept[key] ?? []), ...(asked[key] ?? [])];
     if (both.length > 0) merged[key] = both;
   }

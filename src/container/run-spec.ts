@@ -6,12 +6,17 @@ import type { ContainerConfig } from "../oci/types.ts";
 import { DEFAULT_PATH } from "../plan/env-list.ts";
 import { defaultCapabilities, editCapabilities } from "../sandbox/capabilities.ts";
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
+import { kernelPaths } from "../sandbox/kernel-paths.ts";
+import { hooksFor } from "../sandbox/oci-hooks.ts";
 import { parseRlimit } from "../sandbox/rlimits.ts";
 import type { HostFile, NetworkMode, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
 import { lookupGroup, lookupUser } from "./user.ts";
 import { parseVolume } from "./volume.ts";
 import { mountPointNotes, type WorkingContainer } from "./working-container.ts";
+
+/** In place of groups: those that the caller has. */
+const KEEP_GROUPS = "keep-groups";
 
 const DEFAULT_SHM_SIZE = 64 << 20;
 
@@ -61,6 +66,8 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
       drop: settings.capDrop ?? [],
     }),
     seccomp: seccompOf(settings, conf),
+    ...(settings.apparmor === undefined ? {} : { apparmor: settings.apparmor }),
+    ...kernelPathsOf(settings),
     noNewPrivileges: settings.noNewPrivileges ?? false,
     rlimits: settings.ulimits === undefined ? conf.defaultUlimits : settings.ulimits.map(parseRlimit),
     devices: [...new Set([...conf.devices.map(hostDevice), ...(settings.devices ?? [])])],
@@ -69,6 +76,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     terminal: request.terminal ?? false,
     ...(request.secretEnv?.length ? { secretEnv: true } : {}),
     ...(settings.noPivot === undefined ? {} : { noPivot: settings.noPivot }),
+    ...hooksOf(container, settings, conf, request.argv),
     ...(settings.limits === undefined ? {} : { limits: settings.limits }),
     // A build's container goes with the build.
     ...(container.name === undefined ? {} : { mountPointNotes: mountPointNotes(container) }),
@@ -76,6 +84,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
 }
 
 function withGroups({ uid, gid, additionalGids }: RunUser, rootfs: string, groups: string[]): RunUser {
+  if (groups.includes(KEEP_GROUPS)) return { uid, gid, additionalGids: [], keepsGroups: true };
   const added = groups.map((group) => lookupGroup(rootfs, group));
   return { uid, gid, additionalGids: [...new Set([...additionalGids, ...added])] };
 }
@@ -120,6 +129,23 @@ function seccompOf(settings: RunSettings, conf: ContainersConf): RunSpec["seccom
   const asked = settings.seccomp ?? conf.seccompProfile;
   if (asked === undefined || asked === "") return "default";
   return asked === "unconfined" ? "unconfined" : { profile: asked };
+}
+
+function hooksOf(
+  { annotations }: WorkingContainer,
+  { hooksDirs, volumes = [] }: RunSettings,
+  conf: ContainersConf,
+  [command = ""]: string[],
+): Pick<RunSpec, "hooks"> {
+  const directories = hooksDirs ?? conf.hooksDirs;
+  if (directories.length === 0) return {};
+  const hooks = hooksFor(directories, { command, annotations, bindMounts: volumes.length > 0 });
+  return hooks === undefined ? {} : { hooks };
+}
+
+function kernelPathsOf({ mask, unmask }: RunSettings): Pick<RunSpec, "kernelPaths" | "kernelPathsAsked"> {
+  if (mask === undefined && unmask === undefined) return {};
+  return { kernelPaths: kernelPaths(mask, unmask), kernelPathsAsked: true };
 }
 
 /** The host's own volumes are everybody's, but for places that were given something else. */

@@ -32,6 +32,8 @@ export interface PlanOptions {
   buildPlatform?: Platform | undefined;
   /** Names given with --build-context. */
   contexts?: readonly string[];
+  /** Stages above the target run whether or not it needs them. */
+  everyStage?: boolean;
 }
 
 /**
@@ -61,6 +63,7 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions = {}): Bu
     target: findTarget(stages, target, table),
     order: [],
     contexts: [...contexts],
+    ...(options.everyStage === true ? { everyStage: true } : {}),
     warnings: fileWarnings(dockerfile, before, args, sources, checks),
     checks,
   });
@@ -295,7 +298,7 @@ function findTarget(stages: StagePlan[], target: string | undefined, table: Name
 /** Fills in `order`, following the triggers of stages that other stages stand on. */
 function ordered(plan: BuildPlan): BuildPlan {
   const table = nameTable(plan.stages, plan.contexts);
-  const needed = new Set([plan.target]);
+  const needed = new Set(plan.everyStage === true ? upTo(plan.target) : [plan.target]);
   // A stage needs only stages above it: one way up meets every needed one after all that need it.
   for (let index = plan.target; index >= 0; index--) {
     if (!needed.has(index)) continue;
@@ -309,6 +312,8 @@ function ordered(plan: BuildPlan): BuildPlan {
   }
   return { ...plan, order: [...needed].sort((a, b) => a - b) };
 }
+
+const upTo = (target: number) => Array.from({ length: target + 1 }, (_, index) => index);
 
 function ownTriggers(stage: StagePlan): string[] {
   return stage.instructions.flatMap((instruction) =>

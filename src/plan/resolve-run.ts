@@ -48,9 +48,18 @@ export function resolveRun(walk: StageWalk, instruction: RunInstruction): { op: 
     network: instruction.network,
     security: instruction.security,
     script,
+    ...keptVolumes(walk),
   };
   const count = args.length === 0 ? [] : [`|${args.length}`, ...args];
   return { op, createdBy: `RUN ${[...count, ...argv].join(" ")} # buildkit` };
+}
+
+/** Those that are below none of the others. */
+function keptVolumes({ compatVolumes, config }: StageWalk): Pick<RunOp, "volumes"> {
+  if (!compatVolumes) return {};
+  const paths = [...new Set(Object.keys(config.Volumes ?? {}).map((path) => absolutePath(path)))].sort();
+  const volumes = paths.filter((path) => path !== "/" && !paths.some((one) => path.startsWith(`${one}/`)));
+  return volumes.length === 0 ? {} : { volumes };
 }
 
 /** Declared args, each once, with the value that the step sees: an ENV of the name may have replaced it. */

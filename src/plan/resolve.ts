@@ -32,6 +32,8 @@ export interface ResolveOptions {
   buildArgs?: Readonly<Record<string, string>>;
   /** Of the stage's platform; Windows images get no default PATH. */
   os?: string;
+  /** RUN leaves what is below volumes as it is (--compat-volumes). */
+  compatVolumes?: boolean;
 }
 
 /** What an image hands to the stage that is built on it. */
@@ -90,6 +92,7 @@ function startWalk(plan: BuildPlan, stage: StagePlan, base: StageState, options:
     checks: plan.checks,
     comments: [],
     unset: new Set(),
+    compatVolumes: options.compatVolumes ?? false,
   };
   const env = config.Env ?? [];
   const hasPath = env.some((entry) => entry.startsWith("PATH="));

@@ -31,6 +31,8 @@ export interface StageWalk {
   comments: readonly string[];
   /** Variables that the current instruction referred to and that are not set. */
   unset: Set<string>;
+  /** RUN leaves what is below volumes as it is. */
+  compatVolumes: boolean;
 }
 
 /** Where an instruction's expansion takes its values; a name that is not set is noted for the warning. */

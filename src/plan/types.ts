@@ -54,7 +54,9 @@ export interface BuildPlan {
   checks: CheckOptions;
   /** Index of the stage that is the result. */
   target: number;
-  /** Indexes of the stages that the target needs, itself included, in an order that respects `needs`. */
+  /** Stages above the target run whether or not it needs them. */
+  everyStage?: boolean;
+  /** Indexes of the stages that run, by default those that the target needs, itself included, in an order that respects `needs`. */
   order: number[];
 }
 
@@ -158,6 +160,8 @@ export interface RunOp {
    * the step runs, read-only, mode 0755. The content is a "name", like argv and env: encodeName() gives its bytes.
    */
   script: { name: string; content: string } | undefined;
+  /** Volumes of the config below which nothing that it writes is kept: absolute, none below another. */
+  volumes?: string[];
 }
 
 /** WORKDIR: makes the directory and its parents, mode 0755, owned by `user` (looked up in the container); none for "/". */

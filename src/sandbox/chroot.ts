@@ -9,6 +9,7 @@ import { launch, notStarted } from "./launch.ts";
 import { isPrivate, joinedNamespaces } from "./namespaces.ts";
 import { openNetwork } from "./network.ts";
 import { type PreparedRun, prepareRun } from "./prepare-run.ts";
+import { requireNoRuntime } from "./runtime-only.ts";
 import { mountsOf } from "./runtime-spec.ts";
 import type { InitSpec } from "./sandbox-init.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
@@ -39,6 +40,7 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
       "Cannot run the command in a user namespace of its own with --isolation chroot",
       { hint: "Install crun or runc, which can" },
     );
+  requireNoRuntime(spec);
   const joined = joinedNamespaces(spec);
   const network = await openNetwork(spec.network, options.runtimeDir);
   try {

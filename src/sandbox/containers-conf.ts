@@ -33,6 +33,8 @@ export interface ContainersConf {
   httpProxy: boolean;
   /** Name or path of the OCI runtime. */
   runtime?: string;
+  /** Directories of hooks. */
+  hooksDirs: string[];
   /** Paths to try for a runtime's name. */
   runtimes: Record<string, string[]>;
   /** Cooper's own: bytes that a store may take. */
@@ -64,7 +66,13 @@ const File = v.object({
       http_proxy: optional(v.boolean()),
     }),
   ),
-  engine: optional(v.object({ runtime: optional(Text), runtimes: optional(v.record(Text, List)) })),
+  engine: optional(
+    v.object({
+      hooks_dir: optional(List),
+      runtime: optional(Text),
+      runtimes: optional(v.record(Text, List)),
+    }),
+  ),
   // Cooper's own table: Podman and Buildah pass over tables that they do not know.
   cooper: optional(v.strictObject({ max_storage: optional(Size) })),
 });
@@ -109,6 +117,7 @@ function emptyConf(): ContainersConf {
     env: [],
     volumes: [],
     devices: [],
+    hooksDirs: [],
     noHosts: false,
     httpProxy: true,
     runtimes: {},
@@ -223,6 +232,7 @@ function mergeContainers(conf: ContainersConf, file: Containers, vendor: boolean
 
 function mergeEngine(conf: ContainersConf, file: NonNullable<FileData["engine"]>): void {
   if (file.runtime) conf.runtime = file.runtime;
+  if (file.hooks_dir !== undefined) conf.hooksDirs = mergeList(conf.hooksDirs, file.hooks_dir);
   for (const [name, paths] of Object.entries(file.runtimes ?? {})) {
     conf.runtimes[name] = mergeList(conf.runtimes[name] ?? [], paths);
   }

@@ -119,7 +119,11 @@ function requireProgram(name: string): string {
 
 type Output = "inherit" | "pipe" | "ignore";
 
-function stdioOf(io: RunIo): { stdin: "inherit" | "ignore" | Uint8Array; stdout: Output; stderr: Output } {
+function stdioOf(io: RunIo): {
+  stdin: "inherit" | "ignore" | Uint8Array;
+  stdout: Output;
+  stderr: Output;
+} {
   if (io.inherit) return { stdin: "inherit", stdout: "inherit", stderr: "inherit" };
   const output = (sink: unknown): Output => (sink === undefined ? "ignore" : "pipe");
   return { stdin: io.stdin ?? "ignore", stdout: output(io.onStdout), stderr: output(io.onStderr) };

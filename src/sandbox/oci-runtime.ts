@@ -8,6 +8,7 @@ import { launch, notStarted } from "./launch.ts";
 import { joinedNamespaces, namespacePath } from "./namespaces.ts";
 import { openNetwork } from "./network.ts";
 import { type PreparedRun, prepareRun } from "./prepare-run.ts";
+import { requireNoCrun } from "./runtime-only.ts";
 import { runtimeSpec } from "./runtime-spec.ts";
 import type { SeccompFilter } from "./seccomp.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
@@ -32,6 +33,7 @@ export function ociSandbox(options: OciRuntimeOptions): Sandbox {
 
 async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
   io.signal?.throwIfAborted();
+  if (options.isolation !== "crun") requireNoCrun(spec, options.isolation);
   const joined = joinedNamespaces(spec);
   const cgroup = spec.namespaces?.cgroup;
   coverCgroups(options.isolation, cgroup !== undefined && cgroup !== "private");

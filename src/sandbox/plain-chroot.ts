@@ -16,6 +16,7 @@ import { makePlainDev } from "./plain-dev.ts";
 import { standForMount } from "./plain-mounts.ts";
 import type { Supervision } from "./plain-supervisor.ts";
 import { type PreparedRun, prepareRun } from "./prepare-run.ts";
+import { requireNoRuntime } from "./runtime-only.ts";
 import type { InitSpec } from "./sandbox-init.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
 import { StandIns } from "./stand-ins.ts";
@@ -31,6 +32,7 @@ async function runPlain(options: ChrootOptions, spec: RunSpec, io: RunIo): Promi
   io.signal?.throwIfAborted();
   requireWhatIsAsked(spec);
   requireNothingIsolated(spec);
+  requireNoRuntime(spec);
   const prepared = await prepareRun(spec, options.runtimeDir);
   let untouched: string[] = [];
   try {

@@ -10,6 +10,7 @@ export function requireNothingIsolated({
   mounts,
   hostnameAsked,
   shmSizeAsked,
+  kernelPathsAsked,
 }: RunSpec): void {
   const refuse = (what: string, hint: string) => {
     throw new CooperError("unsupported", `Cannot run the command ${what}: this host refuses namespaces`, {
@@ -26,6 +27,7 @@ export function requireNothingIsolated({
   if (ids !== undefined) refuse("in a user namespace of its own", "Leave --userns away, or use host");
   if (hostnameAsked) refuse("under a host name of its own", "It has the outer container's name");
   if (shmSizeAsked) refuse("with a /dev/shm of its own size", "Give the outer container one of that size");
+  if (kernelPathsAsked) refuse("with other paths of /proc hidden", "It has no /proc of its own");
   if (limits !== undefined) refuse("with limits of memory or processors", "Give them to the outer container");
   for (const mount of mounts) {
     if (mount.type === "bind" && mount.overlay !== undefined)

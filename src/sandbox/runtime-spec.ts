@@ -4,8 +4,10 @@ import { CooperError, messageOf } from "../base/errors.ts";
 import { splitDevice } from "../base/file-calls.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { hasGroup, identityMappings } from "./command-ids.ts";
+import { kernelPaths } from "./kernel-paths.ts";
 import { isPrivate } from "./namespaces.ts";
 import type { Rlimit } from "./rlimits.ts";
+import { apparmorOf } from "./runtime-only.ts";
 import type { SeccompFilter } from "./seccomp.ts";
 import type { RunMount, RunSpec } from "./types.ts";
 
@@ -34,29 +36,11 @@ interface Mount {
   options: string[];
 }
 
-/** Paths of /proc and /sys that Docker hides. */
-export const MASKED_PATHS = [
-  "/proc/acpi",
-  "/proc/asound",
-  "/proc/interrupts",
-  "/proc/kcore",
-  "/proc/keys",
-  "/proc/latency_stats",
-  "/proc/sched_debug",
-  "/proc/scsi",
-  "/proc/timer_list",
-  "/proc/timer_stats",
-  "/sys/devices/virtual/powercap",
-  "/sys/firmware",
-];
-
-/** Paths of /proc that Docker makes read-only. */
-export const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
 /** Builds config.json as an object; limits above 2^53 are raw JSON numbers. */
 export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
   const root = spec.user.uid === 0;
   const usable = root ? spec.capabilities : [];
+  const hidden = spec.kernelPaths ?? kernelPaths();
   return {
     ociVersion: "1.0.2",
     process: {
@@ -79,26 +63,39 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
         hard: limit(hard),
       })),
       noNewPrivileges: spec.noNewPrivileges,
+      ...apparmorOf(spec),
     },
     root: { path: spec.rootfs, readonly: false },
     ...(isPrivate(spec, "uts") ? { hostname: spec.hostname } : {}),
     mounts: mountsOf(spec, host),
-    ...(host.seccompProgram === undefined
-      ? {}
-      : { annotations: { "run.oci.seccomp_bpf_data": Buffer.from(host.seccompProgram).toString("base64") } }),
+    ...(spec.hooks === undefined ? {} : { hooks: spec.hooks }),
+    annotations: crunAnnotations(spec, host),
     linux: {
       namespaces: namespacesOf(spec, host),
       ...idMappings(spec, host),
       devices: spec.devices.map(deviceOf),
-      maskedPaths: MASKED_PATHS,
-      readonlyPaths: READONLY_PATHS,
+      maskedPaths: hidden.masked,
+      readonlyPaths: hidden.readonly,
       ...(host.seccomp === undefined ? {} : { seccomp: host.seccomp }),
     },
   };
 }
 
+/** What crun(1) has beside the specification. */
+function crunAnnotations({ user }: RunSpec, { seccompProgram }: RuntimeHost): Record<string, string> {
+  return {
+    ...(seccompProgram === undefined
+      ? {}
+      : { "run.oci.seccomp_bpf_data": Buffer.from(seccompProgram).toString("base64") }),
+    ...(user.keepsGroups === true ? { "run.oci.keep_original_groups": "1" } : {}),
+  };
+}
+
 /** Where there is one id, everybody is it: root, or by the name of the user that is asked for (see idMappings). */
-function userOf({ user }: Pick<RunSpec, "user">, host: RuntimeHost): RunSpec["user"] {
+function userOf(
+  { user: { keepsGroups: _, ...user } }: Pick<RunSpec, "user">,
+  host: RuntimeHost,
+): RunSpec["user"] {
   if (!hasOneId()) return user;
   const { uid, gid } = isRenamed(user, host) ? user : { uid: 0, gid: 0 };
   return { uid, gid, additionalGids: [] };

@@ -17,6 +17,7 @@ import { connectTo, sendDescriptor } from "../base/seccomp-supervisor.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { signalNumber } from "../base/process.ts";
 import { CAPABILITY_NAMES, capabilitiesOf, capabilityMask, ownCapabilities } from "./capabilities.ts";
+import { kernelPaths } from "./kernel-paths.ts";
 import { isPrivate } from "./namespaces.ts";
 import { OWNER_SOCKET } from "./owner-listener.ts";
 import { type Supervision, supervise } from "./plain-supervisor.ts";
@@ -73,7 +74,7 @@ function become({ run, mounts, rlimits, userNamespace, ...init }: InitSpec): nev
     bindNodes: userNamespace,
     ...(terminal?.startsWith("/dev/") ? { terminal } : {}),
   });
-  maskPaths(run.rootfs);
+  maskPaths(run.rootfs, run.kernelPaths ?? kernelPaths());
   const last = Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"));
   const filter = filterOf(init);
   enterRoot(run.rootfs);

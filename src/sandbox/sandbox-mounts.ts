@@ -6,7 +6,7 @@ import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
 import { makedev, mknod } from "../base/file-calls.ts";
 import { MNT, MS, mount, pivotRoot, umount } from "../base/mounts.ts";
 import { fsPath, statusOf } from "../base/path-bytes.ts";
-import { MASKED_PATHS, READONLY_PATHS } from "./runtime-spec.ts";
+import type { KernelPaths } from "./kernel-paths.ts";
 
 /** As in the runtime specification. */
 export interface SandboxMount {
@@ -160,16 +160,16 @@ function makeNode(hostPath: string, path: string, numbers: [number, number] | un
   bind(hostPath, path, MS.BIND);
 }
 
-/** Hides and write-protects what Docker does; paths that this kernel lacks are skipped. */
-export function maskPaths(root: string): void {
-  for (const path of MASKED_PATHS) {
+/** Hides and write-protects; paths that this kernel lacks are skipped. */
+export function maskPaths(root: string, { masked, readonly }: KernelPaths): void {
+  for (const path of masked) {
     const target = resolveInRoot(root, path);
     const stat = statusOf(target);
     if (stat === undefined) continue;
     if (stat.isDirectory()) mount("tmpfs", target, "tmpfs", MS.RDONLY, "size=0k");
     else mount("/dev/null", target, undefined, MS.BIND);
   }
-  for (const path of READONLY_PATHS) {
+  for (const path of readonly) {
     const target = resolveInRoot(root, path);
     if (statusOf(target) === undefined) continue;
     mount(target, target, undefined, MS.BIND | MS.REC);

@@ -1,6 +1,8 @@
 /** What a command in a container needs, and what every isolation offers. */
 
 import type { CommandIds } from "./command-ids.ts";
+import type { KernelPaths } from "./kernel-paths.ts";
+import type { RuntimeHooks } from "./oci-hooks.ts";
 
 export type Isolation = "crun" | "runc" | "chroot";
 
@@ -37,6 +39,8 @@ export interface RunUser {
   uid: number;
   gid: number;
   additionalGids: number[];
+  /** In place of `additionalGids` this process's own, which may have no number in a user namespace; takes crun. */
+  keepsGroups?: boolean;
 }
 
 export type RunMount =
@@ -117,6 +121,12 @@ export interface RunSpec {
   capabilities: string[];
   /** Docker's default profile, none, or a profile file in Docker's JSON format. */
   seccomp: "default" | "unconfined" | { profile: string };
+  /** Name of a profile; absent: the caller's. */
+  apparmor?: string;
+  /** Absent: the usual ones. */
+  kernelPaths?: KernelPaths;
+  /** Somebody asked for other ones: where they cannot be had that is an error. */
+  kernelPathsAsked?: boolean;
   noNewPrivileges: boolean;
   /** Clamped to what the host allows. `soft` and `hard` as in prlimit, -1 for unlimited. */
   rlimits: { name: string; soft: number; hard: number }[];
@@ -127,6 +137,8 @@ export interface RunSpec {
   /** The same for the size. */
   shmSizeAsked?: boolean;
   limits?: ResourceLimits;
+  /** Programs of the host around it; only an OCI runtime has any. */
+  hooks?: RuntimeHooks;
   /** The root is changed by moving mounts and chroot(2): for roots on a ramdisk, where pivot_root(2) fails. */
   noPivot?: boolean;
   /** File that tells of the run's mount points while it lasts, for removeNotedMountPoints(). */
@@ -138,7 +150,8 @@ export interface RunSpec {
 export interface RunIo {
   /** Leaves stdin, stdout and stderr to the command, for `run` on the command line. */
   inherit?: boolean;
-  stdin?: Uint8Array;
+  /** What it reads; `inherit`: this process's own. Default: nothing. */
+  stdin?: Uint8Array | "inherit";
   onStdout?: (chunk: Uint8Array) => void;
   onStderr?: (chunk: Uint8Array) => void;
   /**

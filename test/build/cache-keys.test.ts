@@ -450,6 +450,17 @@ const MISSES: Row[] = [
     dockerfile: run("true > /f"),
     next: withRun({ noNewPrivileges: true }),
   },
+  {
+    name: "--security-opt mask",
+    dockerfile: run("true > /f"),
+    next: withRun({ mask: ["/proc/version"] }),
+  },
+  {
+    name: "--compat-volumes",
+    dockerfile: run("true > /f", "VOLUME /v\n"),
+    next: { options: { compatVolumes: true } },
+  },
+  { name: "--stdin", dockerfile: run("true > /f"), next: { options: { stdin: true } } },
   { name: "--shm-size", dockerfile: run("true > /f"), next: withRun({ shmSize: 1 << 20 }) },
   { name: "--ulimit", dockerfile: run("true > /f"), next: withRun({ ulimits: ["nofile=100:100"] }) },
   { name: "--add-host", dockerfile: run("true > /f"), next: withRun({ addHosts: ["h:10.0.0.1"] }) },

@@ -22,6 +22,7 @@ describe("run settings", () => {
     const own = {
       "no-hostname": { type: "bool", help: "" },
       "no-pivot": { type: "bool", help: "" },
+      "hooks-dir": { type: "list", help: "" },
     } as const;
     const line = parseFlags(argv, {
       flags: { ...RUN_FLAGS, ...HOST_FLAGS, ...RUNTIME_FLAGS, ...own },
@@ -98,6 +99,16 @@ describe("run settings", () => {
     [["--security-opt", "seccomp:/p.json"], { seccomp: "/p.json" }],
     [["--security-opt", "no-new-privileges:false"], { noNewPrivileges: false }],
     [
+      ["--security-opt", "apparmor=unconfined", "--security-opt", "label=disable"],
+      { apparmor: "unconfined" },
+    ],
+    [
+      ["--security-opt", "mask=/a:/b", "--security-opt", "mask=/c", "--security-opt", "unmask=ALL"],
+      { mask: ["/a", "/b", "/c"], unmask: ["ALL"] },
+    ],
+    [["--group-add", "keep-groups"], { groups: ["keep-groups"] }],
+    [["--hooks-dir", "/tmp", "--hooks-dir", "/"], { hooksDirs: ["/tmp", "/"] }],
+    [
       ["--ulimit", "nofile=1:2", "--shm-size", "64m", "--device", "/dev/fuse"],
       { ulimits: ["nofile=1:2"], shmSize: 67_108_864, devices: ["/dev/fuse"] },
     ],
@@ -123,7 +134,10 @@ describe("run settings", () => {
     [["--cgroupns", "x"], /--cgroupns/],
     [["--cpuset-cpus", "all"], /--cpuset-cpus/],
     [["--memory", "much"], /--memory/],
-    [["--security-opt", "label=disable"], /label=disable/],
+    [["--security-opt", "label=nonsense"], /label=nonsense/],
+    [["--security-opt", "systempaths=unconfined"], /systempaths/],
+    [["--group-add", "keep-groups,5"], /keep-groups goes with no other/],
+    [["--hooks-dir", "/no/such"], /no directory of hooks \/no\/such/],
     [["--security-opt", "seccomp="], /seccomp=/],
     [["--shm-size", "big"], /--shm-size/],
     [["--dns", "none,1.1.1.1"], /--dns none/],

@@ -39,6 +39,7 @@ http_proxy = false
 pids_limit = 5
 [engine]
 runtime = "runc"
+hooks_dir = ["/h"]
 [engine.runtimes]
 runc = ["/x/runc"]
 [network]
@@ -60,6 +61,7 @@ max_storage = "2g"
     shmSize: 2 << 20,
     volumes: ["/a:/b"],
     devices: ["/dev/kvm"],
+    hooksDirs: ["/h"],
     network: "none",
     baseHostsFile: "image",
     noHosts: true,

@@ -106,6 +106,12 @@ const CASES: Case[] = [
     stdout: "0\n0\n",
   },
   {
+    name: "other paths are hidden, and none of the usual ones",
+    run: "wc -c < /proc/version; wc -c < /plain; ls /sys/firmware | wc -l; test -w /proc/sys/kernel/hostname && echo open",
+    spec: { kernelPaths: { masked: ["/proc/version", "/plain"], readonly: [] } },
+    stdout: /^0\n0\n[1-9]\d*\nopen\n$/,
+  },
+  {
     name: "capabilities of root are Docker's",
     run: "grep -E 'CapBnd|CapEff|CapPrm' /proc/self/status",
     stdout: new RegExp(`^(Cap...:\t${DOCKER_CAPABILITIES}\n){3}$`),

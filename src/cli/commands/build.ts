@@ -29,17 +29,7 @@ export const command = defineCommand({
   usage: "[CONTEXT]",
   args: { max: 1 },
   flags: BUILD_FLAGS,
-  unsupported: [
-    ...UNSUPPORTED_HOST_FLAGS,
-    "compat-volumes",
-    "cw",
-    "decryption-key",
-    "hooks-dir",
-    "layer-label",
-    ...SBOM_FLAGS,
-    "sign-by",
-    "stdin",
-  ],
+  unsupported: [...UNSUPPORTED_HOST_FLAGS, "cw", "decryption-key", "layer-label", ...SBOM_FLAGS, "sign-by"],
   details: [
     "CONTEXT is a directory, a tar archive, a git repository (URL#REF:DIRECTORY), an http(s) URL of an archive or a Dockerfile, or - for one of both on standard input; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output. For several platforms the build is done for each of them, what is the same for all (stages FROM --platform=$BUILDPLATFORM) once; the ID is that of the list of images, which push --all and manifest push send.",
   ],
@@ -61,7 +51,8 @@ export const command = defineCommand({
     if (flags.check) return check(context, options);
     if (flags["debug-shell"]) requireTerminal();
     using progress = await openBuildProgress({
-      progress: flags.progress,
+      // A question that a command asks is to be seen as it is.
+      progress: flags.progress ?? (flags.stdin ? "plain" : undefined),
       quiet: flags.quiet,
       ...logOf(flags, options),
       warnings: showsWarnings(context.globals.logLevel),
