@@ -12,7 +12,7 @@ import type {
 } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import { annotatedBase, scratchBase } from "../container/container-base.ts";
-import { endKeeper, mountForUser, mountPointOf, unmountForUser } from "../container/mounting.ts";
+import { endKeeper, isInReach, mountForUser, mountPointOf, unmountForUser } from "../container/mounting.ts";
 import {
   containerOf,
   createContainer,
@@ -221,7 +221,8 @@ function handle(store: Store, id: string, name: string): Container {
 function mountTidied(store: Store, container: WorkingContainer): string {
   const files = filesOf(store);
   const path = mountForUser(files, store.runRoot, container);
-  tidy(files, container, snapshotter(container).path(treeOf(files, container)));
+  if (isInReach(store.runRoot, container))
+    tidy(files, container, snapshotter(container).path(treeOf(files, container)));
   return path;
 }
 

@@ -6,16 +6,10 @@ import { getXattr, listXattrs, removeXattr } from "../base/xattrs.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { applyChmod, type ChmodSpec } from "./copy-chmod.ts";
-import { formatOwnerNote, type Owner, parseOwnerNote } from "./owner-note.ts";
-import { setAttribute } from "./set-attribute.ts";
+import { ORDINARY_NOTE, type Owner, type OwnerNote, ownerNoteFor } from "./owner-note.ts";
+import { setAttribute, setOwnerNote } from "./set-attribute.ts";
 import { reach, type WalkedEntry } from "./walk-sources.ts";
-import {
-  CAPABILITY_NOTE,
-  CAPABILITY_XATTR,
-  isOverlayXattr,
-  isPortableXattr,
-  OWNER_XATTR,
-} from "./xattr-policy.ts";
+import { CAPABILITY_NOTE, CAPABILITY_XATTR, isOverlayXattr, isPortableXattr } from "./xattr-policy.ts";
 
 /** What copies get instead of the source's own. */
 export interface MetadataOptions {
@@ -50,12 +44,13 @@ export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metada
   const { stat } = entry;
   const source = reach(entry);
   const xattrs: [string, Buffer][] = [];
-  let recorded: (Owner & { mode: number }) | undefined;
+  const note = noteOf(entry, options);
+  let recorded: ReturnType<OwnerNote["parse"]>;
   for (const name of listXattrs(source)) {
     if (!isCopied(name, options)) continue;
     const value = getXattr(source, name);
     if (value === undefined) continue;
-    if (name === OWNER_XATTR && options.ownership !== "verbatim") recorded = parseOwnerNote(value);
+    if (name === note?.attribute) recorded = note.parse(value);
     else xattrs.push([name, value]);
   }
   const { uid, gid } = options.owner ?? recorded ?? { uid: Number(stat.uid), gid: Number(stat.gid) };
@@ -70,6 +65,13 @@ export function metadataOf(entry: WalkedEntry, options: MetadataOptions): Metada
     mtimeNs: options.timestamp ?? stat.mtimeNs,
     xattrs,
   };
+}
+
+/** Of others than Cooper regular files and directories have notes, and their mode is in it. */
+function noteOf({ stat }: WalkedEntry, { ownership }: MetadataOptions): OwnerNote | undefined {
+  if (ownership === "verbatim") return undefined;
+  const note = ownerNoteFor(stat);
+  return ownership === "xattr" || note === ORDINARY_NOTE ? note : undefined;
 }
 
 function isCopied(name: string, options: MetadataOptions): boolean {
@@ -95,22 +97,22 @@ export function applyToPath(path: string, metadata: Metadata, options: MetadataO
   const now = lstatSync(name);
   const give = options.ownership !== "xattr" && (now.uid !== metadata.uid || now.gid !== metadata.gid);
   if (give) giving(metadata, () => lchownSync(name, metadata.uid, metadata.gid));
-  if (!now.isSymbolicLink()) {
-    if (give || (now.mode & 0o7777) !== metadata.mode) chmodItself(path, metadata.mode);
-    // Special files and links cannot carry attributes of users.
-    if (options.ownership === "xattr" && now.isDirectory()) recordOwner(path, metadata, now);
-  }
+  if (!now.isSymbolicLink() && (give || (now.mode & 0o7777) !== metadata.mode))
+    chmodItself(path, metadata.mode);
+  if (options.ownership === "xattr") recordOwner(path, metadata, now, ownerNoteFor(now));
   copyXattrs(path, metadata, options);
   setTimes(path, metadata.mtimeNs);
 }
 
 /** Keeps the owner of a path beside it; none is kept for what is right already. */
-export function recordOwner(path: string, wanted: Owner & { mode: number }, actual: Owner): void {
-  if (wanted.uid !== actual.uid || wanted.gid !== actual.gid) {
-    setAttribute(path, OWNER_XATTR, formatOwnerNote(wanted), true);
-    return;
-  }
-  if (getXattr(path, OWNER_XATTR) !== undefined) removeXattr(path, OWNER_XATTR);
+export function recordOwner(
+  path: string,
+  wanted: Owner & { mode: number },
+  actual: Owner,
+  note = ORDINARY_NOTE,
+): void {
+  if (wanted.uid !== actual.uid || wanted.gid !== actual.gid) setOwnerNote(path, note, wanted);
+  else if (getXattr(path, note.attribute) !== undefined) removeXattr(path, note.attribute);
 }
 
 // What this process may not set, or the file system cannot hold, is left out, as BuildKit does.

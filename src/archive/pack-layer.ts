@@ -11,18 +11,12 @@ import { readLink } from "../base/path-bytes.ts";
 import { ChunkBuffer } from "./chunk-buffer.ts";
 import { type Child, listChildren } from "./diff-children.ts";
 import { MergedDirectory, mergeChild } from "./diff-stack.ts";
-import { type Owner, parseOwnerNote } from "./owner-note.ts";
+import { type Owner, type OwnerNote, ownerNoteFor } from "./owner-note.ts";
 import { packContent } from "./pack-file.ts";
 import { NO_XATTRS, type TarEntry, type TarType } from "./tar-entry.ts";
 import { END_OF_ARCHIVE, encodeHeader, encodeShortHeader, SHORT_HEADER } from "./tar-writer.ts";
 import { OPAQUE_MARKER, WHITEOUT_PREFIX } from "./whiteouts.ts";
-import {
-  CAPABILITY_NOTE,
-  CAPABILITY_XATTR,
-  INCOMPLETE_XATTRS,
-  isPortableXattr,
-  OWNER_XATTR,
-} from "./xattr-policy.ts";
+import { CAPABILITY_NOTE, CAPABILITY_XATTR, INCOMPLETE_XATTRS, isPortableXattr } from "./xattr-policy.ts";
 
 export interface PackOptions {
   /** Overlay diff directories of the layer, lowest first; of entries with the same path the topmost counts. */
@@ -137,9 +131,9 @@ class Packer {
     linkName: string,
   ): void {
     const isDevice = type === "char" || type === "block";
+    const note = this.#options.ids === "own" ? ownerNoteFor(stat) : undefined;
     // Of a further name of a file no attributes are listed, but its owner is the file's.
-    const noted = type === "link" ? [OWNER_XATTR] : xattrNames;
-    const owner = this.#options.ids === "own" ? notedOwner(path, noted) : undefined;
+    const owner = note && notedOwner(path, note, type === "link" ? [note.attribute] : xattrNames);
     const entry: TarEntry = {
       name,
       type,
@@ -149,7 +143,7 @@ class Packer {
       size: type === "file" ? Number(stat.size) : 0,
       mtime: this.#clock(stat.mtimeNs),
       linkName,
-      xattrs: xattrNames.length === 0 ? NO_XATTRS : this.#xattrs(name, path, xattrNames),
+      xattrs: xattrNames.length === 0 ? NO_XATTRS : this.#xattrs(name, path, xattrNames, note),
       ...(isDevice ? splitDevice(stat.rdev) : NO_DEVICE),
     };
     const length = encodeShortHeader(entry, this.out.room(SHORT_HEADER));
@@ -157,7 +151,13 @@ class Packer {
     else this.out.filled(length);
   }
 
-  #xattrs(name: string, path: string, names: readonly string[]): Map<string, Uint8Array> {
+  /** `note`: the attribute that is none of the file's own. */
+  #xattrs(
+    name: string,
+    path: string,
+    names: readonly string[],
+    note: OwnerNote | undefined,
+  ): Map<string, Uint8Array> {
     const found = new Map<string, Uint8Array>();
     for (const key of names) {
       if (INCOMPLETE_XATTRS.includes(key)) {
@@ -169,10 +169,10 @@ class Packer {
           },
         );
       }
-      if (!isPortableXattr(key) || (key === OWNER_XATTR && this.#options.ids === "own")) continue;
+      if (!isPortableXattr(key) || key === note?.attribute) continue;
       const value = getXattr(path, key);
-      const isNote = key === CAPABILITY_NOTE && this.#options.ids === "own";
-      if (value !== undefined) found.set(isNote ? CAPABILITY_XATTR : key, value);
+      const isCapability = key === CAPABILITY_NOTE && note !== undefined;
+      if (value !== undefined) found.set(isCapability ? CAPABILITY_XATTR : key, value);
     }
     return found;
   }
@@ -200,9 +200,9 @@ const MARKER: Omit<TarEntry, "name" | "mtime"> = {
 const ROOT = { uid: 0, gid: 0 };
 
 /** Owner that `applyLayer` with `ids: "own"` noted; root where it noted none. */
-function notedOwner(path: string, xattrNames: readonly string[]): Owner {
-  if (!xattrNames.includes(OWNER_XATTR)) return ROOT;
-  return parseOwnerNote(getXattr(path, OWNER_XATTR)) ?? ROOT;
+function notedOwner(path: string, note: OwnerNote, xattrNames: readonly string[]): Owner {
+  if (!xattrNames.includes(note.attribute)) return ROOT;
+  return note.parse(getXattr(path, note.attribute)) ?? ROOT;
 }
 
 function clockOf({ timestamp, timestampMode }: PackOptions): (mtime: bigint) => bigint {

@@ -4,6 +4,7 @@ import { errnoOf } from "../base/errors.ts";
 import { chmodItself } from "../base/file-calls.ts";
 import { setXattr } from "../base/xattrs.ts";
 import { fsPath } from "../base/path-bytes.ts";
+import { isOptional, type Owner, type OwnerNote } from "./owner-note.ts";
 import { CAPABILITY_NOTE, CAPABILITY_XATTR } from "./xattr-policy.ts";
 
 /**
@@ -19,6 +20,15 @@ export function setAttribute(path: string, name: string, value: Uint8Array, note
       setAttribute(path, CAPABILITY_NOTE, value, notes);
     else if (code === "EACCES") setWritable(path, name, value);
     else throw error;
+  }
+}
+
+/** Notes an owner beside a path's file; links and fifos go without one where this process may not write it. */
+export function setOwnerNote(path: string, note: OwnerNote, owner: Owner & { mode: number }): void {
+  try {
+    setAttribute(path, note.attribute, note.format(owner), false);
+  } catch (error) {
+    if (!isOptional(note) || errnoOf(error) !== "EPERM") throw error;
   }
 }
 

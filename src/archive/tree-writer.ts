@@ -22,15 +22,15 @@ import { listXattrs } from "../base/xattrs.ts";
 import { fsPath, statusOf } from "../base/path-bytes.ts";
 import { giving } from "../base/process-ids.ts";
 import { removeTree } from "./copy-writer.ts";
-import { formatOwnerNote } from "./owner-note.ts";
+import { ownerNoteFor } from "./owner-note.ts";
 import { asIs, type Pins } from "./pinned-root.ts";
 import { makeDirectories, resolveInRoot } from "./rooted-path.ts";
-import { setAttribute } from "./set-attribute.ts";
+import { setAttribute, setOwnerNote } from "./set-attribute.ts";
 import { statPinned } from "./source-view.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import type { TarMember } from "./tar-reader.ts";
 import { isWhiteout, makeOpaque } from "./whiteouts.ts";
-import { isPortableXattr, OWNER_XATTR } from "./xattr-policy.ts";
+import { isPortableXattr } from "./xattr-policy.ts";
 
 export interface TreeWriterOptions {
   /** Host path that symbolic links may not leave. */
@@ -317,14 +317,12 @@ export class TreeWriter {
   /** `path` is one of the pins'. After chown(2) and chmod(2): the one removes capabilities, the other changes access control lists. */
   #xattrs(path: string, entry: TarEntry): void {
     const own = this.#options.ids === "own";
-    const owner = this.#options.owner ?? entry;
-    const mayNote = entry.type === "file" || entry.type === "directory"; // user.* exists on no other kind
-    if (own && mayNote && (owner.uid !== 0 || owner.gid !== 0)) {
-      const note = formatOwnerNote({ uid: owner.uid, gid: owner.gid, mode: entry.mode });
-      setAttribute(path, OWNER_XATTR, note, own);
-    }
+    const { uid, gid } = this.#options.owner ?? entry;
+    const note = own ? ownerNoteFor(kindOf(entry)) : undefined;
+    if (note !== undefined && (uid !== 0 || gid !== 0))
+      setOwnerNote(path, note, { uid, gid, mode: entry.mode });
     for (const [name, value] of entry.xattrs) {
-      if (!isPortableXattr(name) || (own && name === OWNER_XATTR)) continue;
+      if (!isPortableXattr(name) || name === note?.attribute) continue;
       try {
         setAttribute(path, name, value, own);
       } catch (error) {
@@ -337,6 +335,11 @@ export class TreeWriter {
       }
     }
   }
+}
+
+/** As lstat(2) will say of it. */
+function kindOf({ type }: TarEntry) {
+  return { isFile: () => type === "file", isDirectory: () => type === "directory" };
 }
 
 /** Whether a directory gives its group, or an access control list, to what is made in it. */

@@ -18,10 +18,7 @@ export const INCOMPLETE_XATTRS: readonly string[] = OVERLAY.flatMap((prefix) => 
   `${prefix}redirect`,
 ]);
 
-/**
- * Owner that a file should have, where this process may not give it away: "UID:GID:MODE", decimal and octal, the format
- * of containers/storage and fuse-overlayfs.
- */
+/** Owner that a file should have, where this process may not give it away (owner-note.ts). */
 export const OWNER_XATTR = "user.containers.override_stat";
 
 /** What a program may do that root may (capabilities(7)). */

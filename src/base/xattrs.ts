@@ -35,7 +35,7 @@ export function getXattr(path: string, name: string): Buffer | undefined {
   }
 }
 
-/** The same of an open file, which may be open for nothing but its name (O.PATH) and is no symbolic link. */
+/** The same of an open file itself, which may be a symbolic link, and open for nothing but its name (O.PATH). */
 export function getXattrOf(fd: number, name: string): Buffer | undefined {
   const buffer = Buffer.alloc(256);
   const types = [pointer, pointer, pointer, u64];

@@ -42,10 +42,15 @@ function isInside(keeper: Keeper): boolean {
   }
 }
 
+/** Whether the container is not mounted for its user, or where this process reaches it. */
+export function isInReach(runRoot: string, container: WorkingContainer): boolean {
+  const keeper = findKeeper(runRoot, container.id);
+  return keeper === undefined || isInside(keeper);
+}
+
 /** Throws `in-use` when the container is mounted where this process cannot reach it. */
 export function requireReach(runRoot: string, container: WorkingContainer): void {
-  const keeper = findKeeper(runRoot, container.id);
-  if (keeper === undefined || isInside(keeper)) return;
+  if (isInReach(runRoot, container)) return;
   throw new CooperError(
     "in-use",
     `Container ${container.name ?? container.id} is mounted in another namespace`,
@@ -55,9 +60,14 @@ export function requireReach(runRoot: string, container: WorkingContainer): void
   );
 }
 
-/** Mounts it for the user, who finds it at the path returned until unmountForUser(). */
+/**
+ * Mounts it for the user, who finds it at the path returned until unmountForUser(). A process that entered a namespace of
+ * its own before somebody else mounted it gets that one's path: a second overlay on the same directories would break both.
+ */
 export function mountForUser(store: StoreFiles, runRoot: string, container: WorkingContainer): string {
   const tree = treeOf(store, container);
+  const keeper = findKeeper(runRoot, container.id);
+  if (keeper !== undefined && !isInside(keeper)) return keptPath(keeper, snapshotter(container).path(tree));
   const path = snapshotter(container).mount(tree);
   if (!snapshotter(container).isMounted(tree)) {
     container.shown = true;
@@ -65,10 +75,13 @@ export function mountForUser(store: StoreFiles, runRoot: string, container: Work
     return path;
   }
   if (namespaceState().kind === "root") return path;
-  const keeper = findKeeper(runRoot, container.id) ?? startKeeper();
-  saveKeeper(runRoot, container.id, keeper);
-  return `/proc/${keeper.pid}/root${path}`;
+  if (keeper !== undefined) return keptPath(keeper, path);
+  const started = startKeeper();
+  saveKeeper(runRoot, container.id, started);
+  return keptPath(started, path);
 }
+
+const keptPath = ({ pid }: Keeper, path: string): string => `/proc/${pid}/root${path}`;
 
 /** Where it is mounted for its user, if it is. */
 export function mountPointOf(
@@ -78,7 +91,7 @@ export function mountPointOf(
 ): string | undefined {
   const tree = treeOf(store, container);
   const keeper = findKeeper(runRoot, container.id);
-  if (keeper !== undefined) return `/proc/${keeper.pid}/root${snapshotter(container).path(tree)}`;
+  if (keeper !== undefined) return keptPath(keeper, snapshotter(container).path(tree));
   const open = container.shown || snapshotter(container).isMounted(tree);
   return open ? snapshotter(container).path(tree) : undefined;
 }

@@ -1,9 +1,10 @@
 /** Runs a command in a container's mounted tree, so that its files end up as a root build has them. */
 import { statSync, writeFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Owner, formatOwnerNote, parseOwnerNote } from "../archive/owner-note.ts";
-import { OWNER_XATTR } from "../archive/xattr-policy.ts";
-import { getXattr, listXattrs, setXattr } from "../base/xattrs.ts";
+import { type Owner, ownerNoteFor } from "../archive/owner-note.ts";
+import { setOwnerNote } from "../archive/set-attribute.ts";
+import { isWhiteout } from "../archive/whiteouts.ts";
+import { getXattr, listXattrs } from "../base/xattrs.ts";
 import { readNames, statusOf } from "../base/path-bytes.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import type { RunIo, RunResult, RunSpec, Sandbox } from "../sandbox/types.ts";
@@ -46,22 +47,22 @@ const KERNEL_DIRECTORIES = new Set(["/proc", "/sys", "/dev"]);
 
 /**
  * Notes the owner of what was made below a directory since then: the command's user, for whom the one id stood; in a
- * set-gid directory, its group. Links and other special files can carry no note.
+ * set-gid directory, its group.
  */
 function noteOwners(written: string, user: Owner, since: bigint): void {
   const visit = (path: string, group: number | undefined) => {
     for (const name of readNames(written + path)) {
       const child = `${path}/${name}`;
       const stat = statusOf(written + child);
-      if (stat === undefined || !(stat.isFile() || stat.isDirectory()) || KERNEL_DIRECTORIES.has(child))
-        continue;
+      if (stat === undefined || isWhiteout(stat, written + child) || KERNEL_DIRECTORIES.has(child)) continue;
       const names = listXattrs(written + child);
-      let owner = names.includes(OWNER_XATTR)
-        ? parseOwnerNote(getXattr(written + child, OWNER_XATTR))
+      const note = ownerNoteFor(stat);
+      let owner: Owner | undefined = names.includes(note.attribute)
+        ? note.parse(getXattr(written + child, note.attribute))
         : undefined;
       if (owner === undefined && stat.birthtimeNs > since && !names.includes(ORIGIN_XATTR)) {
-        owner = { uid: user.uid, gid: group ?? user.gid, mode: Number(stat.mode) };
-        setXattr(written + child, OWNER_XATTR, formatOwnerNote(owner));
+        owner = { uid: user.uid, gid: group ?? user.gid };
+        setOwnerNote(written + child, note, { ...owner, mode: Number(stat.mode) });
       }
       if (stat.isDirectory()) visit(child, (stat.mode & 0o2000n) === 0n ? undefined : (owner?.gid ?? 0));
     }

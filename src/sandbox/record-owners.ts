@@ -6,8 +6,7 @@
  */
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { formatOwnerNote, type Owner, parseOwnerNote } from "../archive/owner-note.ts";
-import { OWNER_XATTR } from "../archive/xattr-policy.ts";
+import { type Owner, ownerNoteFor } from "../archive/owner-note.ts";
 import { errnoOf } from "../base/errors.ts";
 import { chownOpen, O, openInDirectory } from "../base/file-calls.ts";
 import { getXattrOf, setXattrOf } from "../base/xattrs.ts";
@@ -53,13 +52,11 @@ export class OwnerRecorder {
     const { file, ids } = chownArguments(name, call);
     withFile(call.pid, file, (fd) => {
       if (!stillWaits()) return;
+      const stat = statOf(fd);
+      const noted = notedOwner(fd, stat);
       // As the kernel does: set-uid bits and capabilities go, ctime is now, and an overlay copies the file up.
       chownOpen(fd, ids.uid === undefined ? -1 : 0, ids.gid === undefined ? -1 : 0);
-      const stat = fstatSync(fd, { bigint: true });
-      // No other kind can carry attributes of users.
-      if (!stat.isFile() && !stat.isDirectory()) return;
       const inode = inodeOf(stat);
-      const noted = notedOwner(fd);
       if (!("descriptor" in file) || ids.uid || ids.gid) {
         this.#asSeen.delete(inode);
         noteOwner(fd, stat, { ...(noted ?? ROOT), ...definedOf(ids) });
@@ -83,22 +80,28 @@ export class OwnerRecorder {
       path: paths[index]!,
       follow: false,
     });
-    const replaced = withFile(pid, at(1), notedOwner);
+    const replaced = withFile(pid, at(1), (fd) => notedOwner(fd));
     if (replaced === undefined) return;
     withFile(pid, at(0), (fd) => {
-      const stat = fstatSync(fd, { bigint: true });
+      const stat = statOf(fd);
       if (this.#asSeen.delete(inodeOf(stat)) && stillWaits()) noteOwner(fd, stat, replaced);
     });
   }
 }
 
 const inodeOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
-const notedOwner = (fd: number): Owner | undefined => parseOwnerNote(getXattrOf(fd, OWNER_XATTR));
+const statOf = (fd: number): BigIntStats => fstatSync(fd, { bigint: true });
+
+function notedOwner(fd: number, stat = statOf(fd)): Owner | undefined {
+  const note = ownerNoteFor(stat);
+  return note.parse(getXattrOf(fd, note.attribute));
+}
 
 function noteOwner(fd: number, stat: BigIntStats, { uid, gid }: Owner): void {
+  const note = ownerNoteFor(stat);
   if (uid !== 0 || gid !== 0)
-    setXattrOf(fd, OWNER_XATTR, formatOwnerNote({ uid, gid, mode: Number(stat.mode) }));
-  else if (notedOwner(fd) !== undefined) setXattrOf(fd, OWNER_XATTR, undefined);
+    setXattrOf(fd, note.attribute, note.format({ uid, gid, mode: Number(stat.mode) }));
+  else if (notedOwner(fd, stat) !== undefined) setXattrOf(fd, note.attribute, undefined);
 }
 
 /** passwd's tools copy /etc/shadow to /etc/shadow- before they change it: the owner noted for what a file so named copies. */
@@ -106,7 +109,7 @@ function backedUp(pid: number, descriptor: number): Owner | undefined {
   const path = insideRoot(pid, `fd/${descriptor}`);
   if (!path.endsWith("-")) return undefined;
   try {
-    return withFile(pid, { inside: path.slice(0, -1) }, notedOwner);
+    return withFile(pid, { inside: path.slice(0, -1) }, (fd) => notedOwner(fd));
   } catch {
     return undefined; // There is no such file.
   }

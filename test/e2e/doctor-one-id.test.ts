@@ -1,7 +1,7 @@
 // Protects building with one id (no range, no newuidmap): packages install, owners in layers are those of a root build.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Person, rootOnly } from "../support/as-users.ts";
 import { busyboxBase, debianBase } from "../support/bases.ts";
@@ -44,12 +44,17 @@ USER app
 WORKDIR /made/by/app
 USER root
 COPY --from=localhost/base --chown=7:8 /etc/passwd /from/passwd
+# Links and fifos: given away, also in a layer below, moved on, given back, and copied from an image.
+RUN ln -s a /made/link && chown -h 21:22 /made/link && mv /made/link /srv/moved
+RUN mkfifo /made/fifo && chown 24:25 /made/fifo && chown -h 27:28 /srv/app/link && ln -s a /made/back
+RUN chown -h 28:28 /made/back && chown -h 0:0 /made/back && rm /srv/app/sub/link && ln -s new /srv/app/sub/link && ln /srv/moved /srv/twin
+COPY --from=localhost/base /bin /bin-copied
 RUN echo more >> /made/mine && echo more >> /plain && chown 9:9 /srv/app/file && mkdir -m 2777 /shared && chown :77 /shared
 # What a tool does that replaces a file and keeps what it sees of its owner; one that looks at nothing; one by path.
 RUN cp /srv/app/sub/file /srv/app/kept && chown app:7 /srv/app/kept && cp /srv/app/kept /srv/app/by-path && chown 7 /srv/app/by-path
 RUN sed -i s/y/z/ /srv/app/kept && touch /new && chown 0:0 /new && mv /new /srv/app/by-path && chown -R 4:5 /srv/app/sub
 USER app
-RUN mkdir -p /tmp/mine/deep /shared/mine && touch /tmp/mine/file /shared/file && ln /tmp/mine/file /tmp/mine/twin && chmod 600 /tmp/mine/file
+RUN ln -s a /tmp/mine.link && mkfifo /shared/fifo && mkdir -p /tmp/mine/deep /shared/mine && touch /tmp/mine/file /shared/file && ln /tmp/mine/file /tmp/mine/twin && chmod 600 /tmp/mine/file
 `;
 
 describe.if(rootOnly.length > 0)("a user without a range of ids", () => {
@@ -75,9 +80,12 @@ describe.if(rootOnly.length > 0)("a user without a range of ids", () => {
       "tree/file": "x\n",
       "tree/sub/file": "y\n",
     });
+    for (const link of ["tree/link", "tree/sub/link"]) symlinkSync("file", join(directory, link));
     const packed = join(site.dir, "packed");
     mkdirSync(join(packed, "d"), { recursive: true });
     writeFileSync(join(packed, "d/mine"), "mine\n");
+    symlinkSync("mine", join(packed, "d/link"));
+    expect(spawnSync("mkfifo", [join(packed, "d/fifo")]).status).toBe(0);
     const tar = ["--owner=77", "--group=88", "-C", packed, "-cf", join(directory, "packed.tar"), "d"];
     expect(spawnSync("tar", tar).status).toBe(0);
     site.give(directory);
@@ -121,6 +129,14 @@ describe.if(rootOnly.length > 0)("a user without a range of ids", () => {
         "as-packed/d/mine": expect.stringMatching(/ 77\/88$/),
         "made/by/app/": expect.stringMatching(/ 1234\/1234$/),
         "from/passwd": expect.stringMatching(/ 7\/8$/),
+        "srv/app/link -> file": expect.stringMatching(/ 27\/28$/),
+        "as-packed/d/link -> mine": expect.stringMatching(/ 77\/88$/),
+        "as-packed/d/fifo": expect.stringMatching(/ 77\/88$/),
+        "srv/moved -> a": expect.stringMatching(/ 21\/22$/),
+        "made/fifo": expect.stringMatching(/ 24\/25$/),
+        "made/back -> a": expect.stringMatching(/ 0\/0$/),
+        "tmp/mine.link -> a": expect.stringMatching(/ 1234\/1234$/),
+        "shared/fifo": expect.stringMatching(/ 1234\/77$/),
       });
     },
   );
