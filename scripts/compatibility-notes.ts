@@ -24,6 +24,8 @@ export const DIFFERENCES: Record<string, string> = {
   "* userns": "host and private; files keep their ids, so that auto and ns: are refused",
   "* userns-uid-map": "ids that are the same inside and outside: files keep them",
   "* userns-gid-map": "as --userns-uid-map",
+  "* volume": "shared and slave propagation are refused: mounts of commands are private",
+  "* device": "permissions are rw or rwm, since commands have no cgroup of devices; CDI is refused",
   "* isolation": "oci (crun, else runc), crun, runc or chroot; by default the best that the host allows",
   "* runtime-flag":
     "all but those that Cooper sets: root, log, log-format, cgroup-manager, rootless, systemd-cgroup",

@@ -51,7 +51,11 @@ export const RUN_FLAGS = {
 /** Of `from` and `build`. */
 export const HOST_FLAGS = {
   "add-host": { type: "commaList", placeholder: "host:ip", help: "add a line to /etc/hosts" },
-  device: { type: "list", placeholder: "device", help: "give a device of the host to the container" },
+  device: {
+    type: "list",
+    placeholder: "host[:container][:rwm]",
+    help: "give a device of the host to the container, or all below a directory",
+  },
   dns: {
     type: "commaList",
     placeholder: "server",

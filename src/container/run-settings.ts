@@ -38,6 +38,7 @@ export interface RunSettings {
   ulimits?: string[];
   /** Supplementary groups of every user, by name in the container or by number; or `keep-groups`: the caller's. */
   groups?: string[];
+  /** `host[:container][:permissions]` as --device has it. */
   devices?: string[];
   /** Bytes. */
   shmSize?: number;

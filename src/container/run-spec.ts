@@ -10,6 +10,7 @@ import { kernelPaths } from "../sandbox/kernel-paths.ts";
 import { hooksFor } from "../sandbox/oci-hooks.ts";
 import { parseRlimit } from "../sandbox/rlimits.ts";
 import type { HostFile, NetworkMode, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
+import { type Device, parseDevice } from "./device.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
 import { lookupGroup, lookupUser } from "./user.ts";
 import { parseVolume } from "./volume.ts";
@@ -44,6 +45,8 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
   const config = container.image.config ?? {};
   const settings = mergeRunSettings(container.run, request.settings ?? {});
   const user = lookupUser(rootfs, request.user ?? config.User ?? "");
+  const devices = devicesOf(settings, conf);
+  const isInPlace = ({ source, target }: Device) => source === target;
   return {
     rootfs,
     argv: request.argv,
@@ -56,7 +59,12 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     hostname: hostnameOf(settings, request.hostname, config.Hostname ?? container.id.slice(0, 12)),
     hostnameAsked: request.hostnameAsked ?? false,
     network: networkOf(settings, conf),
-    mounts: mountsOf(settings, conf, request.mounts ?? []),
+    mounts: [
+      ...mountsOf(settings, conf, request.mounts ?? []),
+      ...devices
+        .filter((device) => !isInPlace(device))
+        .map(({ source, target }): RunMount => ({ type: "bind", source, target })),
+    ],
     addHosts: settings.addHosts ?? [],
     ...dnsOf(settings, conf),
     ...(settings.namespaces === undefined ? {} : { namespaces: settings.namespaces }),
@@ -70,7 +78,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     ...kernelPathsOf(settings),
     noNewPrivileges: settings.noNewPrivileges ?? false,
     rlimits: settings.ulimits === undefined ? conf.defaultUlimits : settings.ulimits.map(parseRlimit),
-    devices: [...new Set([...conf.devices.map(hostDevice), ...(settings.devices ?? [])])],
+    devices: devices.filter(isInPlace).map(({ source }) => source),
     shmSize: settings.shmSize ?? conf.shmSize ?? DEFAULT_SHM_SIZE,
     shmSizeAsked: settings.shmSize !== undefined,
     terminal: request.terminal ?? false,
@@ -155,15 +163,10 @@ function mountsOf(settings: RunSettings, conf: ContainersConf, asked: RunMount[]
   return [...conf.volumes.map(parseVolume).filter(({ target }) => !taken.has(target)), ...wanted];
 }
 
-/** `path[:path[:permissions]]` of containers.conf's devices. Throws `unsupported` for another path inside. */
-function hostDevice(text: string): string {
-  const [source = "", target, permissions] = text.split(":");
-  const renamed = target?.startsWith("/") === true && target !== source;
-  if (!renamed && isAbsolute(source) && permissions === undefined) return source;
-  if (!renamed && isAbsolute(source) && /^[rwm]+$/.test(permissions ?? "")) return source;
-  throw new CooperError("unsupported", `The device "${text}" of containers.conf is not supported`, {
-    hint: "A device keeps its path: /dev/name[:/dev/name[:rwm]]",
-  });
+/** Each place in the container once: what the caller says goes before the host's own. */
+function devicesOf(settings: RunSettings, conf: ContainersConf): Device[] {
+  const devices = [...conf.devices, ...(settings.devices ?? [])].flatMap(parseDevice);
+  return [...new Map(devices.map((device) => [device.target, device])).values()];
 }
 
 const PROXIES = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"];

@@ -102,6 +102,20 @@ describe.each(people)("as $kind", (person) => {
     expect(await run("type=tmpfs,tmpcopyup,target=/new", "ls /new | wc -l; touch /new/x")).toBe("0");
   });
 
+  test.each(["oci", "chroot"])("devices under other names, isolated by %s", async (isolation) => {
+    const script = "echo x > /dev/other && head -c 2 /zeros/dev/z | od -An -tx1; ls -l /dev/other | cut -c1";
+    const devices = ["--device", "/dev/null:/dev/other", "--device", "/dev/zero:/zeros/dev/z:rwm"];
+    const box = await site.ok("from", ...devices, "--isolation", isolation, "localhost/busybox");
+    expect(await site.ok("run", box, "sh", "-c", script)).toMatch(/^\s*00 00\nc$/);
+    expect(await site.ok("run", box, "ls", "/dev/other")).toBe("/dev/other");
+    const refused = await site.cooper("run", "--device", "/dev/null:r", box, "true");
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      125,
+      expect.stringContaining("no cgroup of devices"),
+    ]);
+    await site.ok("rm", box);
+  });
+
   test("with --cache: the files of a mount are inputs, wherever they come from", async () => {
     const files = site.files({ f: "1" });
     const script = "cat /m/* | cksum; cat /proc/sys/kernel/random/uuid > /id";

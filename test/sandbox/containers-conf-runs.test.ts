@@ -1,6 +1,6 @@
 // Protects what a host's containers.conf and its proxies give every command: volumes, devices, proxy variables.
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runSpec } from "../../src/container/run-spec.ts";
@@ -48,6 +48,12 @@ test("volumes are mounted, but where the caller mounts something else", () => {
 });
 
 describe("devices", () => {
+  const nodes = mkdtempSync(join(tmpdir(), "cooper-devices-"));
+  mkdirSync(join(nodes, "deep"));
+  symlinkSync("/dev/null", join(nodes, "deep/null"));
+  writeFileSync(join(nodes, "file"), "");
+  afterAll(() => rmSync(nodes, { recursive: true }));
+
   test("are given, once", () => {
     const conf = 'devices = ["/dev/null", "/dev/zero:/dev/zero:rwm", "/dev/full:rw"]';
     expect(spec(conf, { devices: ["/dev/zero", "/dev/tty"] }).devices).toEqual([
@@ -58,12 +64,26 @@ describe("devices", () => {
     ]);
   });
 
-  test.each(["/dev/null:/dev/other", "vendor.com/class=gpu", "/dev/null:/dev/null:loud"])(
-    "%s is refused",
-    (text) => {
-      expect(() => spec(`devices = ["${text}"]`)).toThrow(`The device "${text}" of containers.conf`);
-    },
-  );
+  test.each<[string, { devices?: string[]; mounts?: unknown[] }]>([
+    ["/dev/null:/dev/other", { mounts: [{ type: "bind", source: "/dev/null", target: "/dev/other" }] }],
+    ["/dev/null:/other:rw", { mounts: [{ type: "bind", source: "/dev/null", target: "/other" }] }],
+    [`${nodes}:/dev/n:rwm`, { mounts: [{ type: "bind", source: "/dev/null", target: "/dev/n/deep/null" }] }],
+  ])("%s: under another name, all below a directory", (text, wanted) => {
+    expect(spec(`devices = ["${text}"]`)).toMatchObject(wanted);
+  });
+
+  test.each([
+    ["vendor.com/class=gpu", "CDI"],
+    ["dev/null", "absolute path"],
+    ["/dev/null:/dev/null:loud", "not of the form"],
+    ["/dev/null:/a:/b:rw", "not of the form"],
+    ["/dev/null:r", "no cgroup of devices"],
+    ["/dev/nothing", "does not exist"],
+    ["/etc/passwd", "no device"],
+    ["/etc", "no device"],
+  ])("%s is refused: %s", (text, message) => {
+    expect(() => spec(`devices = ["${text}"]`)).toThrow(message);
+  });
 });
 
 describe("proxies of the host", () => {
