@@ -479,6 +479,8 @@ export interface ImageInfo {
   id: string;
   /** Full names with tags: `localhost/hello:latest`. */
   names: string[];
+  /** Names that it has or had in this store, the last given first; of more than a hundred the last ones. */
+  nameHistory: string[];
   /** Digest of the manifest in the store. */
   digest: Digest;
   /** ISO 8601. */

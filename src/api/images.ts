@@ -13,7 +13,14 @@ import {
   requireImage,
 } from "../store/images.ts";
 import { allIndexes, findIndexByText, type IndexRecord, removeIndexByText } from "../store/indexes.ts";
-import { allImages, deleteName, type ImageRecord, namesOf, setName } from "../store/image-records.ts";
+import {
+  allImages,
+  deleteName,
+  type ImageRecord,
+  nameHistory,
+  namesOf,
+  setName,
+} from "../store/image-records.ts";
 import { withReserve } from "../store/reserve.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { filesOf } from "./store.ts";
@@ -23,6 +30,7 @@ export function imageInfo(files: StoreFiles, image: ImageRecord): ImageInfo {
   return {
     id: image.id,
     names: namesOf(files.db, image.id),
+    nameHistory: nameHistory(files.db, image.id),
     digest: image.manifest,
     created: image.created,
     size: image.size,
@@ -35,6 +43,7 @@ function listInfo(files: StoreFiles, record: IndexRecord): ImageInfo {
   return {
     id: record.id,
     names: namesOf(files.db, record.id),
+    nameHistory: nameHistory(files.db, record.id),
     digest: record.manifest,
     created: new Date(record.created).toISOString(),
     size: readBlob(files.root, record.manifest).length,

@@ -24,7 +24,6 @@ const FLAGS: Record<string, string> = {
   "decryption-key": ENCRYPTION,
   "encrypt-layer": ENCRYPTION,
   "encryption-key": ENCRYPTION,
-  history: "the names that an image had are not kept",
   imagestore: "a store is one directory, its database beside its layers; --root names it",
   "layer-label": "there are no images of single steps that could have labels",
   link: "a container is one tree of files: what is written last is what it has",

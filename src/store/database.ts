@@ -24,6 +24,7 @@ export type { Database } from "bun:sqlite";
  *               image or none are here; those of the others are blobs
  * recoded_layers  the digests that layers had when they were compressed and sent (recoded-layers.ts)
  * store_key     a random key (store-key.ts)
+ * name_history  names that images and lists have or had, in the order in which they were given
  * step_records  what each step of a Dockerfile was made of when it was last run (step-records.ts)
  */
 const FIRST_SCHEMA = `
@@ -92,6 +93,12 @@ DROP TABLE file_digests;
 CREATE TABLE file_digests (identity TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
 `;
 
+/** Of the time before, the names that there are. */
+const NAME_HISTORY = `
+CREATE TABLE name_history (given INTEGER PRIMARY KEY, image_id TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (image_id, name));
+INSERT INTO name_history (image_id, name) SELECT image_id, name FROM names;
+`;
+
 /** What each version adds to the one before it, the first to an empty database. */
 export const UPGRADES: readonly string[] = [
   FIRST_SCHEMA,
@@ -104,6 +111,7 @@ export const UPGRADES: readonly string[] = [
   STORE_KEY,
   SNAPSHOT_BYTES,
   FILE_STATES,
+  NAME_HISTORY,
 ];
 const VERSION = UPGRADES.length;
 /** Milliseconds that a statement waits for another process's transaction. */

@@ -84,14 +84,37 @@ export function namelessBefore(db: Database, before: number): { images: string[]
 }
 
 export function deleteImage(db: Database, id: string): void {
-  db.query("DELETE FROM names WHERE image_id = ?").run(id);
+  deleteNames(db, id);
   db.query("DELETE FROM image_layers WHERE image_id = ?").run(id);
   db.query("DELETE FROM images WHERE id = ?").run(id);
 }
 
+/** Names that an image had are remembered up to this number: some get a new one by every build that changes nothing. */
+const REMEMBERED_NAMES = 100;
+
 /** Points a name at an image, away from whatever it named before. */
 export function setName(db: Database, name: string, imageId: string): void {
+  if (findName(db, name) === imageId) return;
   db.query("INSERT OR REPLACE INTO names VALUES (?, ?)").run(name, imageId);
+  db.query("INSERT OR REPLACE INTO name_history (image_id, name) VALUES (?, ?)").run(imageId, name);
+  db.query(
+    `DELETE FROM name_history WHERE given IN
+     (SELECT given FROM name_history WHERE image_id = ? ORDER BY given DESC LIMIT -1 OFFSET ${REMEMBERED_NAMES})`,
+  ).run(imageId);
+}
+
+/** Takes away all names of an image or list that goes, and the memory of those that it had. */
+export function deleteNames(db: Database, imageId: string): void {
+  db.query("DELETE FROM names WHERE image_id = ?").run(imageId);
+  db.query("DELETE FROM name_history WHERE image_id = ?").run(imageId);
+}
+
+/** Names that an image or list has or had, the one that was given last first. */
+export function nameHistory(db: Database, imageId: string): string[] {
+  const rows = db
+    .query("SELECT name FROM name_history WHERE image_id = ? ORDER BY given DESC")
+    .all(imageId) as { name: string }[];
+  return rows.map(({ name }) => name);
 }
 
 export function findName(db: Database, name: string): string | undefined {

@@ -11,7 +11,7 @@ import { readBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { candidateNamesOrNone, nameAmong, type Removal } from "./images.ts";
 import { randomContainerId } from "./random-id.ts";
-import { deleteName, findImagesByPrefix, findName, namesOf, setName } from "./image-records.ts";
+import { deleteName, deleteNames, findImagesByPrefix, findName, namesOf, setName } from "./image-records.ts";
 import type { StoredLayer } from "./layer-records.ts";
 import { addUses, dropUses, hasBlobRecord, usesOf } from "./snapshot-records.ts";
 import { deleteUnused, type StoreFiles, storeBytes } from "./store.ts";
@@ -258,7 +258,7 @@ export function deleteIndex(store: StoreFiles, id: string): void {
 
 /** Forgets an index, within a transaction; returns what it consisted of. */
 export function deleteIndexRecord(db: Database, id: string): string[] {
-  db.query("DELETE FROM names WHERE image_id = ?").run(id);
+  deleteNames(db, id);
   db.query("DELETE FROM instance_layers WHERE index_id = ?").run(id);
   db.query("DELETE FROM indexes WHERE id = ?").run(id);
   return dropUses(db, `index:${id}`);

@@ -8,7 +8,8 @@ import { compileRows } from "../../src/cli/table.ts";
 import type { ContainerDetails, ImageDetails, ImageInfo } from "../../src/index.ts";
 
 function image(id: string, names: string[], created: string, labels: Record<string, string> = {}): ImageInfo {
-  return { id: id.padEnd(64, "0"), names, created, labels, size: 1, digest: `sha256:${id.padEnd(64, "f")}` };
+  const digest = `sha256:${id.padEnd(64, "f")}` as const;
+  return { id: id.padEnd(64, "0"), names, nameHistory: names, created, labels, size: 1, digest };
 }
 
 const images = [

@@ -165,3 +165,36 @@ test("manifest push: --compression-level, --force-compression", async () => {
   }
   expect(sizes[1]).toBeLessThan(sizes[0]!);
 });
+
+test("images --history: the names that an image has or had, the last given first, until it goes", async () => {
+  const store = ["--root", line.path("named")];
+  const history = async (...more: string[]) =>
+    await line.ok(...store, "images", "--history", "-n", "--format", "{{.Name}}: {{.History}}", ...more);
+  await line.ok(...store, "import", busyboxBase(), "one");
+  expect(await history()).toBe("localhost/one:   <none>");
+  await line.ok(...store, "tag", "one", "two:1", "two:2");
+  await line.ok(...store, "untag", "one", "two:1");
+  await line.ok(...store, "tag", "one", "two:2");
+  expect((await history()).split("\n").map((row) => row.replace(/: +/, ": "))).toEqual([
+    "localhost/one: localhost/two:2, localhost/two:1",
+    "localhost/two: localhost/two:1, localhost/one:latest",
+  ]);
+  const [heading] = (await line.ok(...store, "images", "--history")).split("\n");
+  expect(heading!.split(/ {2,}/)).toEqual(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "HISTORY"]);
+  const names = ["two:2", "two:1", "one:latest"].map((name) => `localhost/${name}`);
+  expect(await json(...store, "images", "--json", "--history")).toMatchObject([{ history: names }]);
+  expect(await json(...store, "images", "--json")).toMatchObject([{ history: null }]);
+  await line.ok(...store, "rmi", "--force", await line.ok(...store, "images", "-q"));
+  await line.ok(...store, "import", busyboxBase(), "new");
+  expect(await history()).toBe("localhost/new:   <none>");
+  // Each build of a day may name the same image anew: what is remembered has an end.
+  const many = Array.from({ length: 120 }, (_, i) => `many:${i}`);
+  await line.ok(...store, "tag", "new", ...many);
+  const [{ history: last }] = await json(...store, "images", "--json", "--history");
+  expect(last).toEqual(
+    many
+      .reverse()
+      .slice(0, 100)
+      .map((name) => `localhost/${name}`),
+  );
+});

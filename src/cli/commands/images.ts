@@ -27,12 +27,12 @@ export const command = defineCommand({
       help: "after, before, dangling, id, label, readonly, reference or since",
     },
     format: { type: "string", placeholder: "template", help: "print each image with a Go template" },
+    history: { type: "bool", help: "also the other names that each image has or had" },
     json: { type: "bool", help: "print JSON" },
     "no-trunc": { type: "bool", help: "whole IDs" },
     noheading: { type: "bool", short: "n", help: "no headings" },
     quiet: { type: "bool", short: "q", help: "IDs only" },
   },
-  unsupported: ["history"],
   examples: [
     "cooper images",
     "cooper images --filter dangling=true -q",
@@ -53,7 +53,7 @@ export const command = defineCommand({
     if (flags.json)
       return print(
         `${goJson(
-          images.map((image) => jsonEntry(image, flags["no-trunc"])),
+          images.map((image) => jsonEntry(image, flags)),
           4,
         )}\n`,
       );
@@ -70,9 +70,9 @@ function print(text: string): number {
   return 0;
 }
 
-function jsonEntry(image: ImageInfo, whole: boolean): GoStruct {
+function jsonEntry(image: ImageInfo, flags: { "no-trunc": boolean; history: boolean }): GoStruct {
   return {
-    id: whole ? image.id : image.id.slice(0, 12),
+    id: flags["no-trunc"] ? image.id : image.id.slice(0, 12),
     names: image.names.length === 0 ? null : image.names,
     digest: image.digest,
     createdat: formatAge(Date.parse(image.created)),
@@ -80,7 +80,7 @@ function jsonEntry(image: ImageInfo, whole: boolean): GoStruct {
     created: Math.floor(Date.parse(image.created) / 1000),
     createdatraw: image.created,
     readonly: false,
-    history: null,
+    history: flags.history ? image.nameHistory : null,
   };
 }
 
@@ -95,6 +95,7 @@ const HEADINGS = {
   CreatedAtRaw: "CREATED",
   Size: "SIZE",
   ReadOnly: "READ ONLY",
+  History: "HISTORY",
 };
 
 /** A row for each name, with the fields that templates know. */
@@ -102,15 +103,16 @@ function rowsOf(image: ImageInfo, id: string) {
   const names =
     image.names.length === 0 ? [{ repository: "<none>", tag: "<none>" }] : image.names.map(splitName);
   return names.map(({ repository, tag }) => ({
-    Name: repository,
     Tag: tag,
     ID: id,
+    Name: repository,
     Digest: image.digest,
     Created: Math.floor(Date.parse(image.created) / 1000),
     CreatedAt: formatAge(Date.parse(image.created)),
-    CreatedAtRaw: goTime(image.created),
     Size: formatSize(image.size),
+    CreatedAtRaw: goTime(image.created),
     ReadOnly: false,
+    History: image.nameHistory.filter((name) => name !== `${repository}:${tag}`).join(", ") || "<none>",
   }));
 }
 
@@ -121,9 +123,17 @@ function goTime(iso: string): string {
   return `${date} ${time}${fraction.replace(/\.?0+$/, "")} +0000 UTC`;
 }
 
-function tableOf(rows: ReturnType<typeof rowsOf>, flags: { digests: boolean; noheading: boolean }): string {
+interface TableFlags {
+  digests: boolean;
+  history: boolean;
+  noheading: boolean;
+}
+
+function tableOf(rows: ReturnType<typeof rowsOf>, flags: TableFlags): string {
   const digest = (value: string) => (flags.digests ? [value] : []);
-  const heading = ["REPOSITORY", "TAG", ...digest("DIGEST"), "IMAGE ID", "CREATED", "SIZE"];
+  const history = (value: string) => (flags.history ? [value] : []);
+  const before = ["REPOSITORY", "TAG", ...digest("DIGEST")];
+  const heading = [...before, "IMAGE ID", "CREATED", "SIZE", ...history("HISTORY")];
   const cells = rows.map((row) => [
     row.Name,
     row.Tag,
@@ -131,6 +141,7 @@ function tableOf(rows: ReturnType<typeof rowsOf>, flags: { digests: boolean; noh
     row.ID,
     row.CreatedAt,
     row.Size,
+    ...history(row.History),
   ]);
   return renderTable(flags.noheading ? cells : [heading, ...cells]);
 }
