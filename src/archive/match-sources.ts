@@ -124,7 +124,7 @@ export function notFound(
   options: { label: string },
 ): CooperError {
   const shown = path === cleanPath(`/${written}`).slice(1) ? written : `${written} (/${path})`;
-  const hint = missingHint(view, path, options.label);
+  const hint = missingHint(view, path, written, options.label);
   return new CooperError(
     "not-found",
     `Cannot copy ${shown}: not found in ${options.label}`,
@@ -132,7 +132,7 @@ export function notFound(
   );
 }
 
-function missingHint(view: SourceView, path: string, label: string): string | undefined {
+function missingHint(view: SourceView, path: string, written: string, label: string): string | undefined {
   const { ignore } = view;
   if (ignore !== undefined && statInView(view, path) !== undefined && ignore.ignores(path))
     return `It exists, but ${ignore.origin} excludes it`;
@@ -142,5 +142,6 @@ function missingHint(view: SourceView, path: string, label: string): string | un
     return slash > 0 ? `/${path.slice(0, slash)} is no directory in ${label}` : undefined;
   const names = namesInView(view, directory.path);
   const near = nearName(path.slice(slash + 1), names);
-  return near === undefined ? undefined : `Did you mean ${path.slice(0, slash + 1)}${near}?`;
+  const root = written.startsWith("/") ? "/" : "";
+  return near === undefined ? undefined : `Did you mean ${root}${path.slice(0, slash + 1)}${near}?`;
 }

@@ -2,9 +2,10 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../base/digest.ts";
-import { CooperError, wrapError } from "../base/errors.ts";
+import { CooperError, withHint, wrapError } from "../base/errors.ts";
 import { decodeName } from "../base/path-bytes.ts";
 import { type IgnoreMatcher, parseIgnoreFile } from "../dockerfile/ignore.ts";
+import { nearName } from "../dockerfile/suggest.ts";
 import { parseIndex } from "../oci/schema.ts";
 import type { Origin } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
@@ -44,11 +45,23 @@ async function openNew(build: Build, origin: Origin): Promise<OpenOrigin> {
     case "image":
       return {
         kind: "stage",
-        stage: await imageStage(build.store, build.request, origin.reference, origin.platform),
+        stage: await imageStage(build.store, build.request, origin.reference, origin.platform).catch(
+          (error) => {
+            throw meantStage(build, origin.reference, error);
+          },
+        ),
       };
     case "context":
       return openContext(build, origin.name);
   }
+}
+
+/** A name that is no stage's is an image's: the error for one that cannot be had knows what it may be a misspelling of. */
+function meantStage({ plan }: Build, name: string, error: unknown): unknown {
+  const stages = plan.stages.flatMap((stage) => stage.name ?? []);
+  const near = nearName(name, stages);
+  if (near === undefined || !(error instanceof CooperError) || error.code === "cancelled") return error;
+  return withHint(error, `Did you mean the stage ${near}?`);
 }
 
 async function openContext(build: Build, name: string | undefined): Promise<OpenOrigin> {

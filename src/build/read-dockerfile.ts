@@ -35,7 +35,7 @@ function findFile(name: string, context: { directory: string | undefined; local:
     : [resolve(base, name), resolve(name)];
   const found = candidates.find((path) => existsSync(path));
   if (found === undefined)
-    throw new CooperError("not-found", `There is no ${name} in ${base}`, { hint: "name it with -f" });
+    throw new CooperError("not-found", `There is no Dockerfile ${[...new Set(candidates)].join(" or ")}`);
   return statSync(found).isDirectory() ? defaultFile(found) : found;
 }
 

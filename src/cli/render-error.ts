@@ -16,7 +16,8 @@ export function renderError(error: unknown, options: RenderErrorOptions = {}): s
   if (error instanceof CooperError) {
     if (error.location !== undefined) lines.push(...excerpt(error.location, paint));
     if (error.log !== undefined) lines.push(`${paint("36;1", "Log:")} ${plainText(error.log)}`);
-    if (error.hint !== undefined) lines.push(`${paint("36;1", "Hint:")} ${plainText(error.hint)}`);
+    if (error.hint !== undefined)
+      lines.push(`${paint("36;1", "Hint:")} ${plainText(afterLabel(error.hint))}`);
   }
   if (options.verbose) lines.push(...causes(error));
   return `${lines.join("\n")}\n`;
@@ -29,6 +30,11 @@ function describe(error: unknown): string {
   return error instanceof Error && error.name !== "Error" && error.name !== "SQLiteError"
     ? `${error.name}: ${error.message}`
     : sentence(messageOf(error));
+}
+
+/** A hint may be a sentence of its own; after `Hint:` it goes on in lower case, but for names. */
+function afterLabel(hint: string): string {
+  return hint.replace(/^(?!Podman|Docker|Debian)[A-Z](?=[a-z]* )/, (letter) => letter.toLowerCase());
 }
 
 type Paint = (code: string, text: string) => string;

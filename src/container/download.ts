@@ -3,6 +3,7 @@ import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { type Digest, Digester, parseDigest } from "../base/digest.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
 import { withoutCredentials } from "../base/public-url.ts";
+import { connectionWords } from "../transport/registry/failures.ts";
 
 export interface Download {
   /** Where the content lies; the caller moves or deletes it. */
@@ -23,7 +24,7 @@ export async function download(
 ): Promise<Download> {
   const wanted = checksum === undefined ? undefined : parseDigest(checksum);
   try {
-    const response = await fetch(url, { redirect: "follow", ...(signal === undefined ? {} : { signal }) });
+    const response = await answerOf(url, signal);
     if (!response.ok || response.body === null) {
       throw new CooperError(
         "not-found",
@@ -47,6 +48,18 @@ export async function download(
   } catch (error) {
     rmSync(file, { force: true });
     throw wrapError(`Cannot download ${withoutCredentials(url)}`, error);
+  }
+}
+
+async function answerOf(url: string, signal: AbortSignal | undefined): Promise<Response> {
+  try {
+    return await fetch(url, { redirect: "follow", ...(signal === undefined ? {} : { signal }) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new CooperError("system", connectionWords(error), {
+      cause: error,
+      hint: "check the address and the network",
+    });
   }
 }
 

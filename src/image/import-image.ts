@@ -3,7 +3,7 @@ import { createReadStream, existsSync, rmSync, statSync } from "node:fs";
 import { applyLayer } from "../archive/apply-layer.ts";
 import { decompress } from "../archive/compression.ts";
 import { copyTree } from "../archive/copy-tree.ts";
-import { CooperError } from "../base/errors.ts";
+import { CooperError, wrapError } from "../base/errors.ts";
 import { fileIds, fileOwnership } from "../base/process-ids.ts";
 import { newImageConfig } from "../oci/config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
@@ -31,7 +31,11 @@ export async function importRoot(
 ): Promise<ImageRecord> {
   if (source !== "-" && !existsSync(source))
     throw new CooperError("not-found", `Cannot import ${source}: there is no such file`);
-  const snapshot = await makeSnapshotSlowly(store, (directory) => fill(source, directory, request.signal));
+  const snapshot = await makeSnapshotSlowly(store, (directory) =>
+    fill(source, directory, request.signal).catch((error) => {
+      throw wrapError(`Cannot import ${nameOf(source)}`, error);
+    }),
+  );
   const measured = measureLayer(store, { stack: [snapshot], below: [] });
   addLayer(store.db, [snapshot], measured, UNPACKED);
   const layer = plainLayer(request.format, [snapshot], measured);
@@ -53,6 +57,8 @@ export async function importRoot(
   return addImage(store, { config, layers: [layer], annotations: {}, format: request.format }, request.names);
 }
 
+const nameOf = (source: string) => (source === "-" ? "the archive" : source);
+
 async function fill(source: string, directory: string, signal: AbortSignal | undefined): Promise<void> {
   if (source !== "-" && statSync(source).isDirectory()) {
     rmSync(directory, { recursive: true });
@@ -61,7 +67,7 @@ async function fill(source: string, directory: string, signal: AbortSignal | und
   }
   const bytes: AsyncIterable<Uint8Array> =
     source === "-" ? Bun.stdin.stream() : createReadStream(source, { highWaterMark: 1 << 20 });
-  await applyLayer(decompress(bytes, source === "-" ? "The archive" : source), directory, {
+  await applyLayer(decompress(bytes, nameOf(source)), directory, {
     ids: fileIds(),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -146,7 +146,7 @@ async function copiedEntries(
   const copied = target.root;
   if (copied === undefined) throw new CooperError("internal", `${source.name} was copied and has no root`);
   if (request.all === true && isIndexType(copied.mediaType)) {
-    const index = parseIndex(readBlob(store.root, copied.digest), `index ${copied.digest}`);
+    const index = parseIndex(readBlob(store.root, copied.digest), `The index ${copied.digest}`);
     return { entries: index.manifests, instances: [] };
   }
   return { entries: [describe(store, copied)], instances: [] };
@@ -156,10 +156,10 @@ async function copiedEntries(
 function describe(store: StoreFiles, { mediaType, digest, size, platform }: Descriptor): Descriptor {
   const entry = { mediaType, digest, size };
   if (platform !== undefined) return { ...entry, platform };
-  const manifest = parseManifest(readBlob(store.root, digest), `manifest ${digest}`);
+  const manifest = parseManifest(readBlob(store.root, digest), `The manifest ${digest}`);
   if (!isContainerImage(manifest))
     return { ...entry, artifactType: manifest.artifactType ?? manifest.config.mediaType };
-  const config = parseImageConfig(readBlob(store.root, manifest.config.digest), `config of ${digest}`);
+  const config = parseImageConfig(readBlob(store.root, manifest.config.digest), `The config of ${digest}`);
   return { ...entry, platform: platformOf(config) };
 }
 

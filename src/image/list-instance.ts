@@ -60,9 +60,9 @@ export async function requireInstance(
 
 function recordInstance(store: StoreFiles, digest: Digest, layers: StoredLayer[]): ImageRecord {
   const manifestBytes = readBlob(store.root, digest);
-  const manifest = parseManifest(manifestBytes, `manifest ${digest}`);
+  const manifest = parseManifest(manifestBytes, `The manifest ${digest}`);
   const configBytes = readBlob(store.root, manifest.config.digest);
-  const config = parseImageConfig(configBytes, `config ${manifest.config.digest}`);
+  const config = parseImageConfig(configBytes, `The config ${manifest.config.digest}`);
   const sized = layers.map((layer, i) => ({
     ...layer,
     size: layerSize(store.db, layer) ?? manifest.layers[i]?.size ?? 0,

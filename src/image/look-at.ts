@@ -47,7 +47,9 @@ export async function lookAt(
     image: found.descriptor,
     manifest,
     rawConfig,
-    config: isContainerImage(manifest) ? parseImageConfig(rawConfig, `config of ${source.name}`) : undefined,
+    config: isContainerImage(manifest)
+      ? parseImageConfig(rawConfig, `The config of ${source.name}`)
+      : undefined,
   };
 }
 

@@ -91,9 +91,9 @@ export class StoreTarget implements Target {
       throw new CooperError("unsupported", "The store keeps images, not indexes");
     const store = this.#store;
     const manifestBytes = readBlob(store.root, root.digest);
-    const manifest = parseManifest(manifestBytes, `manifest ${root.digest}`);
+    const manifest = parseManifest(manifestBytes, `The manifest ${root.digest}`);
     const configBytes = readBlob(store.root, manifest.config.digest);
-    const config = parseImageConfig(configBytes, `config ${manifest.config.digest}`);
+    const config = parseImageConfig(configBytes, `The config ${manifest.config.digest}`);
     const layers = await unpackLayers(store, manifest, config.rootfs.diff_ids);
     this.image = recordImage(store, { config, configBytes, manifest, manifestBytes, layers }, this.#names);
   }

@@ -156,7 +156,7 @@ export function imageRemoved(id: string): CooperError {
 export function readConfig(store: StoreFiles, image: ImageRecord): ImageConfig {
   return parseImageConfig(
     readBlob(store.root, `sha256:${image.id}`),
-    `config of image ${image.id.slice(0, 12)}`,
+    `The config of image ${image.id.slice(0, 12)}`,
   );
 }
 
@@ -167,7 +167,10 @@ export function labelsOf(store: StoreFiles, image: ImageRecord): Record<string, 
 }
 
 export function readManifest(store: StoreFiles, image: ImageRecord): Manifest {
-  return parseManifest(readBlob(store.root, image.manifest), `manifest of image ${image.id.slice(0, 12)}`);
+  return parseManifest(
+    readBlob(store.root, image.manifest),
+    `The manifest of image ${image.id.slice(0, 12)}`,
+  );
 }
 
 export interface Removal {

@@ -67,7 +67,9 @@ async function findDocument(
   }
   const image = await unlessMissing(inspectImage(store, name));
   if (image === undefined)
-    throw new CooperError("not-found", `There is no container or image ${JSON.stringify(name)}`);
+    throw new CooperError("not-found", `There is no container or image ${JSON.stringify(name)}`, {
+      hint: "cooper containers and cooper images list what is there",
+    });
   return imageDocument(image);
 }
 

@@ -21,8 +21,7 @@ const TLS_CODE = /CERT|SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|HOSTNAME/;
 /** A failure before there was an answer. `hasAnswered`: whether the registry did so before. */
 export function connectionFailure(asked: Asked, error: unknown, hasAnswered: boolean): CooperError {
   if (error instanceof CooperError) return error;
-  const { name, code: given } = error as { name?: string; code?: unknown };
-  const code = typeof given === "string" ? given : "";
+  const code = codeOf(error);
   const fail = (why: string, hint?: string) =>
     new CooperError("system", `${asked.doing}: ${why}`, {
       cause: error,
@@ -47,18 +46,26 @@ export function connectionFailure(asked: Asked, error: unknown, hasAnswered: boo
     );
   }
   const check = `check the name ${asked.registry} and the network`;
-  if (code === "ENOTFOUND") return fail("the host is not known", check);
+  if (code === "ENOTFOUND") return fail(connectionWords(error), check);
   const isRefused = code === "ECONNREFUSED";
-  const why = isRefused ? "the connection was refused" : connectionWords(name, code);
-  const failure = fail(why, isRefused ? `is a registry running there? ${check}` : check);
+  const failure = fail(connectionWords(error), isRefused ? `is a registry running there? ${check}` : check);
   // One that never answered is not there; one that did may come back.
   return isRefused && !hasAnswered ? failure : markPassing(failure);
 }
 
-function connectionWords(name: string | undefined, code: string): string {
-  if (name === "TimeoutError" || code === "ETIMEDOUT") return "there was no answer in time";
+/** Why there was no answer, or not all of it. */
+export function connectionWords(error: unknown): string {
+  const code = codeOf(error);
+  if (code === "ENOTFOUND") return "the host is not known";
+  if (code === "ECONNREFUSED") return "the connection was refused";
+  if ((error as Error).name === "TimeoutError" || code === "ETIMEDOUT") return "there was no answer in time";
   if (code === "ECONNRESET" || code === "ConnectionClosed") return "the connection was dropped";
   return `the connection failed${code === "" ? "" : ` (${code})`}`;
+}
+
+function codeOf(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? code : "";
 }
 
 /** What is known of the login with which a request was refused. */
