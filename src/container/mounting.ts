@@ -3,34 +3,62 @@
  * mount namespace that a keeper process holds; the user reaches it through /proc/KEEPER/root, and commands that touch
  * the container join that namespace (see enterFor in index.ts).
  */
-import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { type Keeper, keeperAlive, startKeeper, stopKeeper } from "../sandbox/keeper.ts";
 import { namespaceState } from "../sandbox/user-namespace.ts";
+import { randomId } from "../store/random-id.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { saveContainer, snapshotter, treeOf, type WorkingContainer } from "./working-container.ts";
 
-function keeperFile(runRoot: string, id: string): string {
-  return join(runRoot, "keepers", `${id}.json`);
+const keepersOf = (runRoot: string): string => join(runRoot, "keepers");
+
+/** The files of a container's keepers: each says which process it is, and is what that process lives as long as. */
+function keeperFiles(runRoot: string, id: string): string[] {
+  const directory = keepersOf(runRoot);
+  if (!existsSync(directory)) return [];
+  const names = readdirSync(directory).filter((name) => name.startsWith(`${id}.`));
+  return names.map((name) => join(directory, name));
 }
 
 /** The keeper of a container, if it lives. */
 export function findKeeper(runRoot: string, id: string): Keeper | undefined {
-  let keeper: Keeper;
-  try {
-    keeper = JSON.parse(readFileSync(keeperFile(runRoot, id), "utf8")) as Keeper;
-  } catch {
-    return undefined;
+  for (const file of keeperFiles(runRoot, id)) {
+    const keeper = readKeeper(file);
+    if (keeper === undefined) continue;
+    if (keeperAlive(keeper)) return keeper;
+    rmSync(file, { force: true });
   }
-  if (keeperAlive(keeper)) return keeper;
-  rmSync(keeperFile(runRoot, id), { force: true });
   return undefined;
 }
 
-function saveKeeper(runRoot: string, id: string, keeper: Keeper): void {
-  mkdirSync(join(runRoot, "keepers"), { recursive: true, mode: 0o700 });
-  writeFileSync(keeperFile(runRoot, id), JSON.stringify(keeper), { mode: 0o600 });
+/** Undefined while its process is being started, or when whoever started it was killed then. */
+function readKeeper(file: string): Keeper | undefined {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Keeper;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Starts a container's only keeper; the caller holds the container's lock. */
+function keep(runRoot: string, id: string): Keeper {
+  for (const file of keeperFiles(runRoot, id)) rmSync(file, { force: true });
+  mkdirSync(keepersOf(runRoot), { recursive: true, mode: 0o700 });
+  const file = join(keepersOf(runRoot), `${id}.${randomId()}`);
+  writeFileSync(file, "", { mode: 0o600 });
+  const keeper = startKeeper(file);
+  writeFileSync(file, JSON.stringify(keeper));
+  return keeper;
 }
 
 /** Whether this process sees what the keeper's user sees. */
@@ -76,9 +104,7 @@ export function mountForUser(store: StoreFiles, runRoot: string, container: Work
   }
   if (namespaceState().kind === "root") return path;
   if (keeper !== undefined) return keptPath(keeper, path);
-  const started = startKeeper();
-  saveKeeper(runRoot, container.id, started);
-  return keptPath(started, path);
+  return keptPath(keep(runRoot, container.id), path);
 }
 
 const keptPath = ({ pid }: Keeper, path: string): string => `/proc/${pid}/root${path}`;
@@ -116,8 +142,7 @@ export function unmountForUser(store: StoreFiles, runRoot: string, container: Wo
 /** Ends the keeper, and with it the mounts of its namespace. */
 export function endKeeper(runRoot: string, id: string): boolean {
   const keeper = findKeeper(runRoot, id);
-  if (keeper === undefined) return false;
-  stopKeeper(keeper);
-  rmSync(keeperFile(runRoot, id), { force: true });
-  return true;
+  if (keeper !== undefined) stopKeeper(keeper);
+  for (const file of keeperFiles(runRoot, id)) rmSync(file, { force: true });
+  return keeper !== undefined;
 }

@@ -12,16 +12,14 @@ export interface Keeper {
 
 /**
  * Starts a keeper in the namespaces of this process (call it after mounting): a session of its own, nothing of ours
- * open, working directory /. It lives until stopKeeper(). Its mounts are at /proc/<pid>/root/….
+ * open, working directory /. Its mounts are at /proc/<pid>/root/…. It lives until stopKeeper(), and where tail is GNU's no
+ * longer than `file`, which goes with the user's runtime directory when the user logs out.
  */
-export function startKeeper(): Keeper {
-  const sleep = findProgram("sleep");
-  if (sleep === undefined)
-    throw new CooperError("unsupported", "Cannot keep a container mounted: there is no sleep program");
-  // A multi-call binary (busybox) goes by its name: only a plain sleep can carry ours.
-  const plain = basename(realpathSync(sleep)) === "sleep";
-  const child = Bun.spawn([sleep, "infinity"], {
-    ...(plain ? { argv0: "cooper-keeper" } : {}),
+export function startKeeper(file: string): Keeper {
+  const [program, ...args] = waiting(file);
+  const child = Bun.spawn([program, ...args], {
+    // A multi-call program (busybox) goes by its own name.
+    argv0: isPlain(program) ? "cooper-keeper" : program,
     cwd: "/",
     env: {},
     stdio: ["ignore", "ignore", "ignore"],
@@ -33,6 +31,18 @@ export function startKeeper(): Keeper {
     throw new CooperError("system", "The process that keeps a container mounted ended at once");
   return { pid: child.pid, startTime };
 }
+
+/** A command line that does nothing. Of the tails GNU's alone ends when its file does. */
+function waiting(file: string): [program: string, ...args: string[]] {
+  const tail = findProgram("tail");
+  if (tail !== undefined && isPlain(tail)) return [tail, "--lines=0", "--follow=name", file];
+  const sleep = findProgram("sleep");
+  if (sleep === undefined)
+    throw new CooperError("unsupported", "Cannot keep a container mounted: there is no sleep program");
+  return [sleep, "infinity"];
+}
+
+const isPlain = (program: string): boolean => basename(realpathSync(program)) === basename(program);
 
 /** Whether this very process still runs. */
 export function keeperAlive(keeper: Keeper): boolean {

@@ -68,6 +68,37 @@ describe.each(people)("as $kind", (person) => {
     },
   );
 
+  test("asked for by six at once it is one mount", async () => {
+    await site.script(`
+      c=$(cooper from localhost/busybox)
+      for i in 1 2 3 4 5 6; do cooper mount $c > m$i & done; wait
+      test "$(sort -u m1 m2 m3 m4 m5 m6 | wc -l)" = 1
+      m=$(cat m1); echo more >> $m/etc/passwd; mkdir $m/var/new; rm -r $m/var
+      cooper run $c -- sh -c 'grep -q more /etc/passwd && test ! -e /var'
+      cooper umount $c > /dev/null; test ! -e $m/bin; cooper rm $c > /dev/null; rm m?`);
+    await nothingIsLeft();
+  });
+
+  // Root's mount is the host's, which nobody keeps.
+  test.skipIf(person.kind === "root")(
+    "its keeper outlives the shell; killed, it leaves a container that works",
+    async () => {
+      const container = await site.ok("from", "localhost/busybox");
+      // The shell leads a session, whose end sends SIGHUP to those who are in it.
+      const path = await site.script(`setsid --wait sh -c 'cooper mount ${container}'`);
+      await site.script(`echo kept > ${path}/kept`);
+      process.kill(Number(path.split("/")[2]), "SIGKILL");
+      expect(await eventually(() => !existsSync(path))).toBe(true);
+      expect(await site.ok("mount")).toBe("");
+      expect(await site.ok("run", container, "--", "cat", "/kept")).toBe("kept");
+      const again = await site.ok("mount", container);
+      expect(again).not.toBe(path);
+      await site.script(`cat ${again}/kept; rm ${again}/kept`);
+      await site.ok("commit", "--rm", "-q", container, "localhost/after");
+      await nothingIsLeft();
+    },
+  );
+
   test("a container is removed while it is mounted", async () => {
     await site.script(
       `c=$(cooper from localhost/busybox); m=$(cooper mount $c); touch $m/x; cooper rm $c > /dev/null; test ! -e $m/x`,

@@ -6,10 +6,9 @@ import { join } from "node:path";
 import { type Person, rootOnly } from "../support/as-users.ts";
 import { busyboxBase, debianBase } from "../support/bases.ts";
 import { openSite, type Site } from "../support/cooper.ts";
+import { OneIdUser } from "../support/one-id-user.ts";
 
 setDefaultTimeout(300_000);
-
-const NAME = `cooper-one-${process.pid}`;
 
 /** Members of an image's layers by name: owner, group, mode; topmost layer last. */
 async function owners(site: Site, image: string): Promise<Record<string, string>[]> {
@@ -58,20 +57,15 @@ RUN ln -s a /tmp/mine.link && mkfifo /shared/fifo && mkdir -p /tmp/mine/deep /sh
 `;
 
 describe.if(rootOnly.length > 0)("a user without a range of ids", () => {
+  let user: OneIdUser;
   let person: Person;
 
   beforeAll(() => {
-    const made = spawnSync("useradd", ["--no-create-home", "--shell", "/bin/sh", NAME], { encoding: "utf8" });
-    if (made.status !== 0) throw new Error(made.stderr);
-    // useradd gives it one.
-    for (const file of ["subuid", "subgid"]) spawnSync("sed", ["-i", `/^${NAME}:/d`, `/etc/${file}`]);
-    const id = (flag: string) => Number(spawnSync("id", [flag, NAME], { encoding: "utf8" }).stdout);
-    person = { kind: "user", name: NAME, uid: id("-u"), gid: id("-g") };
+    user = new OneIdUser();
+    person = user.person;
   });
 
-  afterAll(() => {
-    spawnSync("userdel", [NAME]);
-  });
+  afterAll(() => user[Symbol.dispose]());
 
   function context(site: Site): string {
     const directory = site.files({
@@ -96,7 +90,7 @@ describe.if(rootOnly.length > 0)("a user without a range of ids", () => {
     await using site = openSite(person);
     expect(await site.ok("info", "--format", "{{.host.tier}} {{.host.network}}")).toBe("2 host");
     expect(await site.ok("info", "--format", "{{.host.tierSummary}}")).toContain(
-      `gives the user ${NAME} no range`,
+      `gives the user ${person.name} no range`,
     );
     const { exitCode, stdout } = await site.cooper("doctor");
     expect(exitCode).toBe(0);

@@ -70,6 +70,7 @@ describe.each(people)("as $kind", (person) => {
     const orphan = async (name: string) => {
       const sleep = site.start(["sleep", "300"]);
       await site.ok("from", `--rm-on-exit=${sleep.pid}`, "--name", name, "localhost/busybox");
+      await site.ok("mount", name);
       for (const { pid, command } of processesMentioning(site.dir))
         if (command.includes("cooper-watch")) process.kill(pid, "SIGKILL");
       sleep.kill();
@@ -83,6 +84,9 @@ describe.each(people)("as $kind", (person) => {
     expect(await names()).toEqual(["first"]);
     await busy.exited;
     expect((await site.ok("prune")).split("\n")).toContain("first");
+    // Its mount is the host's, or a keeper's.
+    const left = () => [...mountsMentioning(site.root), ...processesMentioning(site.root)];
+    expect(await eventually(() => left().length === 0)).toBe(true);
     await orphan("second");
     await site.script("cooper from --rm-on-exit --name third localhost/busybox; cooper containers");
     expect(await names()).not.toContain("second");

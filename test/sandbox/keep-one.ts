@@ -1,5 +1,5 @@
 // Mounts an overlay in a user namespace and leaves it to a keeper; or, with COOPER_TEST_JOIN, joins one and looks.
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { mount } from "../../src/base/mounts.ts";
 import { startKeeper } from "../../src/sandbox/keeper.ts";
 import { enterUserNamespace, finishEntering, namespaceState } from "../../src/sandbox/user-namespace.ts";
@@ -21,7 +21,9 @@ if (join === undefined) {
     0,
     `lowerdir=${at("lower")},upperdir=${at("upper")},workdir=${at("work")},userxattr`,
   );
-  console.log(JSON.stringify(startKeeper()));
+  const file = `${directory}/keeper`;
+  writeFileSync(file, "");
+  console.log(JSON.stringify(startKeeper(file)));
 } else {
   const marks = Object.keys(process.env).filter((key) => key.startsWith("COOPER_ENTERING"));
   console.log(

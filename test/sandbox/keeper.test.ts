@@ -1,5 +1,5 @@
 // Protects rootless `mount`: the keeper's overlay is written from outside its namespace, and only through it.
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
   lstatSync,
@@ -20,6 +20,8 @@ import {
   startKeeper,
   stopKeeper,
 } from "../../src/sandbox/keeper.ts";
+import { eventually } from "../support/leftovers.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 import { asRunner, canRunAs, environment, USER } from "./stage.ts";
 
 const keepers: Keeper[] = [];
@@ -27,8 +29,13 @@ afterEach(() => {
   for (const keeper of keepers.splice(0)) stopKeeper(keeper);
 });
 
+const scratch = scratchDirectory("keeper");
+afterAll(() => scratch[Symbol.dispose]());
+const file = scratch.file("file");
+
 const started = (): Keeper => {
-  const keeper = startKeeper();
+  writeFileSync(file, "");
+  const keeper = startKeeper(file);
   keepers.push(keeper);
   return keeper;
 };
@@ -48,14 +55,22 @@ describe("a keeper", () => {
 
   test("has a session of its own and holds nothing of ours", async () => {
     const { pid } = started();
-    await Bun.sleep(50);
+    const open = () => readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    expect(await eventually(() => open().includes(file))).toBe(true);
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     expect(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]).toBe(String(pid));
     expect(readlinkSync(`/proc/${pid}/cwd`)).toBe("/");
     expect(readFileSync(`/proc/${pid}/environ`).length).toBe(0);
-    const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
-    expect(new Set(open)).toEqual(new Set(["/dev/null"]));
+    expect(open().filter((path) => !["/dev/null", "anon_inode:inotify", file].includes(path))).toEqual([]);
     expect(readFileSync(`/proc/${pid}/cmdline`, "latin1")).toStartWith("cooper-keeper\0");
+  });
+
+  test("ends when its file is deleted, as with the runtime directory at the end of a login", async () => {
+    const keeper = started();
+    writeFileSync(file, JSON.stringify(keeper));
+    expect(keeperAlive(keeper)).toBe(true);
+    rmSync(file);
+    expect(await eventually(() => !keeperAlive(keeper))).toBe(true);
   });
 
   test("is not alive when there is no such process", () => {

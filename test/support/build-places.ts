@@ -3,8 +3,10 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { compile } from "../../scripts/build.ts";
+import { becoming, people } from "./as-users.ts";
 import { startDockerEngine, type TestEngine } from "./docker-engine.ts";
 import { mountPointsBelow } from "./leftovers.ts";
+import { OneIdUser } from "./one-id-user.ts";
 import { freePort } from "../transport/registry-server.ts";
 
 const repository = resolve(import.meta.dir, "../..");
@@ -43,7 +45,7 @@ export type Place = (script: string, flags?: string[]) => Ran;
 export class BuildPlaces implements AsyncDisposable {
   readonly shared = mkdtempSync("/var/tmp/cooper-places-");
   readonly #own = mkdtempSync("/var/tmp/cooper-places-own-");
-  readonly #oneId = `cooper-one-${process.pid}`;
+  #oneId: OneIdUser | undefined;
   #docker: TestEngine | undefined;
   #podman = false;
   #homes = 0;
@@ -88,10 +90,10 @@ export class BuildPlaces implements AsyncDisposable {
       case "root":
         return (script) => this.#onHost([], script);
       case "user with ids":
-        return (script) => this.#onHost(becoming(process.env.COOPER_TEST_USER ?? "cooper-test"), script);
+        return (script) => this.#onHost(becoming(people.find(({ kind }) => kind === "user")!), script);
       case "user with one id":
-        this.#makeUser();
-        return (script) => this.#onHost(becoming(this.#oneId), script);
+        this.#oneId ??= new OneIdUser();
+        return (script) => this.#onHost(becoming(this.#oneId!.person), script);
       case "podman: root":
         return (script, flags = []) => this.#podmanCall(this.#container(flags, script));
       case "podman: user":
@@ -132,17 +134,10 @@ export class BuildPlaces implements AsyncDisposable {
     return call(["podman", ...store, ...args], { CONTAINERS_CONF: join(this.shared, "containers.conf") });
   }
 
-  #makeUser(): void {
-    if (call(["id", this.#oneId]).exitCode === 0) return;
-    must(call(["useradd", "--no-create-home", "--shell", "/bin/sh", this.#oneId]), "useradd");
-    // useradd gives it a range.
-    for (const file of ["subuid", "subgid"]) call(["sed", "-i", `/^${this.#oneId}:/d`, `/etc/${file}`]);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#docker?.[Symbol.asyncDispose]();
     if (this.#podman) this.#podmanCall(["system", "reset", "--force"]);
-    call(["userdel", this.#oneId]);
+    this.#oneId?.[Symbol.dispose]();
     for (const directory of [this.#own, this.shared]) {
       for (const point of mountPointsBelow(directory)) spawnSync("umount", ["--lazy", point]);
       rmSync(directory, { recursive: true, force: true });
@@ -152,10 +147,6 @@ export class BuildPlaces implements AsyncDisposable {
 
 // As `runAsUser` and `USER` have it; the number, since an image need not have a name for it.
 const USER = ["--user", "1000:1000", "-e", "HOME=/tmp/home", "-e", "COOPER_ROOT=/tmp/home/store"];
-
-function becoming(user: string): string[] {
-  return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--init-groups", "--"];
-}
 
 function call([program = "", ...args]: string[], env: Record<string, string> = {}): Ran {
   const { status, stdout, stderr, error } = spawnSync(program, args, {

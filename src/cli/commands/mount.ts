@@ -14,11 +14,13 @@ export const command = defineCommand({
   },
   details: [
     "Without arguments, lists the containers that are mounted. An ordinary user may mount too, without `cooper unshare`: the path leads into a namespace that belongs to the user, and files written there are root's in the container.",
+    "Tools that resolve the path before they use it (npm, rsync, git clone, realpath) find a directory that refuses everything, and say so. Run these with `cooper unshare --mount`, which has no such paths.",
   ],
   examples: [
     "cooper mount",
     "cooper mount debian-working-container",
     'make install DESTDIR="$(cooper mount work)"',
+    `cooper unshare --mount root=work sh -c 'npm install --prefix "$root/app"'`,
   ],
   namespace: (args) => (args[0] === undefined ? undefined : { container: args[0] }),
   async run({ args, flags, signal, api, store }) {
