@@ -20,7 +20,6 @@ export const command = defineCommand({
     "cooper mount",
     "cooper mount debian-working-container",
     'make install DESTDIR="$(cooper mount work)"',
-    `cooper unshare --mount root=work sh -c 'npm install --prefix "$root/app"'`,
   ],
   namespace: (args) => (args[0] === undefined ? undefined : { container: args[0] }),
   async run({ args, flags, signal, api, store }) {

@@ -22,7 +22,7 @@ export const command = defineCommand({
   examples: [
     "cooper unshare id",
     "cooper unshare cat /proc/self/uid_map",
-    "cooper unshare --mount root=work sh -c 'ls $root'",
+    "cooper unshare --mount root=work sh -c 'npm install --prefix $root/app'",
   ],
   stopsAtFirstArgument: true,
   // Without mounts the command itself enters the namespace, in this process's place.
