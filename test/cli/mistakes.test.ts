@@ -64,8 +64,8 @@ describe("of commands and flags", () => {
       "Hint: write it as a number with b, k, m or g",
     ],
     [
-      "images --format {{.Foo}}",
-      "Cannot use the template: can't evaluate field Foo: it is none of Name, Tag, ID, Digest, Created, CreatedAt, CreatedAtRaw, Size, ReadOnly",
+      "images --format {{.Name",
+      "Cannot use the template: an action is not closed with }}",
       "Hint: templates are Go's: https://pkg.go.dev/text/template",
     ],
     ["config --port abc CONTAINER", 'Port "abc" cannot be exposed: it is not port[-port][/protocol]'],
