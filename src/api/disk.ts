@@ -6,6 +6,7 @@ import { allContainers, type ContainerRecord } from "../store/container-records.
 import { keptLogs } from "../store/kept-logs.ts";
 import { type PruneRequest, pruneStore } from "../store/prune.ts";
 import { withReserve } from "../store/reserve.ts";
+import type { StoreFiles } from "../store/store.ts";
 import { cacheMounts, diskBytes, thingBytes, usersOfThings } from "../store/usage.ts";
 import { openContainer } from "./container.ts";
 import { listImages } from "./images.ts";
@@ -23,6 +24,7 @@ export async function pruneImages(store: Store, options: PruneOptions = {}): Pro
   const images = listImages(store).filter((image) => isPruned(image, options));
   const ids = new Set(images.map(({ id }) => id));
   const containers = options.force ? allContainers(files.db).filter((one) => comesFrom(one, ids)) : [];
+  const containersBytes = sumOf(containers.map(({ id }) => containerBytes(files, id)));
   for (const { id } of containers) await (await openContainer(store, id)).remove();
   const keepsCache = options.keepCache === true || (options.labels ?? []).length > 0;
   const request: PruneRequest = {
@@ -38,7 +40,7 @@ export async function pruneImages(store: Store, options: PruneOptions = {}): Pro
     images: pruned.images,
     containers: [...orphans, ...containers.map(({ name }) => name)],
     cacheEntries: pruned.cacheEntries,
-    reclaimedBytes: pruned.bytes,
+    reclaimedBytes: containersBytes + pruned.bytes,
   };
 }
 
@@ -66,6 +68,9 @@ const OWNERS: [prefix: RegExp, kind: Kind][] = [
   [/^session:/, "unfinished"],
 ];
 
+/** What goes with `prune --all`, but for images that containers come from. */
+const FREE_USER = /^(?:image|index|cache):/;
+
 /** What fills the disk, in allocated bytes; what several images or containers share counts once, in the sums. */
 export function diskUsage(store: Store): DiskUsage {
   const files = filesOf(store);
@@ -88,15 +93,13 @@ export function diskUsage(store: Store): DiskUsage {
         unique: share.unique + (users.length === 1 ? bytes : 0),
       });
     }
-    const isFree = users.every(
-      (user) => user.startsWith("index:") || !inUse.has(user.replace(/^image:/, "")),
-    );
-    if (images.length > 0 && images.length === users.length && isFree) reclaimableImages += bytes;
+    const isFree = users.every((user) => FREE_USER.test(user) && !inUse.has(user.replace(/^image:/, "")));
+    if (images.length > 0 && isFree) reclaimableImages += bytes;
   }
   const containers = records.map(({ id, name }) => ({
     id,
     name,
-    bytes: diskBytes(join(files.root, "containers", id)),
+    bytes: containerBytes(files, id),
   }));
   const mounts = cacheMounts(files).map((name) => diskBytes(join(files.root, "cache-mounts", name)));
   const logs = keptLogs(files).map(diskBytes);
@@ -134,6 +137,10 @@ export function diskUsage(store: Store): DiskUsage {
     })),
     perContainer: containers,
   };
+}
+
+function containerBytes(files: StoreFiles, id: string): number {
+  return diskBytes(join(files.root, "containers", id));
 }
 
 function sumOf(numbers: number[]): number {

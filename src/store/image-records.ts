@@ -133,10 +133,11 @@ export function namesOf(db: Database, imageId: string): string[] {
   return rows.map((row) => row.name);
 }
 
+/** Lists count as images, among which they are shown. */
 export function counts(db: Database): { images: number; containers: number; layers: number } {
   return db
     .query(
-      "SELECT (SELECT count(*) FROM images) AS images, (SELECT count(*) FROM containers) AS containers, (SELECT count(*) FROM snapshots) AS layers",
+      "SELECT (SELECT count(*) FROM images) + (SELECT count(*) FROM indexes) AS images, (SELECT count(*) FROM containers) AS containers, (SELECT count(*) FROM snapshots) AS layers",
     )
     .get() as { images: number; containers: number; layers: number };
 }

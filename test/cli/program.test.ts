@@ -118,10 +118,16 @@ describe("text", () => {
     const { exitCode, stdout } = cooper(["version"]);
     expect(exitCode).toBe(0);
     expect(stdout).toStartWith(`Version:         ${version}\n`);
-    expect(JSON.parse(cooper(["version", "--json"]).stdout)).toMatchObject({
-      version,
-      osArch: expect.stringMatching(/^linux\//),
-    });
+    const json = JSON.parse(cooper(["version", "--json"]).stdout);
+    expect(json).toMatchObject({ version, osArch: expect.stringMatching(/^linux\//) });
+    // Those of Buildah 1.43.2.
+    expect(Object.keys(json)).toEqual(
+      expect.arrayContaining(
+        "version goVersion imageSpec runtimeSpec cniSpec libcniVersion imageVersion gitCommit built osArch buildPlatform".split(
+          " ",
+        ),
+      ),
+    );
     for (const flag of ["--version", "-v"])
       expect(cooper([flag]).stdout).toStartWith(`cooper version ${version} (image-spec `);
   });

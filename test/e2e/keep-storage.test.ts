@@ -80,3 +80,22 @@ test("what an image uses is no part of the cache, and cache mounts are", async (
   expect(await mounts()).toBe(0);
   expect(await cached(context)).toBe(2);
 });
+
+test("du says before what prune frees: what images share with the cache, and with --force the containers too", async () => {
+  await site.ok("prune");
+  const context = site.files({
+    Dockerfile: "FROM localhost/busybox\nRUN dd if=/dev/urandom of=/large bs=1M count=3\n",
+  });
+  await site.ok("bud", "-q", "-t", "localhost/large", context);
+  const box = await site.ok("from", "localhost/busybox");
+  await site.ok("run", box, "dd", "if=/dev/urandom", "of=/written", "bs=1M", "count=2");
+  const usage = JSON.parse(await site.ok("du", "--json"));
+  const parts = ["images", "containers", "cache", "cacheMounts", "logs", "unfinished"];
+  const promised = parts.reduce((sum, part) => sum + usage[part].reclaimable, 0);
+  const prune = async (...more: string[]) => JSON.parse(await site.ok("prune", "--all", "--json", ...more));
+  expect(promised).toBeGreaterThan(3 * MEGABYTE);
+  expect((await prune()).reclaimedBytes).toBe(promised);
+  const all = await prune("--force");
+  expect(all.containers).toEqual([box]);
+  expect(all.reclaimedBytes).toBeGreaterThan(3 * MEGABYTE);
+});

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { freemem, hostname, uptime } from "node:os";
+import { fileSystemOf } from "../../base/file-system.ts";
 import type { StoreInfo } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { renderTemplate } from "../go-template.ts";
@@ -70,13 +71,25 @@ function infoDocument(info: StoreInfo, debug: boolean): GoMap {
     store: goMap({
       ContainerStore: number(info.containers),
       GraphDriverName: info.driver,
+      GraphImageStore: "",
+      GraphOptions: [],
       GraphRoot: info.root,
+      GraphStatus: goMap(
+        info.driver === "overlay" ? { "Backing Filesystem": backingFileSystem(info.root) } : {},
+      ),
+      GraphTransientStore: false,
       ImageStore: number(info.images),
       LayerStore: number(info.layers),
       RunRoot: info.runRoot,
     }),
     version: info.version,
   });
+}
+
+/** By the name that Buildah has for it. */
+function backingFileSystem(root: string): string {
+  const name = fileSystemOf(root);
+  return { ext4: "extfs", overlay: "overlayfs" }[name] ?? name;
 }
 
 function programParts(): GoMap {

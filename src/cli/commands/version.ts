@@ -17,19 +17,28 @@ export const command = defineCommand({
       writeOut(`cooper version ${VERSION} (image-spec ${IMAGE_SPEC}, runtime-spec ${RUNTIME_SPEC})\n`);
       return 0;
     }
-    const fields: [string, string, string][] = [
+    // JSON has all of Buildah's fields; those about Go and its libraries are empty.
+    const fields: [title: string, key: string, value: string][] = [
       ["Version", "version", VERSION],
       ["Bun Version", "bunVersion", Bun.version],
+      ["Go Version", "goVersion", ""],
       ["Image Spec", "imageSpec", IMAGE_SPEC],
       ["Runtime Spec", "runtimeSpec", RUNTIME_SPEC],
+      ["CNI Spec", "cniSpec", ""],
+      ["libcni Version", "libcniVersion", ""],
+      ["image Version", "imageVersion", ""],
+      ["Git Commit", "gitCommit", ""],
+      ["Built", "built", ""],
       ["OS/Arch", "osArch", hostPlatform()],
+      ["BuildPlatform", "buildPlatform", hostPlatform()],
     ];
     if (flags.json) {
       writeOut(
         `${JSON.stringify(Object.fromEntries(fields.map(([, key, value]) => [key, value])), undefined, 4)}\n`,
       );
     } else {
-      writeOut(fields.map(([name, , value]) => `${`${name}:`.padEnd(17)}${value}\n`).join(""));
+      const told = fields.filter(([, , value]) => value !== "");
+      writeOut(told.map(([title, , value]) => `${`${title}:`.padEnd(17)}${value}\n`).join(""));
     }
     return 0;
   },
