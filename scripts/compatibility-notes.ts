@@ -39,6 +39,7 @@ export const DIFFERENCES: Record<string, string> = {
   "* remove-signatures": "without effect: signatures are never copied",
   "build rm": "always true; false is refused",
   "build force-rm": "without effect: working containers of a build are always removed",
+  "commit pull": "default missing; false is missing, too",
   "build stdin":
     "each RUN reads on where the last one stopped; its steps are run each time, with --layers too",
   "build hooks-dir":

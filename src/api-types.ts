@@ -6,6 +6,7 @@ import type { Digest } from "./base/digest.ts";
 import type { LayerCompression } from "./oci/media-types.ts";
 import type { ImageConfig, ImageFormat, ImageIndex, Manifest } from "./oci/types.ts";
 import type { RunSettings } from "./container/run-settings.ts";
+import type { SbomRequest } from "./build/sbom-scan.ts";
 import type { SyncedImage } from "./image/sync.ts";
 import type { Isolation } from "./sandbox/types.ts";
 
@@ -96,6 +97,12 @@ export interface CopyOptions extends RegistryOptions {
   signal?: AbortSignal;
 }
 
+/** A scanner, and where to put its account of what is in an image. */
+export interface SbomOptions extends Omit<SbomRequest, "pull"> {
+  /** When the scanner's image is brought anew. Default: as the build's bases, `missing` for a commit. */
+  pull?: PullPolicy;
+}
+
 export interface CommitOptions {
   format?: ImageFormat;
   /** One layer for everything, the base included. */
@@ -107,6 +114,9 @@ export interface CommitOptions {
   createdAnnotation?: boolean;
   /** Files of the host that the image gets on top, as a layer of their own; they are root's, with mode 0644. */
   addFiles?: { source: string; destination: string }[];
+  /** Has a scanner look at the image first; registries are talked to as `registry` says. */
+  sbom?: SbomOptions;
+  registry?: RegistryOptions;
   /** Path of a JSON document with values of a config (`Env`, `Cmd`, `Labels`…), for the image and not the container. */
   configFile?: string;
   /** Seconds since 1970 for created, history and every file. */
@@ -218,6 +228,8 @@ export interface BuildOptions extends RegistryOptions {
   /** Stages that may run at once. Default: the cores. */
   jobs?: number;
   identityLabel?: string;
+  /** Has a scanner look at the image first. */
+  sbom?: SbomOptions;
   /**
    * When a RUN fails, a shell is run in its place on this process's terminal (stdin and stdout must be one), with the files
    * as they were before it; the build fails afterwards.

@@ -92,6 +92,10 @@ async function execute(store: Store, options: BuildOptions, request: BuildReques
     });
   const platforms = await platformsOf(store, options, request);
   if (platforms.length > 1) {
+    if ((options.sbom?.output ?? options.sbom?.purlOutput) !== undefined)
+      throw new CooperError("usage", "The SBOMs of several platforms do not go into one file", {
+        hint: "put them into the images: --sbom-image-output",
+      });
     const { buildList } = await import("./build-list.ts");
     return await buildList(store, options, request, platforms, sandbox);
   }
@@ -181,6 +185,7 @@ async function buildRequest(store: Store, options: BuildOptions): Promise<BuildR
     // Of several commands at once none knows what it reads.
     jobs: options.jobs ?? (options.stdin ? 1 : cpus().length),
     identityLabel: options.identityLabel,
+    sbom: options.sbom === undefined ? undefined : { pull: options.pull ?? "missing", ...options.sbom },
     run: options.run ?? {},
     driver: store.driver,
     runRoot: store.runRoot,

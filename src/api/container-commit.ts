@@ -1,7 +1,7 @@
 /** An image from a working container. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import type { CommitOptions, Store } from "../api-types.ts";
+import type { CommitOptions, SbomOptions, Store } from "../api-types.ts";
 import { wrapError } from "../base/errors.ts";
 import { ignoreEvents } from "../base/events.ts";
 import { commitImage, type ImageTime, type LayerPlan } from "../container/commit.ts";
@@ -20,7 +20,8 @@ import { normaliseName } from "../oci/reference.ts";
 import { parseContainerConfig } from "../oci/schema.ts";
 import type { ContainerConfig, HistoryEntry } from "../oci/types.ts";
 import { changedConfig } from "./changed-config.ts";
-import type { StoreFiles } from "../store/store.ts";
+import { sandboxOf } from "./container-run.ts";
+import { registrySettings } from "./registry-options.ts";
 import { filesOf } from "./store.ts";
 
 /** Steps that were noted, and the commit; in reproducible images all have its time. */
@@ -74,22 +75,55 @@ function readConfigFile(path: string): ContainerConfig {
   }
 }
 
-/** Puts files of the host on top; returns the layer that they are, if there are any. */
+/** A layer on top of what the container has, and what is to be written once there is an image. */
+interface Added {
+  layers: LayerPlan[];
+  written?: () => void;
+}
+
+/** Puts files of the host on top, and what a scanner tells of those below. */
 async function addedFiles(
-  store: StoreFiles,
-  { driver, base, image, annotations, run }: WorkingContainer,
+  store: Store,
+  container: WorkingContainer,
   stack: string[],
-  { addFiles = [], signal }: CommitOptions,
-): Promise<LayerPlan[]> {
-  if (addFiles.length === 0) return [];
+  options: CommitOptions,
+): Promise<Added> {
+  const { addFiles = [], sbom, signal } = options;
+  if (addFiles.length === 0 && sbom === undefined) return { layers: [] };
+  const files = filesOf(store);
+  const { driver, base, image, annotations, run } = container;
   const parts = { driver, base, frozen: [...stack], image, annotations, run };
-  const container = createBuildContainer(store, parts);
-  const root = snapshotter(container).mount(treeOf(store, container));
+  const top = createBuildContainer(files, parts);
+  const root = snapshotter(top).mount(treeOf(files, top));
+  const scanned = sbom === undefined ? undefined : await scannedRoot(store, container, root, sbom, options);
   for (const { source, destination } of addFiles)
     await placeHostFile(source, { root, destination: resolve("/", destination), signal });
-  const snapshot = freezeContainer(store, container);
-  const history = addFiles.map(({ destination }) => ({ created_by: `ADD ${destination}` }));
-  return [{ stack: snapshot === undefined ? [] : [snapshot], history, checkpoint: true }];
+  const snapshot = freezeContainer(files, top);
+  const placed = [...(scanned?.placed ?? []), ...addFiles.map(({ destination }) => destination)];
+  const history = placed.map((destination) => ({ created_by: `ADD ${destination}` }));
+  const layers = [{ stack: snapshot === undefined ? [] : [snapshot], history, checkpoint: true }];
+  return scanned === undefined ? { layers } : { layers, written: scanned.write };
+}
+
+async function scannedRoot(
+  store: Store,
+  container: WorkingContainer,
+  root: string,
+  sbom: SbomOptions,
+  { registry = {}, onEvent = ignoreEvents, signal }: CommitOptions,
+): Promise<{ placed: string[]; write(): void }> {
+  const { placeScan, scanRoot, writeScan } = await import("../build/sbom-scan.ts");
+  const site = {
+    store: filesOf(store),
+    driver: store.driver,
+    sandbox: sandboxOf(store, container, {}),
+    registry: registrySettings(registry),
+    onEvent,
+    signal,
+  };
+  const request = { pull: "missing" as const, ...sbom };
+  const scan = await scanRoot(site, request, root, []);
+  return { placed: await placeScan(site, request, scan, root), write: () => writeScan(request, scan) };
 }
 
 /** Commits as Container.commit() says, but removes nothing; its caller holds the lock. */
@@ -107,11 +141,11 @@ export async function commitContainer(
   const stack = changesOf(store, container, options.remove === true);
   const timestamp = commitTime(options);
   const edited = editedForCommit(container, options);
-  const added = await addedFiles(files, container, stack, options);
+  const added = await addedFiles(store, container, stack, options);
   const image = commitImage(
     files,
     { ...container, image: edited.image, annotations: edited.annotations },
-    [{ stack, history: historyOf(container, timestamp), checkpoint: true }, ...added],
+    [{ stack, history: historyOf(container, timestamp), checkpoint: true }, ...added.layers],
     {
       format: options.format ?? "oci",
       names,
@@ -123,6 +157,7 @@ export async function commitContainer(
       onBytes: (done) => event({ type: "commit-progress", name: names[0], done }),
     },
   );
+  added.written?.();
   event({ type: "commit-done", name: names[0], imageId: image.id });
   return { imageId: image.id };
 }

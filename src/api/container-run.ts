@@ -134,7 +134,8 @@ function splitOptions(options: Plain): { own: Plain; settings: RunSettings } {
   return { own: options, settings };
 }
 
-function sandboxOf(store: Store, container: WorkingContainer, settings: RunSettings) {
+/** The sandbox for a container's commands. */
+export function sandboxOf(store: Store, container: WorkingContainer, settings: RunSettings) {
   return selectSandbox({
     ...sandboxSettings(mergeRunSettings(container.run, settings)),
     runtimeDir: store.runRoot,

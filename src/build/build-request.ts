@@ -1,6 +1,7 @@
 /** What a build is asked for, with every default decided. */
 import type { CacheSource, CacheTarget } from "./remote-cache.ts";
 import type { DockerfileText } from "./read-dockerfile.ts";
+import type { SbomRequest } from "./sbom-scan.ts";
 import type { EventSink, StepLabel, StepMiss } from "../base/events.ts";
 import type { RunSettings } from "../container/run-settings.ts";
 import type { PullPolicy } from "../image/obtain-image.ts";
@@ -87,6 +88,7 @@ export interface BuildRequest {
   /** Whether a RUN that fails opens a shell on this process's terminal. */
   debugShell: boolean;
   identityLabel: string | undefined;
+  sbom: SbomRequest | undefined;
   run: RunSettings;
   driver: DriverName;
   /** For the sandbox's own state. */

@@ -4,7 +4,9 @@ import { applyConfigEdits } from "../oci/config.ts";
 import type { Build, BuiltImage } from "./build-image.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { refuseLeaks } from "./leak-guard.ts";
-import { containerOf, type StageState } from "./stage-state.ts";
+import { openOrigin } from "./origins.ts";
+import type { SbomRequest } from "./sbom-scan.ts";
+import { containerOf, freezeStage, mountStage, type StageState } from "./stage-state.ts";
 
 /** Commits and names it. Throws `denied` where a secret of the build would be in it. */
 export async function commitTarget(build: Build, target: StageState): Promise<BuiltImage> {
@@ -12,7 +14,9 @@ export async function commitTarget(build: Build, target: StageState): Promise<Bu
   const name = request.names[0];
   request.onEvent({ type: "commit-start", name });
   editTarget(request, target);
-  const plan = request.layers ? target.plan : joinLayers(target.plan);
+  const scan = request.sbom === undefined ? undefined : await scannedTarget(build, target, request.sbom);
+  const steps = request.layers ? target.plan : joinLayers(target.plan);
+  const plan = scan === undefined ? steps : [...steps, scan.layer];
   await refuseLeaks(build, target, plan);
   const container = { ...containerOf(store, request, target), annotations: target.annotations };
   const image = commitImage(store, container, plan, {
@@ -25,8 +29,35 @@ export async function commitTarget(build: Build, target: StageState): Promise<Bu
     keepTime: !request.noCache,
     onBytes: (done) => request.onEvent({ type: "commit-progress", name, done }),
   });
+  scan?.write();
   request.onEvent({ type: "commit-done", name, imageId: image.id });
   return { id: image.id, digest: image.manifest };
+}
+
+/** --sbom: a layer with what the scanner told, and what writes the rest once there is an image. */
+async function scannedTarget(
+  build: Build,
+  target: StageState,
+  request: SbomRequest,
+): Promise<{ layer: LayerPlan; write(): void }> {
+  const { placeScan, scanRoot, writeScan } = await import("./sbom-scan.ts");
+  const { store } = build;
+  const { registry, driver, onEvent, signal } = build.request;
+  const site = { store, driver, sandbox: build.sandbox(), registry, onEvent, signal };
+  const root = mountStage(store, build.request, target);
+  const scan = await scanRoot(site, request, root, await contextDirectories(build));
+  const placed = await placeScan(site, request, scan, root);
+  const snapshot = freezeStage(store, target);
+  const history = placed.map((path) => ({ created_by: `ADD ${path}` }));
+  const layer = { stack: snapshot === null ? [] : [snapshot], history, checkpoint: true };
+  return { layer, write: () => writeScan(request, scan) };
+}
+
+/** Of the main context and those of --build-context that are no images. */
+async function contextDirectories(build: Build): Promise<string[]> {
+  const names = [...(build.request.context === undefined ? [] : [undefined]), ...build.plan.contexts];
+  const opened = await Promise.all(names.map((name) => openOrigin(build, { kind: "context", name })));
+  return opened.flatMap((open) => (open.kind === "directory" ? [open.path] : []));
 }
 
 /** Labels, annotations and variables that the command line sets or takes away. */

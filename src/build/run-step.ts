@@ -8,13 +8,11 @@ import { snapshotter, treeOf } from "../container/working-container.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { RunOp } from "../plan/types.ts";
 import type { Build } from "./build-image.ts";
+import { OutputTail } from "./output-tail.ts";
 import { type PreparedMounts, prepareMounts } from "./run-mounts.ts";
 import { RedactedStream } from "./redact-output.ts";
 import { Needles } from "./secret-needles.ts";
 import { containerOf, type StageState } from "./stage-state.ts";
-
-/** How much of a failing command's output its error repeats. */
-const TAIL_LINES = 20;
 
 /** BuildKit's: one that differs from build to build would make their results differ. */
 export const HOSTNAME = "buildkitsandbox";
@@ -30,7 +28,7 @@ export async function executeRun(
   const container = containerOf(store, request, stage);
   const rootfs = snapshotter(container).mount(treeOf(store, container));
   const prepared = await prepareMounts(build, op, rootfs);
-  const tail = new Tail();
+  const tail = new OutputTail();
   const needles = new Needles(build.secrets);
   const redacted = (stream: "stdout" | "stderr") =>
     new RedactedStream(needles, (data) => {
@@ -78,7 +76,7 @@ function runRequest(op: RunOp, { mounts, env }: PreparedMounts, hostname: string
   };
 }
 
-function failure(op: RunOp, exitCode: number, tail: Tail, image: ImageConfig): CooperError {
+function failure(op: RunOp, exitCode: number, tail: OutputTail, image: ImageConfig): CooperError {
   const command = op.argv.at(-1) ?? "";
   const short = command.length > 80 ? `${command.slice(0, 77)}…` : command;
   const output = tail.text();
@@ -92,19 +90,4 @@ function failure(op: RunOp, exitCode: number, tail: Tail, image: ImageConfig): C
 /** The kernel's answer (ENOEXEC) to a program of another architecture for which binfmt_misc names no emulator. */
 function foreignHint(image: ImageConfig, output: string): { hint?: string } {
   return isForeign(image) && /exec format error|ENOEXEC/i.test(output) ? { hint: emulatorHint(image) } : {};
-}
-
-/** The last lines of a stream, in bounded memory. */
-class Tail {
-  #bytes = Buffer.alloc(0);
-
-  add(data: Uint8Array): void {
-    const limit = 16 << 10;
-    const joined = Buffer.concat([this.#bytes, data]);
-    this.#bytes = joined.length > limit ? joined.subarray(joined.length - limit) : joined;
-  }
-
-  text(): string {
-    return this.#bytes.toString("utf8").trimEnd().split("\n").slice(-TAIL_LINES).join("\n");
-  }
 }

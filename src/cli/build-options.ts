@@ -1,123 +1,103 @@
 /** From `build`'s command line to the API's options. */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { CooperError, wrapError } from "../base/errors.ts";
+import { CooperError } from "../base/errors.ts";
 import type { BuildOptions } from "../index.ts";
-import { parseCsvLine } from "./csv.ts";
+import type { BUILD_FLAGS } from "./build-flags.ts";
+import { imageVariables, parseOutput, parseSsh } from "./build-output.ts";
+import {
+  buildArguments,
+  buildContexts,
+  buildPlaces,
+  parseSecret,
+  preprocessorFlags,
+  readBuildArguments,
+} from "./build-values.ts";
+import { parseCacheFrom, parseCacheTo, parseCacheTtl } from "./cache-flags.ts";
+import type { CommandContext } from "./command.ts";
+import { formatOf, identityLabelOf, platformsOf, pullPolicyOf } from "./image-flags.ts";
+import { registryOptions } from "./registry-flags.ts";
+import { runSettings } from "./run-flags.ts";
+import { sbomOptions } from "./sbom-flags.ts";
 
-/** Where the context and the Dockerfile are, by Buildah's rules; files are absolute, `-`, URLs, or left to be found. */
-export function buildPlaces(
-  argument: string | undefined,
-  files: string[],
-): { context: string; file?: string[] } {
-  const [first] = files;
-  // Without a context, it is where the Dockerfile is.
-  const context = argument ?? (first === undefined || isElsewhere(first) ? "." : dirname(first));
-  const isDirectory = statSync(context, { throwIfNoEntry: false })?.isDirectory() === true;
-  const found = files.map((file) => {
-    // What lies in a context that is still to be fetched is not to be found yet.
-    if (isElsewhere(file) || !isDirectory) return file;
-    const here = resolve(file);
-    return existsSync(here) ? here : resolve(context, file);
-  });
-  return { context, ...(found.length === 0 ? {} : { file: found }) };
+/** What a build command was given. */
+export type BuildContext = CommandContext<typeof BUILD_FLAGS>;
+
+/** What a command line asks for. Throws `usage`. */
+export function buildOptions({ args, flags, given, signal }: BuildContext): BuildOptions {
+  const options: BuildOptions = {
+    ...buildPlaces(args[0], flags.file),
+    ...registryOptions(flags, given),
+    run: runSettings(flags, given),
+    signal,
+    layers: flags.layers,
+  };
+  if (flags["compat-volumes"]) options.compatVolumes = true;
+  if (!flags["skip-unused-stages"]) options.skipUnusedStages = false;
+  if (flags.stdin) options.stdin = true;
+  const format = formatOf(flags.format);
+  const platforms = askedPlatforms(flags);
+  const pull = pullPolicyOf(flags);
+  if (format !== undefined) options.format = format;
+  if (platforms.length > 0) options.platforms = platforms;
+  if (pull !== undefined) options.pull = pull;
+  if (flags.tag.length > 0) options.tags = flags.tag;
+  if (flags.target !== undefined) options.target = flags.target;
+  const buildArgs = [...flags["build-arg-file"].flatMap(readBuildArguments), ...flags["build-arg"]];
+  if (buildArgs.length > 0) options.buildArgs = buildArguments(buildArgs);
+  if (flags["cpp-flag"].length > 0) options.cppFlags = preprocessorFlags(flags["cpp-flag"], given);
+  if (flags.from !== undefined) options.from = flags.from;
+  if (flags["build-context"].length > 0) options.buildContexts = buildContexts(flags["build-context"]);
+  if (flags.squash) options.squash = true;
+  if (flags["no-cache"]) options.noCache = true;
+  if (flags.label.length > 0) options.labels = flags.label;
+  if (flags.annotation.length > 0) options.annotations = flags.annotation;
+  if (flags.ignorefile !== undefined) options.ignoreFile = flags.ignorefile;
+  if (flags.secret.length > 0) options.secrets = flags.secret.map(parseSecret);
+  if (flags.timestamp !== undefined) options.timestamp = flags.timestamp;
+  addLists(options, flags);
+  const epoch = flags["source-date-epoch"];
+  if (epoch !== undefined) options.sourceDateEpoch = epoch;
+  if (!flags["rewrite-timestamp"]) options.rewriteTimestamp = false;
+  if (flags["omit-history"]) options.omitHistory = true;
+  if (flags.manifest !== undefined) options.manifest = flags.manifest;
+  if (flags["created-annotation"]) options.createdAnnotation = true;
+  if (flags["inherit-annotations"]) options.inheritAnnotations = true;
+  if (!flags["inherit-labels"]) options.inheritLabels = false;
+  if (flags["os-feature"].length > 0) options.osFeatures = flags["os-feature"];
+  if (flags["os-version"] !== undefined) options.osVersion = flags["os-version"];
+  const identityLabel = identityLabelOf(flags, given);
+  if (identityLabel !== undefined) options.identityLabel = identityLabel;
+  // 0 is "no limit" in Buildah; the API's default is the number of processors.
+  if (given.has("jobs") && flags.jobs !== 0) options.jobs = checkJobs(flags.jobs);
+  return options;
 }
 
-const isElsewhere = (file: string) => file === "-" || /^https?:\/\//.test(file);
-
-/** `KEY=value`; `KEY` takes this process's value and is left out where there is none. */
-export function buildArguments(entries: string[]): Record<string, string> {
-  const values: Record<string, string> = {};
-  for (const entry of entries) {
-    const at = entry.indexOf("=");
-    const key = at === -1 ? entry : entry.slice(0, at);
-    if (key === "")
-      throw new CooperError(
-        "usage",
-        `Cannot read the build argument ${JSON.stringify(entry)}: it has no name`,
-      );
-    const value = at === -1 ? process.env[key] : entry.slice(at + 1);
-    if (value !== undefined) values[key] = value;
-  }
-  return values;
+function askedPlatforms(flags: BuildContext["flags"]): NonNullable<BuildOptions["platforms"]> {
+  const platforms = platformsOf(flags);
+  if (!flags["all-platforms"]) return platforms;
+  if (platforms.length > 0)
+    throw new CooperError("usage", "--all-platforms cannot be combined with a platform");
+  return "all";
 }
 
-/** Lines of a file of build arguments; empty ones and those that begin with # are none. */
-export function readBuildArguments(path: string): string[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw wrapError(`Cannot read build arguments from ${path}`, error);
-  }
-  const lines = text.split("\n").map((line) => line.replace(/\r$/, ""));
-  return lines.filter((line) => line.trim() !== "" && !line.startsWith("#"));
+function addLists(options: BuildOptions, flags: BuildContext["flags"]): void {
+  if (flags["allow-secret-leak"].length > 0) options.allowSecretLeaks = flags["allow-secret-leak"];
+  if (flags.allow.length > 0) options.allow = flags.allow;
+  if (flags["cache-from"].length > 0) options.cacheFrom = flags["cache-from"].map(parseCacheFrom);
+  if (flags["cache-to"].length > 0) options.cacheTo = flags["cache-to"].map(parseCacheTo);
+  if (flags["cache-ttl"] !== undefined) options.cacheTtl = parseCacheTtl(flags["cache-ttl"]);
+  if (flags["no-cache-filter"].length > 0) options.noCacheFilter = flags["no-cache-filter"];
+  if (flags.env.length > 0) options.env = imageVariables(flags.env);
+  if (flags.unsetenv.length > 0) options.unsetEnv = flags.unsetenv;
+  if (flags.unsetlabel.length > 0) options.unsetLabels = flags.unsetlabel;
+  if (flags.unsetannotation.length > 0) options.unsetAnnotations = flags.unsetannotation;
+  const sbom = sbomOptions(flags);
+  if (sbom !== undefined) options.sbom = sbom;
+  if (flags["debug-shell"]) options.debugShell = true;
+  if (flags.ssh.length > 0) options.ssh = flags.ssh.map(parseSsh);
+  if (flags.output.length > 0) options.outputs = flags.output.map(parseOutput);
 }
 
-/** The variable that stands for the flag holds several, between spaces. */
-export function preprocessorFlags(flags: string[], given: ReadonlySet<string>): string[] {
-  return given.has("cpp-flag") ? flags : flags.flatMap((text) => text.split(/\s+/).filter(Boolean));
-}
-
-/** `NAME=place`. */
-export function buildContexts(entries: string[]): Record<string, string> {
-  const contexts: Record<string, string> = {};
-  for (const entry of entries) {
-    const at = entry.indexOf("=");
-    if (at < 1 || at === entry.length - 1) {
-      throw new CooperError("usage", `Cannot read the build context ${JSON.stringify(entry)}`, {
-        hint: "write it as NAME=PLACE",
-      });
-    }
-    contexts[entry.slice(0, at)] = entry.slice(at + 1);
-  }
-  return contexts;
-}
-
-const SECRET_KEYS = new Set(["id", "src", "source", "env", "type", "cache-salt"]);
-
-/** `id=ID[,src=PATH]` (- for standard input), `id=ID,env=VARIABLE`, `type=file|env`; `cache-salt[=TEXT]`. */
-export function parseSecret(text: string): NonNullable<BuildOptions["secrets"]>[number] {
-  const fields = new Map(
-    secretFields(text).map((part): [string, string] => {
-      const at = part.indexOf("=");
-      return at === -1 ? [part, ""] : [part.slice(0, at), part.slice(at + 1)];
-    }),
-  );
-  const unknown = [...fields.keys()].find((key) => !SECRET_KEYS.has(key));
-  const id = fields.get("id");
-  if (unknown !== undefined || !id)
-    throw badSecret(unknown === undefined ? "it has no id" : `it has an unknown key ${unknown}`);
-  const salt = fields.get("cache-salt");
-  return { id, ...secretSource(id, fields), ...(salt === undefined ? {} : { cacheSalt: salt || true }) };
-}
-
-/** As in Docker's, a field in double quotes may hold commas. */
-function secretFields(text: string): string[] {
-  try {
-    return parseCsvLine(text);
-  } catch {
-    throw badSecret("a quoted field does not end at a comma");
-  }
-}
-
-function secretSource(id: string, fields: Map<string, string>): { source: string; kind: "file" | "env" } {
-  const type = fields.get("type");
-  const source = fields.get("src") ?? fields.get("source");
-  const variable = fields.get("env");
-  if (type !== undefined && type !== "file" && type !== "env")
-    throw badSecret("its type is neither file nor env");
-  if (variable !== undefined && (source !== undefined || type === "file"))
-    throw badSecret("it names both a file and a variable");
-  if (variable !== undefined || type === "env") return { source: variable ?? source ?? id, kind: "env" };
-  if (source !== undefined) return { source, kind: "file" };
-  // Neither: a variable of that name where there is one, else a file.
-  return { source: id, kind: process.env[id] === undefined ? "file" : "env" };
-}
-
-/** The text of the flag may hold anything; it is not repeated. */
-function badSecret(why: string): CooperError {
-  return new CooperError("usage", `Cannot read --secret: ${why}`, {
-    hint: "write it as id=NAME,src=PATH or id=NAME,env=VARIABLE",
-  });
+function checkJobs(jobs: number | undefined): number {
+  if (jobs === undefined || jobs < 1) throw new CooperError("usage", "--jobs must not be negative");
+  return jobs;
 }

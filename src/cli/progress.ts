@@ -80,6 +80,8 @@ function blobLines(options: { quiet: boolean; warnings: boolean }): Progress {
     onEvent: (event) => {
       if (event.type === "warning") {
         if (options.warnings) writeErr(warningLine(event));
+      } else if (event.type === "output" && !options.quiet) {
+        writeErr(event.data);
       } else if (event.type === "blob" && !options.quiet) {
         const line = blobLine(event, begun);
         if (line !== undefined) writeErr(line);

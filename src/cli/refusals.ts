@@ -2,20 +2,7 @@
 
 const ENCRYPTION = "encrypted layers are not supported";
 const MAPPING = "without root, the ids are those of /etc/subuid; commands' own are a flag of from and build";
-const SBOM = "run the scanner on what cooper mount prints, or on cooper save's archive";
 const ENCLAVES = "confidential workloads need an encrypted disk image and an attestation server";
-
-/** Flags of `commit` and `build`. */
-export const SBOM_FLAGS = [
-  "sbom",
-  "sbom-image-output",
-  "sbom-image-purl-output",
-  "sbom-merge-strategy",
-  "sbom-output",
-  "sbom-purl-output",
-  "sbom-scanner-command",
-  "sbom-scanner-image",
-];
 
 const FLAGS: Record<string, string> = {
   "add-compression": "manifest push has it, for the images of a list",
@@ -28,10 +15,8 @@ const FLAGS: Record<string, string> = {
   "layer-label": "there are no images of single steps that could have labels",
   link: "a container is one tree of files: what is written last is what it has",
   "multi-arch": "use --all or --platform",
-  pull: "it is about images of SBOM scanners, which are not run",
   "reference-time": "use --timestamp or --source-date-epoch",
   "remove-signatures": "signatures are never copied",
-  ...Object.fromEntries(SBOM_FLAGS.map((name) => [name, SBOM])),
   "sign-by": "signing is left to skopeo and cosign",
   "sign-by-sigstore-private-key": "signing is left to skopeo and cosign",
   "sign-passphrase-file": "signing is left to skopeo and cosign",

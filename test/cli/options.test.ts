@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../../src/cli/build-options.ts";
+import { buildArguments, buildContexts, buildPlaces, parseSecret } from "../../src/cli/build-values.ts";
 import { parseCacheFrom, parseCacheTo, parseCacheTtl } from "../../src/cli/cache-flags.ts";
 import {
   formatOf,

@@ -1,7 +1,8 @@
 import { CooperError, errorWithLog } from "../../base/errors.ts";
 import { isTerminal } from "../../base/terminals.ts";
 import type { BuildLog, BuildOptions, BuildReport, BuildResult, EventSink, StepLabel } from "../../index.ts";
-import { BUILD_FLAGS, type BuildContext, buildOptions } from "../build-flags.ts";
+import { BUILD_FLAGS } from "../build-flags.ts";
+import { type BuildContext, buildOptions } from "../build-options.ts";
 import { writeMetadata } from "../build-output.ts";
 import {
   type BuildProgress,
@@ -15,7 +16,6 @@ import { writeIdFile } from "../id-file.ts";
 import { writeResult } from "../json-flag.ts";
 import { writeErr, writeOut } from "../output.ts";
 import { showsWarnings } from "../progress.ts";
-import { SBOM_FLAGS } from "../refusals.ts";
 import { plainRenderer } from "../render-build.ts";
 import { renderChecks } from "../render-checks.ts";
 import type { ReportFile } from "../report/report-file.ts";
@@ -29,7 +29,7 @@ export const command = defineCommand({
   usage: "[CONTEXT]",
   args: { max: 1 },
   flags: BUILD_FLAGS,
-  unsupported: [...UNSUPPORTED_HOST_FLAGS, "cw", "decryption-key", "layer-label", ...SBOM_FLAGS, "sign-by"],
+  unsupported: [...UNSUPPORTED_HOST_FLAGS, "cw", "decryption-key", "layer-label", "sign-by"],
   details: [
     "CONTEXT is a directory, a tar archive, a git repository (URL#REF:DIRECTORY), an http(s) URL of an archive or a Dockerfile, or - for one of both on standard input; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output. For several platforms the build is done for each of them, what is the same for all (stages FROM --platform=$BUILDPLATFORM) once; the ID is that of the list of images, which push --all and manifest push send.",
   ],
@@ -39,6 +39,7 @@ export const command = defineCommand({
     "id=$(cooper bud -q .)",
     "cooper bud --platform linux/amd64,linux/arm64 -t reg.example.com/app .",
     "cooper bud --secret id=token,env=TOKEN,cache-salt -t localhost/app .",
+    "cooper bud --sbom syft-spdx --sbom-output app.spdx.json -t localhost/app .",
     "cooper bud --report build.html -t localhost/app .",
     "cooper bud --cache-from reg.example.com/cache --cache-to reg.example.com/cache .",
   ],

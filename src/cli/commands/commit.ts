@@ -2,13 +2,14 @@ import { CooperError } from "../../base/errors.ts";
 import type { CommitOptions, Container, Store } from "../../index.ts";
 import { type CommandContext, defineCommand, type FlagTable, onContainer } from "../command.ts";
 import { writeIdFile } from "../id-file.ts";
-import { FORMAT_FLAG, formatOf, identityLabelOf, MADE_IMAGE_FLAGS } from "../image-flags.ts";
+import { FORMAT_FLAG, formatOf, identityLabelOf, MADE_IMAGE_FLAGS, parsePullPolicy } from "../image-flags.ts";
 import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
-import { SBOM_FLAGS } from "../refusals.ts";
+import { SBOM_FLAGS, sbomOptions } from "../sbom-flags.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
 
 const FLAGS = {
+  ...SBOM_FLAGS,
   ...MADE_IMAGE_FLAGS,
   ...REGISTRY_FLAGS,
   ...RETRY_FLAGS,
@@ -36,6 +37,12 @@ const FLAGS = {
   },
   format: { ...FORMAT_FLAG, short: "f" },
   ...JSON_FLAG,
+  pull: {
+    type: "string",
+    bare: "true",
+    placeholder: "policy",
+    help: "when to bring the image of an SBOM's scanner anew: always, missing (also false), newer (also true) or never; default: missing",
+  },
   "omit-history": { type: "bool", help: "leave the history out of the image" },
   "rewrite-timestamp": {
     type: "bool",
@@ -60,7 +67,7 @@ export const command = defineCommand({
   usage: "CONTAINER [IMAGE]",
   args: { min: 1, max: 2, missing: "A container must be named" },
   flags: FLAGS,
-  unsupported: ["cw", "encrypt-layer", "encryption-key", "pull", "reference-time", ...SBOM_FLAGS, "sign-by"],
+  unsupported: ["cw", "encrypt-layer", "encryption-key", "reference-time", "sign-by"],
   details: [
     "IMAGE is a name in the store, or a place as for push: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME, docker://NAME. Without it the image has an ID only. The image's ID is printed.",
   ],
@@ -68,6 +75,7 @@ export const command = defineCommand({
     "cooper commit work localhost/hello",
     "cooper commit --rm --squash work localhost/hello:1.0",
     "cooper commit work oci-archive:hello.tar",
+    "cooper commit --sbom trivy --sbom-output hello.cdx.json work localhost/hello",
   ],
   namespace: onContainer,
   async run(context) {
@@ -88,6 +96,12 @@ export const command = defineCommand({
     if (flags["created-annotation"]) options.createdAnnotation = true;
     if (flags["add-file"].length > 0) options.addFiles = flags["add-file"].map(addedFile);
     if (flags.config !== undefined) options.configFile = flags.config;
+    const sbom = sbomOptions(flags);
+    if (sbom !== undefined) {
+      const pull = flags.pull === "true" ? "newer" : flags.pull;
+      options.sbom = pull === undefined ? sbom : { ...sbom, pull: parsePullPolicy(pull, "--pull") };
+      options.registry = registryOptions(flags, given);
+    }
     const identityLabel = identityLabelOf(flags, given);
     if (identityLabel !== undefined) options.identityLabel = identityLabel;
     const [name, image] = args as [string, string | undefined];
