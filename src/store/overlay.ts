@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
-import { CooperError, errnoOf } from "../base/errors.ts";
+import { CooperError, errnoOf, withHint, wrapError } from "../base/errors.ts";
 import { MNT, mount, mountWithOptions, umount } from "../base/mounts.ts";
 import { dropCopies } from "./drop-copies.ts";
 import { isMountPoint } from "./mount-table.ts";
@@ -128,10 +128,17 @@ function mountOverlay(tree: WritableTree): void {
   const upperdir = relative(base, upper(tree));
   const workdir = relative(base, work(tree));
   const data = `lowerdir=${lowers.join(":")},upperdir=${upperdir},workdir=${workdir},userxattr,volatile`;
-  inDirectory(base, () => {
-    if (data.length <= OPTION_LIMIT) mount("overlay", merged(tree), "overlay", 0, data);
-    else mountLongStack(merged(tree), lowers, upperdir, workdir);
-  });
+  try {
+    inDirectory(base, () => {
+      if (data.length <= OPTION_LIMIT) mount("overlay", merged(tree), "overlay", 0, data);
+      else mountLongStack(merged(tree), lowers, upperdir, workdir);
+    });
+  } catch (error) {
+    throw withHint(
+      wrapError("Cannot mount a container with overlay", error),
+      "`cooper doctor` tells what overlay lacks here; a new container with --storage-driver copy mounts nothing",
+    );
+  }
 }
 
 /** More lowers than a page has room for: one option each (`lowerdir+`, Linux 6.5). */

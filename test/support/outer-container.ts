@@ -55,6 +55,15 @@ export class OuterContainers implements Disposable {
     return stdout.replace(/\n$/, "");
   }
 
+  /** Flags for a container that may make no namespaces, as Docker's have it and Podman's do not. */
+  withoutNamespaces(): string[] {
+    const profile = join(this.shared, "no-namespaces.json");
+    const names = ["unshare", "setns", "mount", "umount2", "pivot_root"];
+    const syscalls = [{ names, action: "SCMP_ACT_ERRNO", errnoRet: 1 }];
+    writeFileSync(profile, JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls }));
+    return ["--security-opt", `seccomp=${profile}`];
+  }
+
   #podman(args: string[]): OuterResult {
     const store = ["--root", join(this.#store, "root"), "--runroot", join(this.#store, "run")];
     const env = { ...process.env, CONTAINERS_CONF: join(this.#store, "containers.conf") };
