@@ -640,6 +640,8 @@ export interface ContainerDetails extends ContainerInfo {
   /** The base image's manifest digest, if any. */
   baseDigest: Digest | undefined;
   run: RunSettings;
+  /** Of its commands: `CAP_CHOWN` and so on. */
+  capabilities: string[];
 }
 
 export interface StoreInfo {

@@ -245,12 +245,15 @@ function remove(store: Store, container: WorkingContainer): void {
   removeContainerFiles(filesOf(store), container);
 }
 
-function inspect(store: Store, container: WorkingContainer): ContainerDetails {
+async function inspect(store: Store, container: WorkingContainer): Promise<ContainerDetails> {
+  const { capabilitiesOf } = await import("../container/run-spec.ts");
+  const { loadContainersConf } = await import("../sandbox/containers-conf.ts");
   return {
     ...infoOf(store, container),
     config: container.image,
     annotations: container.annotations,
     baseDigest: container.base.manifestDigest,
     run: container.run,
+    capabilities: capabilitiesOf(container.run, loadContainersConf()),
   };
 }

@@ -1,5 +1,5 @@
 /** Go's fmt.Sprintf, as far as templates use it. */
-import { type GoValue, goString, isStruct } from "./go-value.ts";
+import { GoTime, type GoValue, goString, isStruct } from "./go-value.ts";
 
 /** A double-quoted Go string literal, as `%q` prints it. */
 export function goQuote(text: string): string {
@@ -111,5 +111,6 @@ function typeName(value: GoValue): string {
   if (typeof value === "number") return Number.isInteger(value) ? "int" : "float64";
   if (typeof value === "bigint") return "int64";
   if (Array.isArray(value)) return typeof value[0] === "string" ? "[]string" : "[]interface {}";
+  if (value instanceof GoTime) return "time.Time";
   return isStruct(value) ? "struct" : "map[string]interface {}";
 }

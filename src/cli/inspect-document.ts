@@ -1,6 +1,6 @@
 /** The document that `inspect` prints: Buildah's BuilderInfo, with its names and order of fields. */
 import type { ContainerDetails, ImageDetails } from "../index.ts";
-import { type GoStruct, type GoValue, goMap } from "./go-value.ts";
+import { type GoStruct, GoTime, type GoValue, goMap } from "./go-value.ts";
 
 type Config = ImageDetails["config"];
 type ContainerConfig = NonNullable<Config["config"]>;
@@ -51,6 +51,7 @@ function document(parts: Parts): GoStruct {
     FromImage: parts.fromImage,
     FromImageID: parts.fromImageId,
     FromImageDigest: parts.fromImageDigest,
+    GroupAdd: run?.groups ?? [],
     Config: base === undefined ? "" : JSON.stringify(base.config),
     Manifest: base === undefined ? "" : JSON.stringify(base.manifest),
     Container: container?.name ?? "",
@@ -65,7 +66,7 @@ function document(parts: Parts): GoStruct {
     DefaultMountsFilePath: "",
     Isolation: run?.isolation ?? "oci",
     NamespaceOptions: namespaceOptions(run?.network),
-    Capabilities: run?.capAdd ?? null,
+    Capabilities: [...(container?.capabilities ?? [])].sort(),
     ConfigureNetwork:
       run?.network === "none"
         ? "NetworkDisabled"
@@ -80,9 +81,19 @@ function document(parts: Parts): GoStruct {
       UIDMap: [],
       GIDMap: [],
       AutoUserNs: false,
+      AutoUserNsOpts: {
+        Size: 0,
+        InitialSize: 0,
+        PasswdFile: "",
+        GroupFile: "",
+        AdditionalUIDMappings: [],
+        AdditionalGIDMappings: [],
+      },
     },
     History: history(config),
-    Devices: run?.devices ?? [],
+    Devices: [],
+    DeviceSpecs: run?.devices ?? [],
+    CDIConfigDir: "",
   };
 }
 
@@ -102,7 +113,7 @@ function ociDocument(config: Config): GoStruct {
   const inner: ContainerConfig = config.config ?? {};
   return sparse(
     {
-      created: config.created,
+      created: timeOf(config.created),
       author: config.author,
       architecture: config.architecture,
       variant: config.variant,
@@ -120,13 +131,14 @@ function ociDocument(config: Config): GoStruct {
           WorkingDir: inner.WorkingDir,
           Labels: goMap(inner.Labels),
           StopSignal: inner.StopSignal,
+          ArgsEscaped: inner.ArgsEscaped || undefined,
         },
-        { User: "", WorkingDir: "", StopSignal: "", Env: [], Entrypoint: [], Cmd: [] },
+        { User: "", WorkingDir: "", StopSignal: "", Env: [], Entrypoint: [], Cmd: [], ArgsEscaped: false },
       ),
       rootfs: { type: config.rootfs.type, diff_ids: [...config.rootfs.diff_ids] },
       history: history(config),
     },
-    { created: "", author: "", variant: "", "os.version": "", "os.features": [], history: [] },
+    { author: "", variant: "", "os.version": "", "os.features": [], history: [] },
   );
 }
 
@@ -135,7 +147,7 @@ function dockerDocument(config: Config): GoStruct {
   return sparse(
     {
       comment: config.comment ?? "",
-      created: config.created,
+      created: timeOf(config.created),
       container_config: inner,
       author: config.author,
       config: inner,
@@ -147,7 +159,7 @@ function dockerDocument(config: Config): GoStruct {
       rootfs: { type: config.rootfs.type, diff_ids: [...config.rootfs.diff_ids] },
       history: history(config),
     },
-    { created: "", author: "", comment: "", variant: "", history: [] },
+    { created: new GoTime("0001-01-01T00:00:00Z"), author: "", comment: "", variant: "", history: [] },
   );
 }
 
@@ -168,17 +180,20 @@ function dockerConfig(inner: ContainerConfig): GoStruct {
       Env: inner.Env ?? [],
       Cmd: inner.Cmd ?? [],
       Healthcheck: check === undefined ? undefined : filled({ ...check } as Record<string, GoValue>),
-      ArgsEscaped: inner.ArgsEscaped,
+      ArgsEscaped: inner.ArgsEscaped || undefined,
       Image: "",
       Volumes: emptyMap(inner.Volumes),
       WorkingDir: inner.WorkingDir ?? "",
       Entrypoint: inner.Entrypoint ?? [],
+      NetworkDisabled: undefined,
+      MacAddress: undefined,
       OnBuild: inner.OnBuild ?? [],
       Labels: goMap(inner.Labels),
       StopSignal: inner.StopSignal,
+      StopTimeout: undefined,
       Shell: inner.Shell,
     },
-    { Healthcheck: null, StopSignal: "", Shell: [] },
+    { ArgsEscaped: false, NetworkDisabled: false, MacAddress: "", StopSignal: "", Shell: [] },
     [
       "Hostname",
       "Domainname",
@@ -212,12 +227,21 @@ function sparse(
   return out;
 }
 
+function timeOf(written: string | undefined): GoValue {
+  return written === undefined ? undefined : new GoTime(written);
+}
+
 function emptyMap(names: Record<string, object> | undefined): GoValue {
   return goMap(Object.fromEntries(Object.keys(names ?? {}).map((name) => [name, {}])));
 }
 
 function history(config: Config): GoValue {
-  const entries = (config.history ?? []).map((entry) => filled({ ...entry } as Record<string, GoValue>));
+  const entries = (config.history ?? []).map(({ created, created_by, author, comment, empty_layer }) =>
+    sparse(
+      { created: timeOf(created), created_by, author, comment, empty_layer: empty_layer || undefined },
+      { created_by: "", author: "", comment: "", empty_layer: false },
+    ),
+  );
   return entries.length === 0 ? null : entries;
 }
 

@@ -69,10 +69,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     ...dnsOf(settings, conf),
     ...(settings.namespaces === undefined ? {} : { namespaces: settings.namespaces }),
     ...(settings.ids === undefined ? {} : { ids: settings.ids }),
-    capabilities: editCapabilities(defaultCapabilities(conf.defaultCapabilities), {
-      add: settings.capAdd ?? [],
-      drop: settings.capDrop ?? [],
-    }),
+    capabilities: capabilitiesOf(settings, conf),
     seccomp: seccompOf(settings, conf),
     ...(settings.apparmor === undefined ? {} : { apparmor: settings.apparmor }),
     ...kernelPathsOf(settings),
@@ -89,6 +86,11 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     // A build's container goes with the build.
     ...(container.name === undefined ? {} : { mountPointNotes: mountPointNotes(container) }),
   };
+}
+
+/** Capabilities of a container's commands, as CAP_CHOWN. */
+export function capabilitiesOf({ capAdd = [], capDrop = [] }: RunSettings, conf: ContainersConf): string[] {
+  return editCapabilities(defaultCapabilities(conf.defaultCapabilities), { add: capAdd, drop: capDrop });
 }
 
 function withGroups({ uid, gid, additionalGids }: RunUser, rootfs: string, groups: string[]): RunUser {

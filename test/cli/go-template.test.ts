@@ -1,7 +1,7 @@
 // Protects --format: Go's text/template as scripts use it, with Go's way of printing values.
 import { describe, expect, test } from "bun:test";
 import { renderTemplate } from "../../src/cli/go-template.ts";
-import { type GoStruct, goJson, goMap } from "../../src/cli/go-value.ts";
+import { type GoStruct, GoTime, goJson, goMap } from "../../src/cli/go-value.ts";
 
 const data: GoStruct = {
   Name: "hello",
@@ -152,4 +152,18 @@ test("JSON has maps sorted, structs in their order", () => {
     '{"b":{"a":[{"x":2,"y":1}],"z":1},"a":null}',
   );
   expect(goJson(goMap({}), 4)).toBe("{}");
+});
+
+test.each([
+  ["2026-11-21T09:26:19.196288796Z", "2026-11-21 09:26:19.196288796 +0000 UTC"],
+  ["2026-11-21T09:26:19.500Z", "2026-11-21 09:26:19.5 +0000 UTC"],
+  ["2026-11-21T09:26:19.000Z", "2026-11-21 09:26:19 +0000 UTC"],
+  ["2026-11-21T09:26:19+00:00", "2026-11-21 09:26:19 +0000 UTC"],
+  ["2026-11-21T09:26:19-05:30", "2026-11-21 09:26:19 -0530 -0530"],
+  ["yesterday", "yesterday"],
+])("the time %s is printed as Go prints one, and kept in JSON", (written, printed) => {
+  const show = (template: string) => renderTemplate(template, { At: new GoTime(written) });
+  expect(show("{{.At}}")).toBe(printed);
+  expect(show('{{printf "%s %v %T" .At .At .At}}')).toBe(`${printed} ${printed} time.Time`);
+  expect(show("{{json .At}} {{json .}}")).toBe(`"${written}" {"At":"${written}"}`);
 });

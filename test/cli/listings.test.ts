@@ -136,11 +136,12 @@ describe("inspect", () => {
 
   test("an image's document has Buildah's fields, in order, without what is empty", () => {
     const document = JSON.parse(goJson(imageDocument(details)));
-    expect(Object.keys(document).slice(0, 16)).toEqual([
+    expect(Object.keys(document).slice(0, 17)).toEqual([
       "Type",
       "FromImage",
       "FromImageID",
       "FromImageDigest",
+      "GroupAdd",
       "Config",
       "Manifest",
       "Container",
@@ -188,6 +189,15 @@ describe("inspect", () => {
     ).toBe("|[]||");
     expect(show("{{.OCIv1.RootFS.DiffIDs}} {{.Docker.ContainerConfig.Cmd}}")).toBe("[sha256:aa] [sh]");
     expect(show('{{index .OCIv1.Config.Labels "a"}}')).toBe("2");
+    // As Buildah 1.43.2 prints them.
+    const created = "2026-01-01 00:00:00 +0000 UTC";
+    expect(show("{{.OCIv1.Created}} {{.Docker.Created}}")).toBe(`${created} ${created}`);
+    expect(show("{{json .OCIv1.Created}}")).toBe('"2026-01-01T00:00:00Z"');
+    expect(show("{{.OCIv1.Config}}")).toBe("{ map[80/tcp:{}] [A=1] [] [sh] map[]  map[a:2 z:1]  false}");
+    expect(show("{{.OCIv1.History}} {{(index .History 0).Comment}}|")).toBe("[{<nil> me   true}] |");
+    expect(show("{{.IDMappingOptions}}|{{.GroupAdd}}|{{len .Capabilities}}|{{.DeviceSpecs}}")).toBe(
+      "{true true [] [] false {0 0   [] []}}|[]|0|[]",
+    );
     expect(() => show("{{.OCIv1.Config.Nope}}")).toThrow(/Nope/);
   });
 
@@ -203,6 +213,7 @@ describe("inspect", () => {
       annotations: { n: "1" },
       baseDigest: undefined,
       run: { network: "host" },
+      capabilities: ["CAP_KILL", "CAP_CHOWN"],
     };
     const scratch = JSON.parse(goJson(containerDocument(container, undefined)));
     expect(scratch).toMatchObject({

@@ -1,7 +1,7 @@
 import { CooperError } from "../../base/errors.ts";
 import type { ImageInfo } from "../../index.ts";
 import { defineCommand } from "../command.ts";
-import { type GoStruct, goJson } from "../go-value.ts";
+import { type GoStruct, GoTime, goJson } from "../go-value.ts";
 import { filterImages, splitName } from "../image-filter.ts";
 import { writeOut } from "../output.ts";
 import { compileRows, renderTable } from "../table.ts";
@@ -110,17 +110,10 @@ function rowsOf(image: ImageInfo, id: string) {
     Created: Math.floor(Date.parse(image.created) / 1000),
     CreatedAt: formatAge(Date.parse(image.created)),
     Size: formatSize(image.size),
-    CreatedAtRaw: goTime(image.created),
+    CreatedAtRaw: new GoTime(image.created),
     ReadOnly: false,
     History: image.nameHistory.filter((name) => name !== `${repository}:${tag}`).join(", ") || "<none>",
   }));
-}
-
-/** `2026-11-21 09:26:19.196288796 +0000 UTC`, as Go prints a time. */
-function goTime(iso: string): string {
-  const [, date, time, fraction = ""] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?/.exec(iso) ?? [];
-  if (date === undefined) return iso;
-  return `${date} ${time}${fraction.replace(/\.?0+$/, "")} +0000 UTC`;
 }
 
 interface TableFlags {
