@@ -90,6 +90,8 @@ export interface CopyOptions extends RegistryOptions {
   /** Keep owners of the sources. */
   preserveOwnership?: boolean;
   parents?: boolean;
+  /** As a layer of its own, which goes on top of all that is in the container when it is committed; it is not seen in it. */
+  link?: boolean;
   /** Seconds since 1970: the time of everything that is copied. */
   timestamp?: number;
   /** For URLs. */

@@ -139,13 +139,19 @@ export async function commitContainer(
   const event = options.onEvent ?? ignoreEvents;
   event({ type: "commit-start", name: names[0] });
   const stack = changesOf(store, container, options.remove === true);
+  const links = linkedLayers(container);
   const timestamp = commitTime(options);
   const edited = editedForCommit(container, options);
-  const added = await addedFiles(store, container, stack, options);
+  const added = await addedFiles(
+    store,
+    container,
+    [...stack, ...links.flatMap((link) => link.stack)],
+    options,
+  );
   const image = commitImage(
     files,
     { ...container, image: edited.image, annotations: edited.annotations },
-    [{ stack, history: historyOf(container, timestamp), checkpoint: true }, ...added.layers],
+    [{ stack, history: historyOf(container, timestamp), checkpoint: true }, ...links, ...added.layers],
     {
       format: options.format ?? "oci",
       names,
@@ -160,6 +166,15 @@ export async function commitContainer(
   added.written?.();
   event({ type: "commit-done", name: names[0], imageId: image.id });
   return { imageId: image.id };
+}
+
+/** What was copied with --link. */
+function linkedLayers({ links = [] }: WorkingContainer): LayerPlan[] {
+  return links.map(({ snapshot, createdBy }) => ({
+    stack: [snapshot],
+    history: [{ created_by: createdBy }],
+    checkpoint: true,
+  }));
 }
 
 /** Snapshots of everything written since the base. A container that its user has mounted is copied, not frozen. */

@@ -17,13 +17,15 @@ export async function copyIntoNamed(
   options: CopyOptions,
   add: boolean,
 ): Promise<string> {
-  const { from: named, signal, ...rest } = options;
+  const { from: named, signal, link, ...rest } = options;
+  const copyInto =
+    link === true ? (await import("../container/linked-layer.ts")).copyAsLayer : copyIntoContainer;
   const source = named === undefined ? undefined : await findCopySource(store, named, options);
   return await withBoth(store, id, source, signal, async (untidy) => {
     const container = await tidied(store, untidy);
     return await withRoot(store, container, "pinned", (root) =>
       withSourceRoot(store, source, { id, root }, (sourceRoot) =>
-        copyIntoContainer(filesOf(store), container, root, {
+        copyInto(filesOf(store), container, root, {
           ...rest,
           ...(sourceRoot === undefined ? {} : { sourceRoot }),
           ...(signal === undefined ? {} : { signal }),

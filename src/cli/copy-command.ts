@@ -66,6 +66,10 @@ export function copyCommand(
         placeholder: "file",
         help: "a file of patterns to leave out, as .dockerignore has them",
       },
+      link: {
+        type: "bool",
+        help: "make a layer of its own of it, on top of all else when the container is committed; the container does not show it",
+      },
       parents: { type: "bool", help: "keep the sources' parent directories" },
       quiet: { type: "bool", short: "q", help: "do not print the digest of what was copied" },
       timestamp: {
@@ -74,7 +78,7 @@ export function copyCommand(
         help: "time since 1970 for everything that is copied",
       },
     },
-    unsupported: ["decryption-key", "link"],
+    unsupported: ["decryption-key"],
     details,
     examples,
     namespace: onContainer,
@@ -96,13 +100,15 @@ export function copyCommand(
       if (flags.ignorefile !== undefined) options.ignoreFile = flags.ignorefile;
       if (flags.timestamp !== undefined) options.timestamp = flags.timestamp;
       if (flags.parents) options.parents = true;
+      if (flags.link) options.link = true;
       // One path is a source for the working directory; the last of several is the destination.
       const destination = paths.length === 1 ? undefined : paths.pop();
       const { openContainer } = await api();
       const container = await openContainer(await store(), name);
       const digest = await container[verb](paths, destination, options);
       const hash = digest.replace(/^sha256:/, "");
-      if (flags["add-history"])
+      // A layer of its own tells of itself.
+      if (flags["add-history"] && !flags.link)
         await noteSteps(container, [`${verb.toUpperCase()} ${contentKind(paths, options)}:${hash}`]);
       if (!flags.quiet || flags.json) writeResult(flags.json, { digest }, [hash]);
       return 0;

@@ -13,7 +13,6 @@ const FLAGS: Record<string, string> = {
   "encryption-key": ENCRYPTION,
   imagestore: "a store is one directory, its database beside its layers; --root names it",
   "layer-label": "there are no images of single steps that could have labels",
-  link: "a container is one tree of files: what is written last is what it has",
   "multi-arch": "use --all or --platform",
   "reference-time": "use --timestamp or --source-date-epoch",
   "remove-signatures": "signatures are never copied",

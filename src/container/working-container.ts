@@ -54,6 +54,8 @@ export interface WorkingContainer {
   base: ContainerBase;
   /** Snapshots taken since the base, lowest first. */
   frozen: string[];
+  /** Layers of their own that its images get on top; its own tree does not show them. */
+  links?: { snapshot: string; createdBy: string }[];
   /** The config of the next image; its rootfs and history are the base's. */
   image: ImageConfig;
   annotations: Record<string, string>;
@@ -277,7 +279,9 @@ function removeRecordAndFiles(store: StoreFiles, container: WorkingContainer): v
     // The database has no room for the removal before there is some. A kill from here on is put right by recover.ts.
     moveAway(container.directory, trash);
     deleteFiles();
-    const own = snapshotsOfContainers(store.db).filter((id) => container.frozen.includes(id));
+    const own = snapshotsOfContainers(store.db).filter(
+      (id) => container.frozen.includes(id) || container.links?.some(({ snapshot }) => snapshot === id),
+    );
     for (const id of own) rmSync(dirname(snapshotPath(store, id)), { recursive: true, force: true });
     things = forget();
   }
