@@ -77,17 +77,24 @@ function runRequest(op: RunOp, { mounts, env }: PreparedMounts, hostname: string
 }
 
 function failure(op: RunOp, exitCode: number, tail: OutputTail, image: ImageConfig): CooperError {
-  const command = op.argv.at(-1) ?? "";
+  // Continued lines are indented in the file, not in a message.
+  const command = (op.argv.at(-1) ?? "").replace(/\s+/g, " ").trim();
   const short = command.length > 80 ? `${command.slice(0, 77)}…` : command;
   const output = tail.text();
-  return new CooperError(
-    "run-failed",
-    `The command "${short.replaceAll("\n", " ")}" failed: exit status ${exitCode}`,
-    { exitCode, output, ...foreignHint(image, output) },
-  );
+  const hint = hintFor(command, exitCode, output, image);
+  return new CooperError("run-failed", `The command "${short}" failed: exit status ${exitCode}`, {
+    exitCode,
+    output,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
-/** The kernel's answer (ENOEXEC) to a program of another architecture for which binfmt_misc names no emulator. */
-function foreignHint(image: ImageConfig, output: string): { hint?: string } {
-  return isForeign(image) && /exec format error|ENOEXEC/i.test(output) ? { hint: emulatorHint(image) } : {};
+/** What a status or the output tells of the reason, beyond what the command itself said. */
+function hintFor(command: string, exitCode: number, output: string, image: ImageConfig): string | undefined {
+  // The kernel's answer (ENOEXEC) to a program of another architecture for which binfmt_misc names no emulator.
+  if (isForeign(image) && /exec format error|ENOEXEC/i.test(output)) return emulatorHint(image);
+  if (exitCode === 127 && /^\[\s*["']/.test(command))
+    return "It is no JSON, so the shell got it: write strings in double quotes, with commas between them";
+  if (exitCode === 137) return "It was killed (SIGKILL), as the kernel does when memory runs out";
+  return undefined;
 }

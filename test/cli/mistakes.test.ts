@@ -202,3 +202,29 @@ describe("in Dockerfiles", () => {
     expect(found).toEndWith("Hint: did you mean the stage build?");
   });
 });
+
+describe("in a RUN", () => {
+  test.each([
+    ["false", 1, "failed: exit status 1", undefined],
+    ["true && \\\n      false", 1, '"true && false" failed: exit status 1', undefined],
+    [
+      '["/bin/sh" "-c"]',
+      127,
+      "failed: exit status 127",
+      "Hint: it is no JSON, so the shell got it: write strings in double quotes, with commas between them",
+    ],
+    [
+      "sh -c 'kill -9 $$'; exit $?",
+      137,
+      "failed: exit status 137",
+      "Hint: it was killed (SIGKILL), as the kernel does when memory runs out",
+    ],
+  ])("%j", async (words, status, message, hint) => {
+    const file = command.file("Dockerfile", `FROM localhost/busybox\nRUN ${words}\n`);
+    const found = await command.run(["bud", "-f", file, command.path("context")]);
+    expect(found.status).toBe(status);
+    expect(/^Error: .*$/m.exec(found.stderr)?.[0]).toEndWith(message);
+    expect(found.stderr).toMatch(/^Log: .*\.log$/m);
+    expect(/^Hint: .*$/m.exec(found.stderr)?.[0]).toBe(hint);
+  });
+});

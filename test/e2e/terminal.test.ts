@@ -85,6 +85,7 @@ describe.each(people)("as $kind", (person) => {
     expect(text).toContain("  │ line 100");
     expect(text).not.toContain("line 50");
     expect(text).toMatch(/> 2 \| RUN for i/);
+    expect(text).toContain("\nHint: --debug-shell opens a shell there");
     const log = /^Log: ((?:.*\n)*?.*\.log)$/m.exec(text)?.[1]?.replaceAll("\n", "") ?? "";
     expect(await site.script(`cat ${log}`)).toMatch(
       /STEP 2\/2: RUN[\s\S]*\nline 1\n[\s\S]*\nline 50\n[\s\S]*\nline 100/,

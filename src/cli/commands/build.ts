@@ -1,4 +1,4 @@
-import { CooperError, errorWithLog } from "../../base/errors.ts";
+import { CooperError, errorWithLog, withHint } from "../../base/errors.ts";
 import { isTerminal } from "../../base/terminals.ts";
 import type { BuildLog, BuildOptions, BuildReport, BuildResult, EventSink, StepLabel } from "../../index.ts";
 import { BUILD_FLAGS } from "../build-flags.ts";
@@ -76,7 +76,7 @@ export const command = defineCommand({
       // Otherwise it has been seen already.
       if (progress.mode === "quiet" && error instanceof CooperError && error.output !== undefined)
         writeErr(withNewline(error.output));
-      throw error;
+      throw progress.mode === "tty" && isTerminal(0) ? withShellHint(error, flags["debug-shell"]) : error;
     }
     progress.end();
     if (report !== undefined) await reportFile?.write(report);
@@ -154,8 +154,16 @@ function requireTerminal(): void {
   throw new CooperError("usage", "--debug-shell needs a terminal on standard input and output");
 }
 
+/** Where somebody is there to use it, and nothing better is known. */
+function withShellHint(error: unknown, hadShell: boolean | undefined): unknown {
+  const isPlain = error instanceof CooperError && error.code === "run-failed" && error.hint === undefined;
+  return isPlain && !hadShell
+    ? withHint(error, "--debug-shell opens a shell there, with the files as they were before")
+    : error;
+}
+
 function debugShellNotice({ index, total }: StepLabel): string {
-  return `A shell where step ${index}/${total} ran, with the files as they were before it. Leave it to end the build.\n`;
+  return `A shell with the files as before step ${index}/${total}. Leave it to end the build.\n`;
 }
 
 function withNewline(text: string): string {
