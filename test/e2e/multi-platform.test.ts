@@ -135,7 +135,7 @@ describe.each(people)("as $kind", (person) => {
       const name = await site.ok("from", "--platform=linux/arm64", "localhost/base");
       const run = await site.cooper("run", "--isolation", isolation, name, "/bin/sh");
       expect(run.exitCode).not.toBe(0);
-      expect(run.stderr).toMatch(/Hint: The image is for linux\/arm64 and this host runs linux\/amd64/);
+      expect(run.stderr).toMatch(/Hint: the image is for linux\/arm64 and this host runs linux\/amd64/);
       await site.ok("rm", name);
     }
     const own = await site.ok("from", "--platform=linux/amd64", "localhost/base");
@@ -155,7 +155,7 @@ describe.each(people)("as $kind", (person) => {
     expect(stdout).toBe("");
     expect(stderr).toContain("Cannot build for linux/arm64: ");
     expect(stderr).toMatch(
-      /Hint: The image is for linux\/arm64 and this host runs linux\/amd64.*qemu-user-static/,
+      /Hint: the image is for linux\/arm64 and this host runs linux\/amd64.*qemu-user-static/,
     );
     expect(await site.ok("images", "-a", "-q")).toBe(before);
     expect(await namesIn(site)).not.toContain("localhost/none");

@@ -18,7 +18,7 @@ describe.skipIf(process.getuid?.() !== 0)("an id that does not fit", () => {
     const context = site.files({ f: "x", Dockerfile: `FROM scratch\nCOPY ${chown} f /in\n` });
     const { exitCode, stderr } = await site.cooper("bud", context);
     expect(stderr).toMatch(message);
-    expect(stderr).toContain("Hint: A range of at least");
+    expect(stderr).toContain("Hint: a range of at least");
     expect(exitCode).toBe(125);
   });
 
