@@ -7,6 +7,8 @@ export const DIFFERENCES: Record<string, string> = {
   " root":
     "other default: /var/lib/cooper, or $XDG_DATA_HOME/cooper; the layout is Cooper's own, beside Buildah's store",
   " runroot": "other default: /run/cooper, or $XDG_RUNTIME_DIR/cooper",
+  " userns-uid-map": "same",
+  " userns-gid-map": "same",
   " storage-driver": "overlay or copy; vfs is another name for copy",
   "* retry-delay": "default 1s, doubled before each further try",
   // The host's in both.
@@ -21,9 +23,13 @@ export const DIFFERENCES: Record<string, string> = {
   "* pid":
     "private or host; the path of a namespace is refused: what is left running there could not be ended",
   "* cgroupns": "default: as the isolation has it",
-  "* userns": "host and private; files keep their ids, so that auto and ns: are refused",
-  "* userns-uid-map": "ids that are the same inside and outside: files keep them",
+  "* userns":
+    "auto finds ids for each run, and only while it lasts; without root ids are the same inside and outside",
+  "* userns-uid-map":
+    "files keep the image's ids on the disk; without root ids are the same inside and outside (docs/rootless.md)",
   "* userns-gid-map": "as --userns-uid-map",
+  "* userns-uid-map-user": "as --userns-uid-map",
+  "* userns-gid-map-group": "as --userns-uid-map",
   "* volume": "shared and slave propagation are refused: mounts of commands are private",
   "* device": "permissions are rw or rwm, since commands have no cgroup of devices; CDI is refused",
   "* isolation": "oci (crun, else runc), crun, runc or chroot; by default the best that the host allows",

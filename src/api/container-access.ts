@@ -48,7 +48,7 @@ export async function withRoot<T>(
   store: Store,
   container: WorkingContainer,
   lookUps: "pinned" | "by-name",
-  action: (root: string) => Promise<T>,
+  action: (root: string, wasMounted: boolean) => Promise<T>,
 ): Promise<T> {
   requireReach(store.runRoot, container);
   mountNamespaceFor(container.driver);
@@ -58,7 +58,7 @@ export async function withRoot<T>(
   const mayBeShared = wasMounted || container.shown || container.driver === "copy";
   if (mayBeShared && !(lookUps === "pinned" && canPinRoots())) requireNobodyInside(container, root);
   try {
-    return await action(root);
+    return await action(root, wasMounted);
   } finally {
     if (!wasMounted) snapshotter(container).unmount(tree);
   }

@@ -13,6 +13,7 @@ import { selectSandbox } from "../sandbox/select-sandbox.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import { withRoot } from "./container-access.ts";
 import { selfCommand } from "./namespace.ts";
+import type { WantedMounts } from "./run-mounts.ts";
 import { filesOf } from "./store.ts";
 
 /** What a run is asked for beside the cache. */
@@ -73,7 +74,7 @@ function runFound(
   const { own, settings } = splitOptions(options);
   const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal } =
     own;
-  const inRoot = async (root: string, asked: RunMount[]) => {
+  const inRoot = async (root: string, wasMounted: boolean, asked: RunMount[]) => {
     const command = find(root);
     const spec = runSpec(container, root, {
       argv: command.argv,
@@ -86,28 +87,31 @@ function runFound(
       mounts: [...asked, ...command.mounts],
       settings,
     });
-    return runInTree(filesOf(store), container, sandboxOf(store, container, settings), spec, {
+    const io = {
       ...(inherit === undefined ? {} : { inherit }),
       ...(stdin === undefined ? {} : { stdin }),
       ...(onStdout === undefined ? {} : { onStdout }),
       ...(onStderr === undefined ? {} : { onStderr }),
       ...(signal === undefined ? {} : { signal }),
-    });
+    };
+    const sandbox = sandboxOf(store, container, settings);
+    return runInTree(filesOf(store), container, sandbox, spec, io, wasMounted);
   };
-  return withMounts(store, mounts ?? [], signal, (asked) =>
-    withRoot(store, container, "by-name", (root) => inRoot(root, asked)),
+  const { ids } = mergeRunSettings(container.run, settings);
+  return withMounts(store, { texts: mounts ?? [], ids }, signal, (asked) =>
+    withRoot(store, container, "by-name", (root, wasMounted) => inRoot(root, wasMounted, asked)),
   );
 }
 
 async function withMounts<T>(
   store: Store,
-  texts: string[],
+  wanted: WantedMounts,
   signal: AbortSignal | undefined,
   action: (mounts: RunMount[]) => Promise<T>,
 ): Promise<T> {
-  if (texts.length === 0) return await action([]);
+  if (wanted.texts.length === 0) return await action([]);
   const { openMounts } = await import("./run-mounts.ts");
-  const open = await openMounts(store, texts, signal);
+  const open = await openMounts(store, wanted, signal);
   try {
     return await action(open.mounts);
   } finally {

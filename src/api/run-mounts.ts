@@ -13,23 +13,30 @@ import {
 } from "../container/cache-mounts.ts";
 import { parseMount, type RunMountOp } from "../container/mount-text.ts";
 import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
-import { writableCopy } from "../container/writable-copy.ts";
+import { imageBind, writableCopy } from "../container/writable-copy.ts";
 import { imageKey } from "../plan/cache-key.ts";
 import type { Origin } from "../plan/types.ts";
+import type { CommandIds } from "../sandbox/command-ids.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import { mountNamespaceFor } from "./container-access.ts";
 import { imageContainer } from "./image-container.ts";
 import { filesOf } from "./store.ts";
+
+/** Mounts, written as for --mount, and the ids of the command that is to have them. */
+export interface WantedMounts {
+  texts: readonly string[];
+  ids: CommandIds | undefined;
+}
 
 export interface OpenMounts {
   mounts: RunMount[];
   close(): void;
 }
 
-/** Prepares mounts, written as for --mount, pulling the images that they name. Throws as parseMount() does. */
+/** Prepares mounts, pulling the images that they name. Throws as parseMount() does. */
 export async function openMounts(
   store: Store,
-  texts: readonly string[],
+  { texts, ids }: WantedMounts,
   signal?: AbortSignal,
 ): Promise<OpenMounts> {
   const undo: (() => void)[] = [];
@@ -38,7 +45,7 @@ export async function openMounts(
   };
   try {
     const mounts: RunMount[] = [];
-    for (const op of texts.map(parseMount)) mounts.push(await openMount(store, op, undo, signal));
+    for (const op of texts.map(parseMount)) mounts.push(await openMount(store, op, ids, undo, signal));
     return { mounts, close };
   } catch (error) {
     close();
@@ -49,6 +56,7 @@ export async function openMounts(
 async function openMount(
   store: Store,
   wanted: RunMountOp,
+  ids: CommandIds | undefined,
   undo: (() => void)[],
   signal: AbortSignal | undefined,
 ): Promise<RunMount> {
@@ -56,7 +64,10 @@ async function openMount(
   switch (wanted.type) {
     case "bind": {
       const source = await boundPath(store, wanted, undo, signal);
-      if (wanted.readOnly) return { type: "bind", source, target, readOnly: true };
+      const { readOnly } = wanted;
+      if (wanted.from.kind === "image")
+        return imageBind(filesOf(store), { source, target, readOnly }, ids, undo);
+      if (readOnly) return { type: "bind", source, target, readOnly };
       mountNamespaceFor(store.driver);
       return { type: "bind", source: writableCopy(filesOf(store), source, undo), target, lend: true };
     }
@@ -103,7 +114,7 @@ async function openCache(
   const path = origin === undefined ? resolveInRoot(directory, source) : directory;
   if (statusOf(path) === undefined)
     throw new CooperError("not-found", `The cache "${wanted.id}" has no ${source} to be mounted`);
-  return { type: "bind", source: path, target, readOnly, lend: true };
+  return { type: "bind", source: path, target, readOnly, lend: true, ofImage: true };
 }
 
 /** An image's files as a directory of this mount namespace, and what names them in keys. */

@@ -1,6 +1,7 @@
 /** Which file system a path is on. */
 import { existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
+import { cString, invoke, pointer } from "./libc.ts";
 
 /** statfs(2)'s f_type. */
 const FILE_SYSTEMS = new Map<number, string>([
@@ -20,6 +21,7 @@ const FILE_SYSTEMS = new Map<number, string>([
   [0x4d44, "vfat"],
   [0x73717368, "squashfs"],
 ]);
+
 /** The nearest directory of a path that is there. */
 export function existingParent(path: string): string {
   let at = path;
@@ -31,4 +33,19 @@ export function existingParent(path: string): string {
 export function fileSystemOf(path: string): string {
   const type = statfsSync(path).type >>> 0;
   return FILE_SYSTEMS.get(type) ?? `0x${type.toString(16)}`;
+}
+
+const MOUNT_OPTIONS = [
+  ["ro", 1],
+  ["nosuid", 2],
+  ["nodev", 4],
+  ["noexec", 8],
+] as const;
+
+/** What the mount that holds a path forbids, as options of mount(8): in a user namespace nobody may take these away. */
+export function mountOptions(path: string): string[] {
+  const result = Buffer.alloc(256); // struct statfs, 120 bytes on 64-bit machines
+  invoke("statfs", [pointer, pointer], [cString(path), result], path);
+  const flags = Number(result.readBigInt64LE(80));
+  return MOUNT_OPTIONS.filter(([, bit]) => (flags & bit) !== 0).map(([name]) => name);
 }

@@ -90,11 +90,13 @@ export const AT_FDCWD = -100;
 /** Numbers of the system calls that libc does not wrap; from 424 on the same on every architecture (asm-generic/unistd.h). */
 const NUMBER = {
   seccomp: process.arch === "arm64" ? 277 : 317,
+  open_tree: 428,
   move_mount: 429,
   fsopen: 430,
   fsconfig: 431,
   fsmount: 432,
   openat2: 437,
+  mount_setattr: 442,
 } as const;
 
 /** Makes a system call by its number. */

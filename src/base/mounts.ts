@@ -73,17 +73,22 @@ export function mountWithOptions(
       set(value === undefined ? FSCONFIG.SET_FLAG : FSCONFIG.SET_STRING, key, value);
     set(FSCONFIG.CMD_CREATE, undefined, undefined);
     fd = systemCall("fsmount", [i32, u32, u32], [fs, 0, 0], target);
-    const MOVE_MOUNT_F_EMPTY_PATH = 4;
-    systemCall(
-      "move_mount",
-      [i32, pointer, i32, pointer, u32],
-      [fd, cString(""), AT_FDCWD, cString(target), MOVE_MOUNT_F_EMPTY_PATH],
-      target,
-    );
+    attachMount(fd, target);
   } finally {
     closeSync(fs);
     if (fd !== -1) closeSync(fd);
   }
+}
+
+/** Puts an open mount that is nowhere yet at a path (move_mount(2), Linux 5.2). */
+export function attachMount(fd: number, target: string): void {
+  const MOVE_MOUNT_F_EMPTY_PATH = 4;
+  systemCall(
+    "move_mount",
+    [i32, pointer, i32, pointer, u32],
+    [fd, cString(""), AT_FDCWD, cString(target), MOVE_MOUNT_F_EMPTY_PATH],
+    target,
+  );
 }
 
 /** umount2(2). */

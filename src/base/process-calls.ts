@@ -112,6 +112,27 @@ export function reapChildren(): void {
   while (Number(waitpid(-1, 0n, WNOHANG)) > 0);
 }
 
+/**
+ * Does something with another user's id on files (setfsuid(2)) and all of this thread's capabilities: what the kernel makes
+ * for this thread is that user's.
+ */
+export function withFileIds<T>({ uid, gid }: { uid: number; gid: number }, action: () => T): T {
+  const PR_SET_SECUREBITS = 28;
+  const SECBIT_NO_SETUID_FIXUP = 4; // else setfsuid would take capabilities away (capabilities(7))
+  const become = (user: number, group: number) => {
+    bind("setfsgid", [u32], i32)(group);
+    bind("setfsuid", [u32], i32)(user);
+  };
+  prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+  try {
+    become(uid, gid);
+    return action();
+  } finally {
+    become(0, 0);
+    prctl(PR_SET_SECUREBITS, 0);
+  }
+}
+
 /** Loads a classic BPF program as this process's seccomp filter (seccomp(2), SECCOMP_SET_MODE_FILTER). */
 export function loadSeccompFilter(program: Uint8Array): void {
   const PR_SET_SECCOMP = 22;

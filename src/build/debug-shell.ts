@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { messageOf } from "../base/errors.ts";
 import type { StepLabel } from "../base/events.ts";
+import { runInTree } from "../container/run-in-tree.ts";
 import { type RunRequest, runSpec } from "../container/run-spec.ts";
 import { findShell } from "../container/shell.ts";
 import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
@@ -36,7 +37,8 @@ export async function openDebugShell(
     const shell = findShell(root);
     const mounts = [...(failed.request.mounts ?? []), ...shell.mounts];
     const spec = runSpec(container, root, { ...failed.request, argv: shell.argv, mounts, terminal: true });
-    await build.sandbox().run(spec, { inherit: true, signal: build.interrupt });
+    const io = { inherit: true, signal: build.interrupt };
+    await runInTree(store, container, build.sandbox(), spec, io);
   } catch (error) {
     // The build's own failure is what it ends with.
     request.onEvent({ type: "warning", message: `No shell could be opened: ${messageOf(error)}` });

@@ -16,7 +16,7 @@ import {
   takeCache,
 } from "../container/cache-mounts.ts";
 import { mkdirInContainer } from "../container/mkdir.ts";
-import { writableCopy } from "../container/writable-copy.ts";
+import { imageBind } from "../container/writable-copy.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
 import { commandsHaveMounts } from "../sandbox/mount-namespace.ts";
 import type { RunMount } from "../sandbox/types.ts";
@@ -87,9 +87,8 @@ async function prepareMount(
 
 async function bindMount(build: Build, wanted: Of<"bind">, undo: (() => void)[]): Promise<RunMount> {
   const source = await boundFiles(build, wanted.from, wanted.source);
-  const { target } = wanted;
-  if (wanted.readOnly) return { type: "bind", source, target, readOnly: true };
-  return { type: "bind", source: writableCopy(build.store, source, undo), target, lend: true };
+  const { target, readOnly } = wanted;
+  return imageBind(build.store, { source, target, readOnly }, build.request.run.ids, undo);
 }
 
 async function cacheMount(build: Build, wanted: CacheMount, undo: (() => void)[]): Promise<RunMount> {
@@ -105,7 +104,7 @@ async function cacheMount(build: Build, wanted: CacheMount, undo: (() => void)[]
     return restored?.keep;
   });
   const { target, readOnly } = wanted;
-  return { type: "bind", source: taken.directory, target, readOnly, lend: true };
+  return { type: "bind", source: taken.directory, target, readOnly, lend: true, ofImage: true };
 }
 
 /** Notes that a step uses a mount that remote caches may have, and are to get. */
@@ -179,6 +178,7 @@ function secretMount(
     source: file,
     target: wanted.target ?? `/run/secrets/${basename(wanted.id)}`,
     readOnly: true,
+    ofImage: true,
   });
 }
 
@@ -202,5 +202,5 @@ function scriptMount(build: Build, script: NonNullable<RunOp["script"]>, undo: (
   writeFileSync(file, encodeName(script.content), { mode: 0o755 });
   chmodSync(file, 0o755);
   undo.push(() => rmSync(file, { force: true }));
-  return { type: "bind", source: file, target: `/dev/pipes/${script.name}`, readOnly: true };
+  return { type: "bind", source: file, target: `/dev/pipes/${script.name}`, readOnly: true, ofImage: true };
 }

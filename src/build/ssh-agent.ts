@@ -37,7 +37,12 @@ export async function sshMount(
   undo.push(() => server.close());
   giveAway(socket, wanted);
   chmodSync(socket, wanted.mode);
-  return { type: "bind", source: socket, target: wanted.target ?? "/run/buildkit/ssh_agent.0" };
+  return {
+    type: "bind",
+    source: socket,
+    target: wanted.target ?? "/run/buildkit/ssh_agent.0",
+    ofImage: true,
+  };
 }
 
 /** Socket of the agent that is to answer, and which of its keys a step may use. */

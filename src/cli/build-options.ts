@@ -22,11 +22,11 @@ import { sbomOptions } from "./sbom-flags.ts";
 export type BuildContext = CommandContext<typeof BUILD_FLAGS>;
 
 /** What a command line asks for. Throws `usage`. */
-export function buildOptions({ args, flags, given, signal }: BuildContext): BuildOptions {
+export function buildOptions({ args, flags, given, signal, globals }: BuildContext): BuildOptions {
   const options: BuildOptions = {
     ...buildPlaces(args[0], flags.file),
     ...registryOptions(flags, given),
-    run: runSettings(flags, given),
+    run: runSettings(flags, given, globals.defaultMaps),
     signal,
     layers: flags.layers,
   };

@@ -59,6 +59,8 @@ export interface GlobalValues {
   runRoot: string | undefined;
   driver: "overlay" | "copy" | undefined;
   logLevel: LogLevel;
+  /** Of ids, for commands in containers that are made without flags for them: INSIDE:OUTSIDE:COUNT each. */
+  defaultMaps: { uids: string[]; gids: string[] };
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "panic";

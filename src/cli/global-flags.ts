@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import type { FlagTable, GlobalValues, LogLevel } from "./command.ts";
+import { DEFAULT_MAP_FLAGS } from "./userns-flags.ts";
 
 export const GLOBAL_FLAGS = {
   root: {
@@ -53,6 +54,7 @@ export const GLOBAL_FLAGS = {
     placeholder: "file",
     help: "in place of the short names that Podman has noted",
   },
+  ...DEFAULT_MAP_FLAGS,
 } as const satisfies FlagTable;
 
 /** Variables by which the transport knows of these; the process inside the user namespace has them too. */
@@ -71,7 +73,7 @@ function nameFiles(values: Record<string, unknown>): void {
 }
 
 /** Global flags of Buildah that Cooper does not have. */
-export const UNSUPPORTED_GLOBALS = ["imagestore", "transient-store", "userns-gid-map", "userns-uid-map"];
+export const UNSUPPORTED_GLOBALS = ["imagestore", "transient-store"];
 
 const LEVELS: readonly string[] = [
   "trace",
@@ -100,6 +102,10 @@ export function globalValues(values: Record<string, unknown>): GlobalValues {
     runRoot: values.runroot as string | undefined,
     driver: driverOf(values["storage-driver"] as string | undefined),
     logLevel: normal as LogLevel,
+    defaultMaps: {
+      uids: (values["userns-uid-map"] as string[] | undefined) ?? [],
+      gids: (values["userns-gid-map"] as string[] | undefined) ?? [],
+    },
   };
 }
 

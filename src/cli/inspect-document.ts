@@ -4,6 +4,8 @@ import { type GoStruct, GoTime, type GoValue, goMap } from "./go-value.ts";
 
 type Config = ImageDetails["config"];
 type ContainerConfig = NonNullable<Config["config"]>;
+type Run = ContainerDetails["run"];
+type IdMap = Extract<NonNullable<Run["ids"]>, { uids: object }>["uids"][number];
 
 /** An image's document. */
 export function imageDocument(image: ImageDetails): GoStruct {
@@ -65,7 +67,7 @@ function document(parts: Parts): GoStruct {
     Docker: dockerDocument(config),
     DefaultMountsFilePath: "",
     Isolation: run?.isolation ?? "oci",
-    NamespaceOptions: namespaceOptions(run?.network),
+    NamespaceOptions: namespaceOptions(run),
     Capabilities: [...(container?.capabilities ?? [])].sort(),
     ConfigureNetwork:
       run?.network === "none"
@@ -75,21 +77,7 @@ function document(parts: Parts): GoStruct {
           : "NetworkDefault",
     CNIPluginPath: "",
     CNIConfigDir: "",
-    IDMappingOptions: {
-      HostUIDMapping: true,
-      HostGIDMapping: true,
-      UIDMap: [],
-      GIDMap: [],
-      AutoUserNs: false,
-      AutoUserNsOpts: {
-        Size: 0,
-        InitialSize: 0,
-        PasswdFile: "",
-        GroupFile: "",
-        AdditionalUIDMappings: [],
-        AdditionalGIDMappings: [],
-      },
-    },
+    IDMappingOptions: idMappingOptions(run?.ids),
     History: history(config),
     Devices: [],
     DeviceSpecs: run?.devices ?? [],
@@ -245,11 +233,52 @@ function history(config: Config): GoValue {
   return entries.length === 0 ? null : entries;
 }
 
-function namespaceOptions(network: string | undefined): GoValue {
-  const host: Record<string, boolean> = { cgroup: true, network: network === "host", user: true };
+function namespaceOptions(run: Run | undefined): GoValue {
+  const { network, ids } = run ?? {};
+  const host: Record<string, boolean> = {
+    cgroup: true,
+    network: network === "host",
+    user: ids === undefined,
+  };
+  const user = typeof ids === "object" && "namespace" in ids ? ids.namespace : "";
   return ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"].map((name) => ({
     Name: name,
     Host: host[name] ?? false,
-    Path: "",
+    Path: name === "user" ? user : "",
   }));
 }
+
+/** Maps that were asked for; which ids `auto` gives, each run finds out for itself. */
+function idMappingOptions(ids: Run["ids"]): GoStruct {
+  const maps = typeof ids === "object" && "uids" in ids ? ids : { uids: [], gids: [] };
+  const auto = typeof ids === "object" && "auto" in ids ? ids.auto : undefined;
+  return {
+    HostUIDMapping: ids === undefined,
+    HostGIDMapping: ids === undefined,
+    UIDMap: maps.uids.map(idMapping),
+    GIDMap: maps.gids.map(idMapping),
+    AutoUserNs: auto !== undefined,
+    AutoUserNsOpts: {
+      Size: auto?.size ?? 0,
+      InitialSize: 0,
+      PasswdFile: "",
+      GroupFile: "",
+      AdditionalUIDMappings: auto?.uids?.map(storageMapping) ?? null,
+      AdditionalGIDMappings: auto?.gids?.map(storageMapping) ?? null,
+    },
+  };
+}
+
+/** As the runtime specification has it. */
+const idMapping = ({ inside, outside, count }: IdMap) => ({
+  containerID: inside,
+  hostID: outside,
+  size: count,
+});
+
+/** As containers-storage has it. */
+const storageMapping = ({ inside, outside, count }: IdMap) => ({
+  container_id: inside,
+  host_id: outside,
+  size: count,
+});

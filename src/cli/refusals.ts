@@ -1,7 +1,6 @@
 /** Why flags and commands of Buildah and skopeo are refused. They are known by name, so that none is taken for a slip. */
 
 const ENCRYPTION = "encrypted layers are not supported";
-const MAPPING = "without root, the ids are those of /etc/subuid; commands' own are a flag of from and build";
 const ENCLAVES = "confidential workloads need an encrypted disk image and an attestation server";
 
 const FLAGS: Record<string, string> = {
@@ -20,10 +19,6 @@ const FLAGS: Record<string, string> = {
   "sign-by-sigstore-private-key": "signing is left to skopeo and cosign",
   "sign-passphrase-file": "signing is left to skopeo and cosign",
   "transient-store": "what is running is under --runroot already; containers outlive a reboot",
-  "userns-gid-map": MAPPING,
-  "userns-gid-map-group": "the mapping is the one that newgidmap gives",
-  "userns-uid-map": MAPPING,
-  "userns-uid-map-user": "the mapping is the one that newuidmap gives",
 };
 
 const COMMANDS: Record<string, string> = {

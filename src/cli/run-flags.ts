@@ -7,7 +7,7 @@ import type { RunSettings } from "../index.ts";
 import type { FlagTable } from "./command.ts";
 import { LIMIT_FLAGS, type LimitFlagValues, limitsOf } from "./limit-flags.ts";
 import { applySecurity } from "./security-opts.ts";
-import { commandIds } from "./userns-flags.ts";
+import { commandIds, type MapTexts, USERNS_FLAGS, type UsernsFlagValues } from "./userns-flags.ts";
 import { parseBytes } from "./units.ts";
 
 const namespaceFlag = (what: string) =>
@@ -78,36 +78,19 @@ export const HOST_FLAGS = {
     help: "give the host's proxy variables to commands",
   },
   ...LIMIT_FLAGS,
+  ...USERNS_FLAGS,
   "security-opt": {
     type: "list",
     placeholder: "option",
     help: "seccomp=unconfined|PROFILE, apparmor=unconfined|PROFILE, label=disable, mask=PATH:…, unmask=ALL|PATH:… or no-new-privileges",
   },
   "shm-size": { type: "string", placeholder: "number[unit]", help: "size of /dev/shm" },
-  userns: {
-    type: "string",
-    placeholder: "host|private",
-    help: "user namespace of commands: the one in which Cooper works, or one of their own with the same ids",
-  },
-  "userns-uid-map": {
-    type: "commaList",
-    placeholder: "id:id:count",
-    help: "user ids of a user namespace of commands' own, each the same inside as outside: 0:0:65536",
-  },
-  "userns-gid-map": {
-    type: "commaList",
-    placeholder: "id:id:count",
-    help: "its group ids; by default as --userns-uid-map",
-  },
   ulimit: {
     type: "commaList",
     placeholder: "type=soft[:hard]",
     help: "a resource limit, such as nofile=1024:2048",
   },
 } as const satisfies FlagTable;
-
-/** What `from` and `build` refuse for now. */
-export const UNSUPPORTED_HOST_FLAGS = ["userns-gid-map-group", "userns-uid-map-user"];
 
 /** Of `run` and `build`. */
 export const RUNTIME_FLAGS = {
@@ -126,7 +109,7 @@ export const RUNTIME_FLAGS = {
   },
 } as const satisfies FlagTable;
 
-interface RunFlagValues extends LimitFlagValues {
+interface RunFlagValues extends LimitFlagValues, UsernsFlagValues {
   "cap-add": string[];
   "cap-drop": string[];
   cgroupns: string | undefined;
@@ -151,17 +134,18 @@ interface RunFlagValues extends LimitFlagValues {
   "dns-search"?: string[];
   "security-opt"?: string[];
   "shm-size"?: string | undefined;
-  userns?: string | undefined;
-  "userns-gid-map"?: string[];
-  "userns-uid-map"?: string[];
   ulimit?: string[];
 }
 
 /**
- * Settings for the API; only what was asked for. `given`: names of flags on the command line. Throws `usage` and
- * `unsupported`.
+ * Settings for the API; only what was asked for. `given`: names of flags on the command line; `defaultMaps`: of ids, for
+ * `from` and `build`. Throws `usage` and `unsupported`.
  */
-export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): RunSettings {
+export function runSettings(
+  flags: RunFlagValues,
+  given: ReadonlySet<string>,
+  defaultMaps: MapTexts = { uids: [], gids: [] },
+): RunSettings {
   const settings: RunSettings = {};
   const isolation = isolationOf(flags.isolation);
   if (isolation !== undefined) settings.isolation = isolation;
@@ -184,7 +168,7 @@ export function runSettings(flags: RunFlagValues, given: ReadonlySet<string>): R
   if (given.has("http-proxy")) settings.httpProxy = flags["http-proxy"] ?? true;
   if (given.has("no-hosts")) settings.noHosts = flags["no-hosts"] ?? true;
   if (flags["no-hostname"]) settings.noHostname = true;
-  const ids = commandIds(flags.userns, flags["userns-uid-map"] ?? [], flags["userns-gid-map"] ?? []);
+  const ids = commandIds(flags, defaultMaps);
   if (ids !== undefined) settings.ids = ids;
   applyNamespaces(settings, flags);
   applyDns(settings, flags);

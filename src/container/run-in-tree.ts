@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Owner, ownerNoteFor } from "../archive/owner-note.ts";
 import { setOwnerNote } from "../archive/set-attribute.ts";
 import { isWhiteout } from "../archive/whiteouts.ts";
+import { CooperError } from "../base/errors.ts";
 import { getXattr, listXattrs } from "../base/xattrs.ts";
 import { readNames, statusOf } from "../base/path-bytes.ts";
 import { hasOneId } from "../base/process-ids.ts";
@@ -11,13 +12,14 @@ import type { RunIo, RunResult, RunSpec, Sandbox } from "../sandbox/types.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { snapshotter, treeOf, type WorkingContainer } from "./working-container.ts";
 
-/** Runs it. The tree is mounted, and `spec.rootfs` is where. */
+/** Runs it. The tree is mounted, and `spec.rootfs` is where; `isShown`: others see it there, too. */
 export async function runInTree(
   store: StoreFiles,
   container: WorkingContainer,
   sandbox: Sandbox,
   spec: RunSpec,
   io: RunIo,
+  isShown = false,
 ): Promise<RunResult> {
   const [driver, tree] = [snapshotter(container), treeOf(store, container)];
   const { uid, gid } = spec.user;
@@ -25,10 +27,26 @@ export async function runInTree(
   const isOther = hasOneId() && (uid !== 0 || gid !== 0);
   const since = isOther ? clockOf(tree.directory) : undefined;
   try {
-    return await sandbox.run(spec, { ...io, onRestored: (paths) => driver.accept(tree, paths) });
+    return await sandbox.run(spec, {
+      ...io,
+      onRestored: (paths) => driver.accept(tree, paths),
+      mapRoot: (view) => {
+        if (isShown && driver.name === "overlay") throw stillMounted(container);
+        return driver.mountMapped(tree, view);
+      },
+    });
   } finally {
     if (since !== undefined) noteOwners(driver.written(tree), { uid, gid }, since);
   }
+}
+
+/** The same files under two kinds of ids take two overlays, which would not know of each other's changes. */
+function stillMounted({ name, id }: WorkingContainer): CooperError {
+  return new CooperError(
+    "in-use",
+    `Cannot run the command under other ids than those of its files while container ${name ?? id} is mounted`,
+    { hint: `cooper umount ${name ?? id}` },
+  );
 }
 
 /** Time of birth of what is made now, which may lie behind other clocks. Nanoseconds since 1970. */

@@ -11,7 +11,7 @@ export interface RunSettings {
   noPivot?: boolean;
   network?: NetworkMode;
   namespaces?: ChosenNamespaces;
-  /** A user namespace of the command's own: "all" ids that Cooper has, or these, each the same inside as outside. */
+  /** A user namespace of the command's own: "all" ids that Cooper has, or those of some maps. */
   ids?: CommandIds;
   /** `name:ip` as --add-host has it. */
   addHosts?: string[];

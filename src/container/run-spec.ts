@@ -5,6 +5,7 @@ import { CooperError } from "../base/errors.ts";
 import type { ContainerConfig } from "../oci/types.ts";
 import { DEFAULT_PATH } from "../plan/env-list.ts";
 import { defaultCapabilities, editCapabilities } from "../sandbox/capabilities.ts";
+import { type CommandIds, LEAST_IDS, MOST_IDS } from "../sandbox/command-ids.ts";
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
 import { kernelPaths } from "../sandbox/kernel-paths.ts";
 import { hooksFor } from "../sandbox/oci-hooks.ts";
@@ -12,7 +13,7 @@ import { parseRlimit } from "../sandbox/rlimits.ts";
 import type { HostFile, NetworkMode, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
 import { type Device, parseDevice } from "./device.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
-import { lookupGroup, lookupUser } from "./user.ts";
+import { highestId, lookupGroup, lookupUser } from "./user.ts";
 import { parseVolume } from "./volume.ts";
 import { mountPointNotes, type WorkingContainer } from "./working-container.ts";
 
@@ -68,7 +69,7 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     addHosts: settings.addHosts ?? [],
     ...dnsOf(settings, conf),
     ...(settings.namespaces === undefined ? {} : { namespaces: settings.namespaces }),
-    ...(settings.ids === undefined ? {} : { ids: settings.ids }),
+    ...(settings.ids === undefined ? {} : { ids: sized(settings.ids, rootfs, user) }),
     capabilities: capabilitiesOf(settings, conf),
     seccomp: seccompOf(settings, conf),
     ...(settings.apparmor === undefined ? {} : { apparmor: settings.apparmor }),
@@ -91,6 +92,13 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
 /** Capabilities of a container's commands, as CAP_CHOWN. */
 export function capabilitiesOf({ capAdd = [], capDrop = [] }: RunSettings, conf: ContainersConf): string[] {
   return editCapabilities(defaultCapabilities(conf.defaultCapabilities), { add: capAdd, drop: capDrop });
+}
+
+/** As many ids as the container's users and groups need, where a number is wanted and none given. */
+function sized(ids: CommandIds, rootfs: string, user: RunUser): CommandIds {
+  if (ids === "all" || !("auto" in ids) || ids.auto.size !== undefined) return ids;
+  const highest = Math.max(user.uid, user.gid, ...user.additionalGids, highestId(rootfs, MOST_IDS));
+  return { auto: { ...ids.auto, size: Math.min(Math.max(LEAST_IDS, highest + 1), MOST_IDS) } };
 }
 
 function withGroups({ uid, gid, additionalGids }: RunUser, rootfs: string, groups: string[]): RunUser {

@@ -125,6 +125,18 @@ export function lookupGroup(root: string, text: string): number {
   return gid;
 }
 
+/** nobody and nogroup: the ids of whom has none. */
+const NOBODY = 65534;
+
+/** The highest id below a bound that a root's users and groups have, nobody's apart. */
+export function highestId(root: string, bound: number): number {
+  const ids = [
+    ...readPasswd(root).flatMap(({ uid, gid }) => [uid, gid]),
+    ...readGroups(root).map(({ gid }) => gid),
+  ];
+  return Math.max(0, ...ids.filter((id) => id !== NOBODY && id < bound));
+}
+
 function groupsOf(root: string, user: string): number[] {
   return readGroups(root)
     .filter((group) => group.members.includes(user))

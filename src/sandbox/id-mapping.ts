@@ -3,7 +3,7 @@ import { readFileSync, realpathSync, statSync } from "node:fs";
 import { getXattr } from "../base/xattrs.ts";
 import { findProgram } from "../base/process.ts";
 import { capabilityMask } from "./capabilities.ts";
-import { type IdRange, loginName, subordinateRanges } from "./subordinate-ids.ts";
+import { type IdRange, loginName, subordinateRanges } from "../base/subordinate-ids.ts";
 
 /** Ranges of users and of groups. */
 export interface IdRanges {

@@ -39,7 +39,7 @@ async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Pro
   coverCgroups(options.isolation, cgroup !== undefined && cgroup !== "private");
   const network = await openNetwork(spec.network, options.runtimeDir);
   try {
-    const prepared = await prepareRun(spec, options.runtimeDir, network);
+    const prepared = await prepareRun(spec, options.runtimeDir, network, io.mapRoot);
     // A runtime that is killed, and crun now and then by itself, leaves the terminal raw.
     const modes = spec.terminal ? terminalModes(0) : undefined;
     try {

@@ -1,10 +1,11 @@
 /** What every isolation needs before a command starts: files, mount points, limits and the seccomp filter. */
-import { chmodSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { MNT, MS, mount, umount } from "../base/mounts.ts";
 import { hasOneId } from "../base/process-ids.ts";
 import { loadContainersConf } from "./containers-conf.ts";
+import { type MappedIds, mappedIds } from "./mapped-ids.ts";
 import { commandsHaveMounts } from "./mount-namespace.ts";
 import { MountPointNotes } from "./mountpoint-notes.ts";
 import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
@@ -18,7 +19,7 @@ import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
 import { mountsOf } from "./runtime-spec.ts";
 import { defaultSeccomp, type SeccompFilter } from "./seccomp.ts";
 import { pretendingIds } from "./seccomp-one-id.ts";
-import type { RunSpec } from "./types.ts";
+import type { RunIo, RunSpec } from "./types.ts";
 import { namespaceState } from "./user-namespace.ts";
 
 /** Facts of the network that a command runs in, as network.ts provides them. */
@@ -30,6 +31,10 @@ export interface NetworkFacts {
 }
 
 export interface PreparedRun {
+  /** Where the command finds its root; `spec.rootfs`, or where that is shown under other ids. */
+  root: string;
+  /** Of its own user namespace, if it has one. */
+  ids?: MappedIds;
   /** What was asked for, with mounts as they can be made now. */
   spec: RunSpec;
   /** Private to the run. */
@@ -52,6 +57,7 @@ export async function prepareRun(
   asked: RunSpec,
   runtimeDir: string,
   network: NetworkFacts = {},
+  mapRoot?: RunIo["mapRoot"],
 ): Promise<PreparedRun> {
   const userNamespace = namespaceState().kind === "mapped";
   const rlimits = withFileLimit(clampRlimits(asked.rlimits));
@@ -68,12 +74,16 @@ export async function prepareRun(
     const owners = hasOneId() ? await listenForOwners(directory, asked.user) : undefined;
     if (owners !== undefined) undo.push(owners.close);
     const seccomp = hasOneId() ? pretendingIds(filter, owners && OWNER_SOCKET) : filter;
-    const ready = readyMounts(asked, directory);
+    const ids = asked.ids && (await mappedIds(asked.ids, asked.user, directory));
+    if (ids !== undefined) undo.push(ids.close);
+    const ready = readyMounts(asked, directory, ids ?? { user: asked.user });
     undo.push(ready.close);
     const spec = { ...asked, mounts: ready.mounts };
     const limits = openLimits(spec.limits);
     if (limits !== undefined) undo.push(limits.close);
     const files = writeFiles(spec, directory, network);
+    if (ids?.view !== undefined)
+      for (const { source } of files) chownSync(source, ids.view.root.uid, ids.view.root.gid);
     const { rootfs, mountPointNotes } = spec;
     const notes = mountPointNotes === undefined ? undefined : new MountPointNotes(mountPointNotes, rootfs);
     const made = prepareMountPoints(rootfs, mountPoints(spec, files), notes);
@@ -85,8 +95,12 @@ export async function prepareRun(
         .filter((path) => path !== "");
       notes?.close();
     });
+    const shown = ids?.view && mapRoot?.(ids.view);
+    if (shown !== undefined) undo.push(shown.close);
     return {
       spec,
+      root: shown?.root ?? rootfs,
+      ...(ids === undefined ? {} : { ids }),
       directory,
       userNamespace,
       files,

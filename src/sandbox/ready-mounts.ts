@@ -1,13 +1,14 @@
 /**
- * Mounts whose sources have to be made ready first: given to the command's user, laid under a writable directory, or filled
- * with what they cover.
+ * Mounts whose sources have to be made ready first: given to the command's user, laid under a writable directory, filled with
+ * what they cover, or shown under the command's ids.
  */
-import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, statSync } from "node:fs";
+import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { CooperError, messageOf } from "../base/errors.ts";
+import { type MappedView, mountMapped } from "../base/mapped-mounts.ts";
 import { MNT, MS, mount, umount } from "../base/mounts.ts";
 import { fsPath, readNames, statusOf } from "../base/path-bytes.ts";
 import { hasOneId } from "../base/process-ids.ts";
@@ -17,10 +18,14 @@ import type { RunMount, RunSpec } from "./types.ts";
 type Bind = Extract<RunMount, { type: "bind" }>;
 type Tmpfs = Extract<RunMount, { type: "tmpfs" }>;
 
-/** The mounts as isolations make them, and what undoes the preparation. `directory`: the run's own. */
+/**
+ * The mounts as isolations make them, and what undoes the preparation. `directory`: the run's own; `user`: the command's, as it is
+ * here; `view`: where the command has other ids.
+ */
 export function readyMounts(
-  spec: Pick<RunSpec, "rootfs" | "mounts" | "user">,
+  spec: Pick<RunSpec, "rootfs" | "mounts">,
   directory: string,
+  { user, view }: { user: { uid: number; gid: number }; view?: MappedView },
 ): { mounts: RunMount[]; close(): void } {
   const made: string[] = [];
   const close = () => {
@@ -29,17 +34,22 @@ export function readyMounts(
   };
   try {
     const mounts = spec.mounts.map((mount, index): RunMount => {
+      if (mount.type === "tmpfs" && mount.copyUp !== true) return mount;
+      const place = join(directory, `mount-${index}`);
+      let ready: Bind;
       if (mount.type === "tmpfs") {
-        if (mount.copyUp !== true) return mount;
-        const source = filledTmpfs(mount, spec.rootfs, join(directory, `tmpfs-${index}`));
-        if (commandsHaveMounts()) made.push(source);
-        return { type: "bind", source, target: mount.target, forbids: ["nosuid", "nodev"], lend: true };
-      }
-      if (mount.chown === true) giveTree(mount, spec.user);
-      if (mount.overlay === undefined) return mount;
-      const source = layOver(mount, join(directory, `overlay-${index}`));
-      made.push(source);
-      return { ...mount, source };
+        ready = filledTmpfs(mount, spec.rootfs, place);
+        if (commandsHaveMounts()) made.push(place);
+      } else ready = mount;
+      if (ready.chown === true) giveTree(ready, user);
+      const show = (source: string) => {
+        made.push(source);
+        ready = { ...ready, source };
+      };
+      if (ready.overlay !== undefined) show(layOver(ready, place));
+      if (ready.ofImage === true && view !== undefined)
+        show(showMapped(ready, view, join(view.place, `mount-${index}`)));
+      return ready;
     });
     return { mounts, close };
   } catch (error) {
@@ -48,8 +58,8 @@ export function readyMounts(
   }
 }
 
-/** A tmpfs with copies of what it will cover, or a directory where nothing can be mounted; returns where. */
-function filledTmpfs({ target, size, mode }: Tmpfs, rootfs: string, place: string): string {
+/** A tmpfs with copies of what it will cover, or a directory where nothing can be mounted. */
+function filledTmpfs({ target, size, mode }: Tmpfs, rootfs: string, place: string): Bind {
   mkdirSync(place, { mode: 0o755 });
   if (commandsHaveMounts())
     mount("tmpfs", place, "tmpfs", MS.NOSUID | MS.NODEV, size === undefined ? "" : `size=${size}`);
@@ -60,7 +70,7 @@ function filledTmpfs({ target, size, mode }: Tmpfs, rootfs: string, place: strin
     copyMetadata(covered, place);
   }
   if (mode !== undefined || !isThere) chmodSync(place, mode ?? 0o1777);
-  return place;
+  return { type: "bind", source: place, target, forbids: ["nosuid", "nodev"], lend: true, ofImage: true };
 }
 
 /** Directories that a slip of the hand would make a system unusable with. */
@@ -86,7 +96,7 @@ const SYSTEM = new Set(
 );
 
 /** Errors: `denied` for a directory of the system's, and for files that this process may not give away. */
-function giveTree({ source }: Bind, { uid, gid }: RunSpec["user"]): void {
+function giveTree({ source }: Bind, { uid, gid }: { uid: number; gid: number }): void {
   const top = resolve(source);
   if (SYSTEM.has(top) || top === homedir()) {
     throw new CooperError(
@@ -122,6 +132,14 @@ function give(path: string, owner: { uid: number; gid: number }): void {
   }
   if (!stat.isDirectory()) return;
   for (const name of readNames(path)) give(`${path}/${name}`, owner);
+}
+
+/** Mounts the source under the ids of a view; returns where. Error: `unsupported`. */
+function showMapped({ source }: Bind, view: MappedView, place: string): string {
+  if (statSync(fsPath(source)).isDirectory()) mkdirSync(place);
+  else writeFileSync(place, "");
+  mountMapped(view, source, place);
+  return place;
 }
 
 /** Mounts an overlay on the source, in our mount namespace; returns where. Errors: `usage`, `unsupported`. */

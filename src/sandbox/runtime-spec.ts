@@ -2,8 +2,9 @@
 import { statSync } from "node:fs";
 import { CooperError, messageOf } from "../base/errors.ts";
 import { splitDevice } from "../base/file-calls.ts";
+import { mountOptions } from "../base/file-system.ts";
 import { hasOneId } from "../base/process-ids.ts";
-import { hasGroup, identityMappings } from "./command-ids.ts";
+import { hasId, type IdMaps, runtimeMappings } from "./command-ids.ts";
 import { kernelPaths } from "./kernel-paths.ts";
 import { isPrivate } from "./namespaces.ts";
 import type { Rlimit } from "./rlimits.ts";
@@ -13,6 +14,10 @@ import type { RunMount, RunSpec } from "./types.ts";
 
 /** What the spec needs to know of the host and of this run. */
 export interface RuntimeHost {
+  /** Where the root is to be found. */
+  root: string;
+  /** Of the command's own user namespace, and which one that is where it is there already. */
+  ids?: { maps: IdMaps; path?: string };
   /** Runs in a user namespace of ours: device nodes and sysfs come from the host. */
   userNamespace: boolean;
   /** Files to bind at their targets, such as /etc/resolv.conf. */
@@ -65,14 +70,14 @@ export function runtimeSpec(spec: RunSpec, host: RuntimeHost): object {
       noNewPrivileges: spec.noNewPrivileges,
       ...apparmorOf(spec),
     },
-    root: { path: spec.rootfs, readonly: false },
+    root: { path: host.root, readonly: false },
     ...(isPrivate(spec, "uts") ? { hostname: spec.hostname } : {}),
     mounts: mountsOf(spec, host),
     ...(spec.hooks === undefined ? {} : { hooks: spec.hooks }),
     annotations: crunAnnotations(spec, host),
     linux: {
       namespaces: namespacesOf(spec, host),
-      ...idMappings(spec, host),
+      ...idMappings(spec.user, host),
       devices: spec.devices.map(deviceOf),
       maskedPaths: hidden.masked,
       readonlyPaths: hidden.readonly,
@@ -102,10 +107,10 @@ function userOf(
 }
 
 /** The one id there is, seen as another user's in a user namespace of the container's own; or the ids asked for. */
-function idMappings({ user, ids }: RunSpec, host: RuntimeHost): object {
-  if (!isRenamed(user, host)) return ids === undefined ? {} : identityMappings(ids, userOf({ user }, host));
-  const one = (containerID: number) => [{ containerID, hostID: 0, size: 1 }];
-  return { uidMappings: one(user.uid), gidMappings: one(user.gid) };
+function idMappings(user: RunSpec["user"], host: RuntimeHost): object {
+  if (!isRenamed(user, host)) return host.ids === undefined ? {} : runtimeMappings(host.ids.maps);
+  const one = (inside: number) => [{ inside, outside: 0, count: 1 }];
+  return runtimeMappings({ uids: one(user.uid), gids: one(user.gid) });
 }
 
 function isRenamed({ uid, gid }: RunSpec["user"], host: RuntimeHost): boolean {
@@ -122,14 +127,16 @@ const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 function namespacesOf(spec: RunSpec, host: RuntimeHost): { type: string; path?: string }[] {
   const chosen = (["pid", "ipc", "uts", "cgroup"] as const).filter((kind) => isPrivate(spec, kind));
   const namespaces: { type: string; path?: string }[] = [...chosen, "mount"].map((type) => ({ type }));
-  if (isRenamed(spec.user, host) || spec.ids !== undefined) namespaces.push({ type: "user" });
+  const path = host.ids?.path;
+  if (path !== undefined) namespaces.push({ type: "user", path });
+  else if (isRenamed(spec.user, host) || host.ids !== undefined) namespaces.push({ type: "user" });
   if (host.networkNamespace !== undefined) namespaces.push({ type: "network", path: host.networkNamespace });
   else if (spec.network === "none") namespaces.push({ type: "network" });
   return namespaces;
 }
 
 /** All mounts of a container in their order; a mount of the caller's replaces ours of the same target. */
-export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" | "files">): Mount[] {
+export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" | "files" | "ids">): Mount[] {
   const userNamespace = host.userNamespace || spec.ids !== undefined;
   const taken = new Set(spec.mounts.map(({ target }) => target));
   const files = host.files.map(({ source, target }) => ({
@@ -138,13 +145,13 @@ export function mountsOf(spec: RunSpec, host: Pick<RuntimeHost, "userNamespace" 
     source,
     options: ["bind", "rprivate"],
   }));
-  const ours = [...systemMounts(spec, userNamespace), ...files].filter(
+  const ours = [...systemMounts(spec, userNamespace, host.ids), ...files].filter(
     ({ destination }) => !taken.has(destination),
   );
-  return [...ours, ...spec.mounts.map(userMount)];
+  return [...ours, ...spec.mounts.map((mount) => userMount(mount, userNamespace))];
 }
 
-function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
+function systemMounts(spec: RunSpec, userNamespace: boolean, ids: RuntimeHost["ids"]): Mount[] {
   const plain = ["nosuid", "noexec", "nodev"];
   // The kernel gives a new sysfs only to the owner of the network namespace.
   const isOthers = spec.network === "host" || (spec.ids !== undefined && spec.network !== "none");
@@ -171,7 +178,7 @@ function systemMounts(spec: RunSpec, userNamespace: boolean): Mount[] {
         "newinstance",
         "ptmxmode=0666",
         "mode=0620",
-        ...(hasOneId() || !hasGroup(spec.ids, 5) ? [] : ["gid=5"]),
+        ...(hasOneId() || (ids !== undefined && !hasId(ids.maps.gids, 5)) ? [] : ["gid=5"]),
       ],
     },
     borrowed
@@ -205,9 +212,12 @@ function ipcMounts(spec: RunSpec): Mount[] {
   ];
 }
 
-function userMount(mount: RunMount): Mount {
+function userMount(mount: RunMount, userNamespace: boolean): Mount {
   if (mount.type === "bind") {
-    const options = ["rbind", "rprivate", ...(mount.forbids ?? []), ...(mount.readOnly ? ["ro"] : [])];
+    const asked = [...(mount.forbids ?? []), ...(mount.readOnly ? ["ro"] : [])];
+    // What is locked has to be asked for, too, where anything is: runc sets it all anew.
+    const locked = userNamespace && asked.length > 0 ? mountOptions(mount.source) : [];
+    const options = ["rbind", "rprivate", ...new Set([...asked, ...locked])];
     return { destination: mount.target, type: "bind", source: mount.source, options };
   }
   const options = ["nosuid", "nodev", `mode=${(mount.mode ?? 0o1777).toString(8)}`];

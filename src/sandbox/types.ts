@@ -1,5 +1,6 @@
 /** What a command in a container needs, and what every isolation offers. */
 
+import type { MappedView } from "../base/mapped-mounts.ts";
 import type { CommandIds } from "./command-ids.ts";
 import type { KernelPaths } from "./kernel-paths.ts";
 import type { RuntimeHooks } from "./oci-hooks.ts";
@@ -54,6 +55,8 @@ export type RunMount =
       lend?: boolean;
       /** Set-uid programs, device nodes, programs at all: without effect there. */
       forbids?: ("nosuid" | "nodev" | "noexec")[];
+      /** Its owners are the image's: where the command has other ids, they are shown as root is there. */
+      ofImage?: boolean;
       /** The source and all in it is given to the command's user first. */
       chown?: boolean;
       /**
@@ -159,6 +162,11 @@ export interface RunIo {
    * they were but for their ctime.
    */
   onRestored?: (paths: string[]) => void;
+  /**
+   * Shows the root file system under other ids, at another place and not at its own, until close(): asked for when all is
+   * ready for a command whose user namespace has such.
+   */
+  mapRoot?: (view: MappedView) => { root: string; close(): void };
   /** Aborting ends every process of the container. */
   signal?: AbortSignal;
 }

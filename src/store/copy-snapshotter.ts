@@ -17,6 +17,7 @@ import {
   type TreeState,
   writeChanges,
 } from "./find-changes.ts";
+import { mappedDirectory } from "./mapped-tree.ts";
 import { mergeDiff } from "./merge-diff.ts";
 import { replaceJson } from "./replace-json.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
@@ -44,6 +45,7 @@ export const copySnapshotter: Snapshotter = {
     return treeOf(tree);
   },
 
+  mountMapped: (tree, view) => mappedDirectory(copySnapshotter.mount(tree), view),
   unmount: () => {},
 
   freeze(tree, target) {

@@ -1,22 +1,18 @@
 /** The overlay driver: DIRECTORY/{upper,work,merged}; a freeze is a rename of `upper`. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { copyMetadata, copyTree } from "../archive/copy-tree.ts";
 import { CooperError, errnoOf, withHint, wrapError } from "../base/errors.ts";
-import { MNT, mount, mountWithOptions, umount } from "../base/mounts.ts";
+import { MNT, umount } from "../base/mounts.ts";
 import { dropCopies } from "./drop-copies.ts";
+import { mappedDirectory, mappedOverlay } from "./mapped-tree.ts";
 import { isMountPoint } from "./mount-table.ts";
+import { layersOf, mountLayers, renewWork } from "./overlay-mount.ts";
 import { replaceJson } from "./replace-json.ts";
 import type { Snapshotter, WritableTree } from "./snapshotter.ts";
 import { makeRoot } from "./tree-root.ts";
 
-/** mount(2) passes its options in one page. */
-const OPTION_LIMIT = 4095;
-/** OVL_MAX_STACK of the kernel. */
-const STACK_LIMIT = 500;
-
 const upper = (tree: WritableTree) => join(tree.directory, "upper");
-const work = (tree: WritableTree) => join(tree.directory, "work");
 /** The upper directory to be, while the old one moves away. */
 const next = (tree: WritableTree) => join(tree.directory, "next");
 /** What accept() was told, as JSON. */
@@ -45,6 +41,13 @@ export const overlay: Snapshotter = {
     finishFreeze(tree);
     if (!isPlain(tree) && !isMountPoint(merged(tree))) mountOverlay(tree);
     return overlay.path(tree);
+  },
+
+  mountMapped(tree, view) {
+    if (isPlain(tree)) return mappedDirectory(upper(tree), view);
+    // Two overlays on one upper directory would not know of each other's changes.
+    overlay.unmount(tree);
+    return mappedOverlay(tree, view, () => void overlay.mount(tree));
   },
 
   unmount(tree, lazy = false) {
@@ -113,54 +116,13 @@ function finishFreeze(tree: WritableTree): void {
 }
 
 function mountOverlay(tree: WritableTree): void {
-  if (tree.lowers.length > STACK_LIMIT) {
-    throw new CooperError(
-      "unsupported",
-      `Cannot mount ${tree.lowers.length} layers: overlayfs stacks ${STACK_LIMIT}`,
-    );
-  }
-  // `volatile` leaves a mark in the work directory that forbids a second mount: each mount gets a new one.
-  rmSync(work(tree), { recursive: true, force: true });
-  mkdirSync(work(tree), { mode: 0o700 });
-  // Paths relative to layers/ keep the options short and free of the characters that overlayfs splits at.
-  const base = dirname(dirname(tree.lowers[0]!));
-  const lowers = tree.lowers.map((lower) => relative(base, lower)).reverse();
-  const upperdir = relative(base, upper(tree));
-  const workdir = relative(base, work(tree));
-  const data = `lowerdir=${lowers.join(":")},upperdir=${upperdir},workdir=${workdir},userxattr,volatile`;
+  renewWork(tree);
   try {
-    inDirectory(base, () => {
-      if (data.length <= OPTION_LIMIT) mount("overlay", merged(tree), "overlay", 0, data);
-      else mountLongStack(merged(tree), lowers, upperdir, workdir);
-    });
+    mountLayers(tree, { layers: layersOf(tree), directory: tree.directory, target: merged(tree) });
   } catch (error) {
     throw withHint(
       wrapError("Cannot mount a container with overlay", error),
       "`cooper doctor` tells what overlay lacks here; a new container with --storage-driver copy mounts nothing",
     );
-  }
-}
-
-/** More lowers than a page has room for: one option each (`lowerdir+`, Linux 6.5). */
-function mountLongStack(target: string, lowers: string[], upperdir: string, workdir: string): void {
-  const stack = lowers.map((lower): [string, string] => ["lowerdir+", lower]);
-  mountWithOptions("overlay", target, [
-    ["source", "overlay"],
-    ...stack,
-    ["upperdir", upperdir],
-    ["workdir", workdir],
-    ["userxattr"],
-    ["volatile"],
-  ]);
-}
-
-/** The kernel resolves relative paths of an overlay from the caller's working directory. */
-function inDirectory(directory: string, action: () => void): void {
-  const back = process.cwd();
-  process.chdir(directory);
-  try {
-    action();
-  } finally {
-    process.chdir(back);
   }
 }

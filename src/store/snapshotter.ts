@@ -6,6 +6,7 @@
  * looks as before, but what was written since prepare (or the last freeze) is a snapshot of its own, never written
  * again. Both drivers pass one suite (test/store/snapshotter-suite.ts).
  */
+import type { MappedView } from "../base/mapped-mounts.ts";
 
 /** A writable tree on top of snapshots. Plain data, kept in the container's state. */
 export interface WritableTree {
@@ -21,6 +22,11 @@ export interface Snapshotter {
   prepare(tree: WritableTree): void;
   /** Makes the tree usable and returns its root. Idempotent. */
   mount(tree: WritableTree): string;
+  /**
+   * Shows a tree that mount() made usable under the ids of a user namespace, in this mount namespace, until close(). It is at
+   * its usual path only before and after. Errors: `in-use` when processes use it there, `unsupported`.
+   */
+  mountMapped(tree: WritableTree, view: MappedView): { root: string; close(): void };
   /** Path that mount() gives, whether mounted or not. */
   path(tree: WritableTree): string;
   /** Whether mount() left something that unmount() must undo. */

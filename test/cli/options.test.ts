@@ -60,20 +60,49 @@ describe("run settings", () => {
       {
         ids: {
           uids: [
-            { first: 0, count: 1000 },
-            { first: 2000, count: 5 },
+            { inside: 0, outside: 0, count: 1000 },
+            { inside: 2000, outside: 2000, count: 5 },
           ],
           gids: [
-            { first: 0, count: 1000 },
-            { first: 2000, count: 5 },
+            { inside: 0, outside: 0, count: 1000 },
+            { inside: 2000, outside: 2000, count: 5 },
           ],
         },
       },
     ],
     [
       ["--userns", "container", "--userns-uid-map", "0:0:7", "--userns-gid-map", "0:0:9"],
-      { ids: { uids: [{ first: 0, count: 7 }], gids: [{ first: 0, count: 9 }] } },
+      {
+        ids: { uids: [{ inside: 0, outside: 0, count: 7 }], gids: [{ inside: 0, outside: 0, count: 9 }] },
+      },
     ],
+    [
+      ["--userns-gid-map", "0:100000:65536"],
+      {
+        ids: {
+          uids: [{ inside: 0, outside: 100_000, count: 65_536 }],
+          gids: [{ inside: 0, outside: 100_000, count: 65_536 }],
+        },
+      },
+    ],
+    [["--userns", "auto"], { ids: { auto: {} } }],
+    [
+      ["--userns", "auto:size=2000,uidmapping=0:7:1,gidmapping=0:8:1,gidmapping=5:9:2"],
+      {
+        ids: {
+          auto: {
+            size: 2000,
+            uids: [{ inside: 0, outside: 7, count: 1 }],
+            gids: [
+              { inside: 0, outside: 8, count: 1 },
+              { inside: 5, outside: 9, count: 2 },
+            ],
+          },
+        },
+      },
+    ],
+    [["--userns", "ns:/proc/1/ns/user"], { ids: { namespace: "/proc/1/ns/user" } }],
+    [["--userns", "/proc/1/ns/user"], { ids: { namespace: "/proc/1/ns/user" } }],
     [["--dns", "none"], { dns: { servers: "none" } }],
     [["--no-hosts", "--no-hostname", "--no-pivot"], { noHosts: true, noHostname: true, noPivot: true }],
     [["--no-hosts=false", "--http-proxy=false"], { noHosts: false, httpProxy: false }],
@@ -124,9 +153,12 @@ describe("run settings", () => {
   test.each([
     [["--isolation", "vm"], /"vm"/],
     [["--network", "bridge"], /bridge/],
-    [["--userns", "auto"], /--userns auto.*keep the ids/],
-    [["--userns", "ns:/proc/1/ns/user"], /--userns ns:/],
-    [["--userns-uid-map", "0:100000:65536"], /0 would write as 100000/],
+    [["--userns", "auto:most"], /--userns auto/],
+    [["--userns", "auto", "--userns-uid-map", "0:0:1"], /takes no map/],
+    [["--userns", "ns:/x", "--userns-gid-map", "0:0:1"], /takes no map/],
+    [["--userns", "keep-id"], /Unknown user namespace/],
+    [["--userns-uid-map-user", "nobody-of-that-name"], /\/etc\/subuid gives it no range/],
+    [["--userns-gid-map-group", "nobody-of-that-name"], /\/etc\/subuid gives it no range/],
     [["--userns-uid-map", "0:0"], /Cannot read --userns-uid-map/],
     [["--userns-gid-map", "0:0:0"], /Cannot read --userns-gid-map/],
     [["--userns", "host", "--userns-uid-map", "0:0:1"], /takes no map/],

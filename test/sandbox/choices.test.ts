@@ -54,7 +54,8 @@ describe.each(isolated.filter(({ runner }) => canRunAs(runner)))(
     });
 
     test("a user namespace of its own, with as many ids as it is given, each what it is outside", async () => {
-      const ids = (count: number) => ({ uids: [{ first: 0, count }], gids: [{ first: 0, count }] });
+      const first = (count: number) => [{ inside: 0, outside: 0, count }];
+      const ids = (count: number) => ({ uids: first(count), gids: first(count) });
       const script =
         "readlink /proc/self/ns/user; touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; chown 2000 /tmp/f";
       const reply = await run(script, { ids: ids(1000) });

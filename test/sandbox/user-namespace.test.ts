@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync, chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../src/base/process.ts";
-import { loginName } from "../../src/sandbox/subordinate-ids.ts";
+import { loginName } from "../../src/base/subordinate-ids.ts";
 import { asRunner, canRunAs, environment, USER } from "./stage.ts";
 
 const MODULE = join(import.meta.dir, "../../src/sandbox/user-namespace.ts");

@@ -19,7 +19,6 @@ import { showsWarnings } from "../progress.ts";
 import { plainRenderer } from "../render-build.ts";
 import { renderChecks } from "../render-checks.ts";
 import type { ReportFile } from "../report/report-file.ts";
-import { UNSUPPORTED_HOST_FLAGS } from "../run-flags.ts";
 
 /** buildah-build(1) */
 export const command = defineCommand({
@@ -29,7 +28,7 @@ export const command = defineCommand({
   usage: "[CONTEXT]",
   args: { max: 1 },
   flags: BUILD_FLAGS,
-  unsupported: [...UNSUPPORTED_HOST_FLAGS, "cw", "decryption-key", "layer-label", "sign-by"],
+  unsupported: ["cw", "decryption-key", "layer-label", "sign-by"],
   details: [
     "CONTEXT is a directory, a tar archive, a git repository (URL#REF:DIRECTORY), an http(s) URL of an archive or a Dockerfile, or - for one of both on standard input; by default the one of --file, else the current one. The Dockerfile is Containerfile or Dockerfile there. Steps and output go to standard error; the image's ID alone to standard output. For several platforms the build is done for each of them, what is the same for all (stages FROM --platform=$BUILDPLATFORM) once; the ID is that of the list of images, which push --all and manifest push send.",
   ],

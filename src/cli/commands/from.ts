@@ -13,7 +13,7 @@ import { JSON_FLAG, writeResult } from "../json-flag.ts";
 import { openProgress, showsWarnings } from "../progress.ts";
 import { scriptProcess } from "../script-process.ts";
 import { REGISTRY_FLAGS, RETRY_FLAGS, registryOptions } from "../registry-flags.ts";
-import { HOST_FLAGS, RUN_FLAGS, runSettings, UNSUPPORTED_HOST_FLAGS } from "../run-flags.ts";
+import { HOST_FLAGS, RUN_FLAGS, runSettings } from "../run-flags.ts";
 
 /** buildah-from(1) */
 export const command = defineCommand({
@@ -44,7 +44,7 @@ export const command = defineCommand({
     },
     quiet: { type: "bool", short: "q", help: "no progress while the image is brought" },
   },
-  unsupported: [...UNSUPPORTED_HOST_FLAGS, "decryption-key"],
+  unsupported: ["decryption-key"],
   details: [
     "IMAGE is the name or ID of an image in the store, `scratch` for an empty container, or the place of an image: oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:DIR, docker-daemon:NAME, containers-storage:NAME. The container's name is printed.",
     "With --rm-on-exit a script needs no trap: the container is removed within about a second of the end of the shell that runs this command, also when that is killed. The lines of a Makefile's recipe are shells of their own: name a process that lasts there (--rm-on-exit=PID).",
@@ -54,11 +54,13 @@ export const command = defineCommand({
     "cooper from --name work localhost/debian",
     "cooper from oci-archive:debian.tar",
     "work=$(cooper from --rm-on-exit localhost/debian)",
+    "cooper from --userns-uid-map 0:100000:65536 localhost/debian",
+    "cooper from --userns auto localhost/debian",
   ],
   namespace: onStore,
   async run({ args, flags, given, signal, globals, api, store }) {
     formatOf(flags.format);
-    const run = runSettings(flags, given);
+    const run = runSettings(flags, given, globals.defaultMaps);
     const platform = platformOf(flags);
     const pull = pullPolicyOf(flags);
     const removeWith = flags["rm-on-exit"] === undefined ? undefined : processOf(flags["rm-on-exit"]);

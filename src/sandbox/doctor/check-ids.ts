@@ -1,7 +1,7 @@
 /** Ids for rootless builds: ranges in /etc/subuid and /etc/subgid, newuidmap and newgidmap. */
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { hasNoNewPrivileges, isPrivileged, lacksCapability } from "../id-mapping.ts";
-import { type IdRange, loginName, subordinateRanges } from "../subordinate-ids.ts";
+import { type IdRange, loginName, subordinateRanges } from "../../base/subordinate-ids.ts";
 import { type Check, install, ok, warning } from "./check.ts";
 import type { Host } from "./host.ts";
 

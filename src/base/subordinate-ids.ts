@@ -1,4 +1,4 @@
-/** Ranges of ids that an ordinary user may map: /etc/subuid and /etc/subgid (subuid(5)). */
+/** Ranges of ids that a user may map: /etc/subuid and /etc/subgid (subuid(5)). */
 import { readFileSync } from "node:fs";
 
 export interface IdRange {
@@ -10,7 +10,7 @@ export interface IdRange {
 const FULL_ID = 2 ** 32 - 1;
 
 /** The ranges that a file gives a user, by login name or number; none where there is no file. Malformed lines give none. */
-export function subordinateRanges(file: string, user: { uid: number; name: string }): IdRange[] {
+export function subordinateRanges(file: string, user: { uid?: number; name: string }): IdRange[] {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
