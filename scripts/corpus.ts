@@ -2,7 +2,8 @@
  * Builds fixtures/corpus in every place where Cooper has to work, and with Buildah, and prints as a Markdown table what
  * succeeds and how the layers differ from those of a root build. As root, with podman, dockerd, buildah and the network.
  *
- * usage: bun scripts/corpus.ts [--only NAME,…] [--places PLACE,…] [--tool cooper|buildah] [--logs DIRECTORY]
+ * usage: bun scripts/corpus.ts [--only NAME,…] [--places PLACE,…] [--tool cooper|buildah|TREE] [--logs DIRECTORY]
+ * TREE: a directory with another Buildah and all that it needs, whose program is TREE/usr/bin/buildah.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,7 +15,8 @@ import { compareImages, type Difference, type ReadImage, readImage } from "../te
 
 const corpus = join(import.meta.dir, "../fixtures/corpus");
 
-export type Tool = "cooper" | "buildah";
+/** Cooper, Debian's Buildah, or the tree of another one. */
+export type Tool = "cooper" | "buildah" | `/${string}`;
 
 /** What one Dockerfile gave in one place. */
 export interface Outcome {
@@ -54,7 +56,8 @@ export function makeBases(
 /** The script that builds all `names` in one place with one tool, each result in `out`. */
 function script(tool: Tool, shared: string, names: string[], out: string): string {
   const bases = readdirSync(shared).filter((name) => ["debian.tar", "busybox.tar"].includes(name));
-  const program = tool === "cooper" ? "cooper" : "buildah $driver";
+  const buildah = `${tool === "buildah" ? tool : `${tool}/usr/bin/buildah`} $driver`;
+  const program = tool === "cooper" ? "cooper" : buildah;
   const build = `timeout 900 ${program} bud --timestamp ${SOURCE_DATE}`;
   const start =
     tool === "cooper"
@@ -64,7 +67,7 @@ function script(tool: Tool, shared: string, names: string[], out: string): strin
           // As the image of Buildah's own project has it; the variable STORAGE_DRIVER is not enough for Debian's.
           "driver=",
           `[ ! -e /run/.containerenv ] && [ ! -e /.dockerenv ] || { export CONTAINERS_CONF= BUILDAH_ISOLATION=chroot; driver=--storage-driver=vfs; }`,
-          ...bases.map((base) => `buildah $driver pull -q oci-archive:${shared}/${base}`),
+          ...bases.map((base) => `${buildah} pull -q oci-archive:${shared}/${base}`),
         ];
   return `mkdir -p "$HOME"; mkdir -p ${out}; set +e
     { ${start.join("\n")}; } > ${out}/start.log 2>&1
@@ -89,7 +92,9 @@ export async function buildIn(
   const out = join(places.shared, `${tool} ${as}`.replaceAll(/\W+/g, "-"));
   mkdirSync(out);
   spawnSync("chmod", ["1777", out]);
-  const { exitCode, output } = places.open(place)(script(tool, places.shared, names, out));
+  const isOnHost = !place.includes(":");
+  const flags = tool.startsWith("/") && !isOnHost ? ["-v", `${tool}:${tool}:ro`] : [];
+  const { exitCode, output } = places.open(place)(script(tool, places.shared, names, out), flags);
   if (exitCode !== 0) throw new Error(`${place}: ${output}`);
   const outcomes: Outcome[] = [];
   for (const name of names) {
@@ -150,7 +155,8 @@ async function main(): Promise<void> {
   await using places = new BuildPlaces();
   await places.addProgram();
   const image = readFileSync(join(import.meta.dir, "../packaging/image/Containerfile"), "utf8");
-  const buildah = tools.includes("buildah")
+  // Its package brings what other Buildahs read.
+  const buildah = tools.some((tool) => tool !== "cooper")
     ? "RUN apt-get update && apt-get install -y --no-install-recommends buildah\n"
     : "";
   makeBases(places, `${image}${buildah}`);

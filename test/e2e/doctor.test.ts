@@ -1,8 +1,12 @@
-// Protects `cooper doctor` on real hosts: tiers as they are, faults made by real mounts, exit statuses, nothing left behind.
-import { describe, expect, test } from "bun:test";
+// Protects `cooper doctor` on real hosts: tiers as they are, faults made by real mounts, the cures that it names, nothing left behind.
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { becoming, people, rootOnly } from "../support/as-users.ts";
 import { openSite, type Site } from "../support/cooper.ts";
+import { hasPodman, OuterContainers } from "../support/outer-container.ts";
+
+setDefaultTimeout(60_000);
 
 interface Diagnosis {
   tier: number;
@@ -28,18 +32,23 @@ describe.each(people)("as $kind", (person) => {
   });
 });
 
+// The site's own may be hidden by what is done to its directory.
+const PROGRAM = process.env.COOPER_BIN ?? join(import.meta.dir, "../../bin/cooper");
+
 /** Runs the doctor of a person in a mount namespace of root's in which a script has done its harm. */
 async function harmed(
   site: Site,
   script: string,
   before: string[] = [],
 ): Promise<Diagnosis & { exitCode: number }> {
-  const inner = [...becoming(site.person), ...before, `${site.dir}/bin/cooper`, "doctor", "--json"];
+  const inner = [...becoming(site.person), ...before, PROGRAM, "doctor", "--json"];
   const child = Bun.spawn(["unshare", "--mount", "sh", "-ec", `${script}\nexec "$@"`, "sh", ...inner], {
     env: {
       PATH: process.env.PATH,
       HOME: `${site.dir}/home`,
       XDG_RUNTIME_DIR: `${site.dir}/run`,
+      COOPER_ROOT: site.root,
+      COOPER_RUNROOT: site.runRoot,
     },
     cwd: "/",
     stdout: "pipe",
@@ -53,7 +62,10 @@ async function harmed(
 
 interface Harm {
   name: string;
-  script: (site: Site) => string;
+  /** Does the harm and, after it, what is to mend it; or goes on by itself to the command in "$@". */
+  script: (site: Site, cure: string) => string;
+  /** The command line in what the doctor said, where it can be run here: afterwards the check has nothing to say. */
+  cure?: (remedy: string, elsewhere: string) => string;
   before?: string[];
   id: string;
   finding: RegExp;
@@ -61,10 +73,14 @@ interface Harm {
   exitCode: number;
 }
 
+/** Puts an overlay on a directory, so that what is written there stays in this mount namespace. */
+const overlaid = (directory: string): string => `mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work
+  mount -t overlay overlay -o lowerdir=${directory},upperdir=/mnt/upper,workdir=/mnt/work ${directory}`;
+
 const HARMS: Harm[] = [
   {
     name: "newuidmap hidden",
-    script: () => 'mount --bind /dev/null "$(command -v newuidmap)"',
+    script: () => `mount --bind /dev/null "$(command -v newuidmap)"`,
     id: "newuidmap",
     finding: /not installed/,
     tier: 2,
@@ -72,19 +88,56 @@ const HARMS: Harm[] = [
   },
   {
     name: "newuidmap without set-uid bit",
-    script: (site) =>
-      `cp "$(command -v newuidmap)" ${site.dir}/plain; chmod 755 ${site.dir}/plain; mount --bind ${site.dir}/plain "$(command -v newuidmap)"`,
+    script: (site, cure) =>
+      `cp "$(command -v newuidmap)" ${site.dir}/plain; chmod 755 ${site.dir}/plain; mount --bind ${site.dir}/plain "$(command -v newuidmap)"\n${cure}`,
+    cure: (remedy) => remedy.replace(/ \(or: .*/, ""),
     id: "newuidmap",
     finding: /neither the set-uid bit/,
     tier: 2,
     exitCode: 0,
   },
-  {
-    name: "no ranges",
-    script: () => "mount --bind /dev/null /etc/subuid",
-    id: "subuid",
+  ...(["subuid", "subgid"] as const).map((id) => ({
+    name: `no line in /etc/${id}`,
+    script: (site: Site, cure: string) =>
+      `${overlaid("/etc")}\nsed -i /^${site.person.name}:/d /etc/${id}\n${cure}`,
+    cure: (remedy: string) => remedy,
+    id,
     finding: /no range of ids/,
     tier: 2,
+    exitCode: 0,
+  })),
+  {
+    name: "no more user namespaces",
+    // In a namespace of its own, which has root's ids and a limit of its own.
+    script: (_, cure) => `
+      unshare --user sh -ec 'kill -STOP $$; sysctl -qw user.max_user_namespaces=0; ${cure} >&2; exec "$@"' sh "$@" & pid=$!
+      until grep -q '^State:.T' /proc/$pid/status; do sleep 0.02; done
+      for map in uid_map gid_map; do echo 0 0 4294967295 > /proc/$pid/$map; done
+      kill -CONT $pid; wait $pid && exit 0 || exit $?`,
+    cure: (remedy) => remedy,
+    id: "user-namespaces",
+    finding: /max_user_namespaces is 0/,
+    tier: 4,
+    exitCode: 1,
+  },
+  {
+    name: "a network device that is root's",
+    script: (site, cure) =>
+      `rm -f ${site.dir}/tun; mknod -m 600 ${site.dir}/tun c 10 200; mount --bind ${site.dir}/tun /dev/net/tun\n${cure}`,
+    cure: (remedy) => remedy.replace(/^modprobe tun;/, ""),
+    id: "pasta",
+    finding: /\/dev\/net\/tun cannot be opened/,
+    tier: 1,
+    exitCode: 0,
+  },
+  {
+    name: "a store on an overlay",
+    script: (site, cure) => `${overlaid(site.dir)}\nchown ${site.person.uid} ${site.dir}\n${cure}`,
+    // The other way is to let the copy driver be taken.
+    cure: (_, elsewhere) => `export COOPER_ROOT=${elsewhere}`,
+    id: "overlay",
+    finding: /an overlay itself/,
+    tier: 1,
     exitCode: 0,
   },
   {
@@ -107,8 +160,10 @@ const HARMS: Harm[] = [
   },
   {
     name: "a store on a full little disk",
-    script: (site) =>
-      `mount -t tmpfs -o size=1m,nr_inodes=100,mode=777 none ${site.dir} && mkdir ${site.dir}/home ${site.dir}/run ${site.dir}/bin && chmod 777 ${site.dir}/*`,
+    script: (site, cure) =>
+      `mount -t tmpfs -o size=1m,nr_inodes=100,mode=777 none ${site.dir} && mkdir ${site.dir}/home ${site.dir}/run && chmod 777 ${site.dir}/*\n${cure}`,
+    // "…or a store on a larger disk"
+    cure: (_, elsewhere) => `export COOPER_ROOT=${elsewhere}`,
     id: "disk",
     finding: /^[01] MiB free/,
     tier: 1,
@@ -121,12 +176,9 @@ describe.if(rootOnly.length > 0)("faults made for real", () => {
   for (const harm of HARMS) {
     test(harm.name, async () => {
       await using site = openSite(user);
-      // The tree below is hidden by one of the harms: the program's path must not be.
-      const { readFileSync } = await import("node:fs");
-      const wrapper = readFileSync(`${site.dir}/bin/cooper`, "utf8");
-      const script = `${harm.script(site)}\n[ -e ${site.dir}/bin/cooper ] || { cat > ${site.dir}/bin/cooper <<'END'\n${wrapper}END\nchmod 755 ${site.dir}/bin/cooper; }`;
-      const diagnosis = await harmed(site, script, harm.before);
+      const diagnosis = await harmed(site, harm.script(site, ""), harm.before);
       const check = diagnosis.checks.find(({ id, status }) => id === harm.id && status !== "ok");
+      const remedy = check?.remedy ?? "";
       expect(check).toMatchObject({
         finding: expect.stringMatching(harm.finding),
         consequence: expect.any(String),
@@ -136,6 +188,36 @@ describe.if(rootOnly.length > 0)("faults made for real", () => {
         tier: harm.tier,
         exitCode: harm.exitCode,
       });
+      if (harm.cure === undefined) return;
+      await using elsewhere = openSite(user);
+      const cure = harm.cure(remedy, elsewhere.root);
+      const cured = await harmed(site, harm.script(site, cure), harm.before);
+      const left = cured.checks.filter(({ id, status }) => id === harm.id && status !== "ok");
+      expect({ cure, left, tier: cured.tier }).toEqual({ cure, left: [], tier: 1 });
     });
   }
+});
+
+describe.if(hasPodman)("faults of a container, and the flags that mend them", () => {
+  let outer: OuterContainers;
+  beforeAll(() => {
+    outer = new OuterContainers();
+  });
+  afterAll(() => outer[Symbol.dispose]());
+
+  const USER = ["--user", "1000", "-e", "HOME=/tmp"];
+  const FAULTS: [id: string, faulty: () => string[], mended: string[], tier: number][] = [
+    ["namespaces", () => [], ["--cap-add", "SYS_ADMIN"], 0],
+    ["proc", () => USER, [...USER, "--security-opt", "unmask=ALL"], 2],
+    ["user-namespaces", () => [...USER, ...outer.withoutNamespaces()], USER, 2],
+  ];
+  test.each(FAULTS)("%s", (id, faulty, mended, tier) => {
+    const look = (flags: string[]) =>
+      JSON.parse(outer.run("cooper doctor --json", flags).stdout) as Diagnosis;
+    const said = (diagnosis: Diagnosis) =>
+      diagnosis.checks.filter((check) => check.id === id && check.status !== "ok");
+    expect(said(look(faulty()))).toHaveLength(1);
+    const after = look(mended);
+    expect({ said: said(after), tier: after.tier }).toEqual({ said: [], tier });
+  });
 });

@@ -39,6 +39,7 @@ function healthy(changes: Partial<Host> = {}, paths: Partial<Host["paths"]> = {}
     state: { kind: "unprivileged", uid: USER, gid: USER },
     kernel: "6.1.0-test",
     run: works,
+    cgroups: hierarchies("memory", "cpu"),
     ...changes,
     paths: {
       ...base.paths,
@@ -50,6 +51,13 @@ function healthy(changes: Partial<Host> = {}, paths: Partial<Host["paths"]> = {}
       ...paths,
     },
   };
+}
+
+/** Directories that look like cgroups of version 1. */
+function hierarchies(...names: string[]): Host["cgroups"] {
+  const root = mkdtempSync(join(scratch, "cgroup-"));
+  for (const name of names) mkdirSync(join(root, name));
+  return { version: 1, root, own: new Map(names.map((name) => [name, "/"])) };
 }
 
 const checkOf = (host: Host, id: string) => diagnose(host).checks.find((check) => check.id === id);
@@ -364,6 +372,31 @@ const FAULTS: Fault[] = [
     finding: /no-tun cannot be opened/,
     remedy: /modprobe tun/,
   },
+  {
+    name: "no cgroups",
+    host: () => healthy({ cgroups: { version: undefined, root: scratch, own: new Map() } }),
+    id: "cgroups",
+    status: "warning",
+    finding: /there are no cgroups/,
+    remedy: /Delegate=yes/,
+    tier: 1,
+  },
+  {
+    name: "a cgroup without the controllers",
+    host: () => healthy({ cgroups: hierarchies("pids") }),
+    id: "cgroups",
+    status: "warning",
+    finding: /version 1.*there is no controller memory/,
+    remedy: /Delegate=yes/,
+  },
+  {
+    name: "a cgroup of version 2 that is somebody else's",
+    host: () => healthy({ cgroups: { version: 2, root: "/proc", own: new Map([["", "/"]]) } }),
+    id: "cgroups",
+    status: "warning",
+    finding: /unified.*the cgroup does not exist|no cgroup is delegated/,
+    remedy: /Delegate=yes/,
+  },
 ];
 
 describe("faults", () => {
@@ -408,20 +441,6 @@ test("with the copy driver a missing overlay is no obstacle", () => {
   const host = healthy({ driver: "copy", run: failing("sh", "no overlay\n") });
   expect(checkOf(host, "overlay")?.status).toBe("warning");
   expect(diagnose(host).works).toBe(true);
-});
-
-test("cgroups of every layout are no obstacle", () => {
-  file("v2/cgroup.controllers", "cpu memory\n");
-  mkdirSync(join(scratch, "v1/memory"), { recursive: true });
-  const findings = ["v2", "v1", "none"].map((name) =>
-    checkOf(healthy({}, { cgroup: join(scratch, name) }), "cgroups"),
-  );
-  expect(findings.map((check) => check?.status)).toEqual(["ok", "ok", "ok"]);
-  expect(findings.map((check) => check?.finding.slice(0, 12))).toEqual([
-    "unified (v2)",
-    "hierarchies ",
-    "none at /tmp",
-  ]);
 });
 
 test("nothing is left where the probes were", () => {

@@ -1,7 +1,8 @@
 /** The machine: its clock, its kernel, its cgroups; and the programs that a build would like to find. */
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { privateNetworkObstacle } from "../network.ts";
+import { openLimits } from "../resource-limits.ts";
 import { chosenRuntimeProgram } from "../select-sandbox.ts";
 import { type Check, failure, install, ok, warning } from "./check.ts";
 import { kernelAtLeast } from "./check-storage.ts";
@@ -32,17 +33,22 @@ export function checkKernel(host: Host): Check {
   );
 }
 
-/** Cooper makes no cgroups: whatever the layout, runs work. */
-export function checkCgroups(host: Host): Check {
-  const { cgroup } = host.paths;
-  if (existsSync(`${cgroup}/cgroup.controllers`)) {
-    const controllers = readFileSync(`${cgroup}/cgroup.controllers`, "latin1").trim();
-    return ok("cgroups", `unified (v2): ${controllers || "no controllers"}`);
+const LAYOUTS = { 1: "hierarchies of version 1", 2: "unified (v2)" };
+
+/** By making one, as a run with limits does; runs without make none, whatever the layout. */
+export function checkCgroups({ cgroups }: Host): Check {
+  const layout = cgroups.version === undefined ? "none" : LAYOUTS[cgroups.version];
+  try {
+    openLimits({ memory: 1 << 30, cpuShares: 1024 }, cgroups)?.close();
+    return ok("cgroups", `${layout}; commands can be limited`);
+  } catch (error) {
+    return warning(
+      "cgroups",
+      `Cgroups: ${layout}. ${messageOf(error)}`,
+      "--memory, --cpu-shares and their kin are refused; all else works",
+      "systemd-run --user --scope -p Delegate=yes cooper …, or as root",
+    );
   }
-  if (existsSync(`${cgroup}/memory`) || existsSync(`${cgroup}/unified`)) {
-    return ok("cgroups", "hierarchies of version 1, which runs do not use");
-  }
-  return ok("cgroups", `none at ${cgroup}; runs need none`);
 }
 
 /** The runtime that runs would use, and its version. */

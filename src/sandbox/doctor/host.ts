@@ -1,6 +1,7 @@
 /** What the doctor looks at and how: everything that a check reads comes through here, so that tests can seed faults. */
 import { release } from "node:os";
 import { findProgram } from "../../base/process.ts";
+import { type CgroupView, cgroupView } from "../cgroup-view.ts";
 import { type NamespaceState, namespaceState } from "../user-namespace.ts";
 
 export interface ProbeResult {
@@ -22,10 +23,10 @@ export interface Host {
     passwd: string;
     /** A proc file system: sys/…, self/status, self/mountinfo. */
     proc: string;
-    cgroup: string;
     fuse: string;
     tun: string;
   };
+  cgroups: CgroupView;
   /** The store's root and the runtime state's; need not exist. */
   store: string;
   runRoot: string;
@@ -49,10 +50,10 @@ export function thisHost(store: { root: string; runRoot: string; driver: "overla
       subgid: "/etc/subgid",
       passwd: "/etc/passwd",
       proc: "/proc",
-      cgroup: "/sys/fs/cgroup",
       fuse: "/dev/fuse",
       tun: "/dev/net/tun",
     },
+    cgroups: cgroupView(),
     store: store.root,
     runRoot: store.runRoot,
     driver: store.driver,
