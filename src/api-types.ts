@@ -66,6 +66,8 @@ export interface RunOptions extends RunSettings {
    * the container may not be mounted. Failing commands are not remembered.
    */
   cache?: boolean;
+  /** With `cache`: told when the store cannot be kept within its limit. */
+  onEvent?: EventSink;
   signal?: AbortSignal;
 }
 

@@ -17,14 +17,14 @@ import type { WantedMounts } from "./run-mounts.ts";
 import { filesOf } from "./store.ts";
 
 /** What a run is asked for beside the cache. */
-type Plain = Omit<RunOptions, "cache">;
+type Plain = Omit<RunOptions, "cache" | "onEvent">;
 
 /** Runs a command as Container.run() says; its caller holds the lock. */
 export async function runInContainer(
   store: Store,
   container: WorkingContainer,
   argv: string[],
-  { cache, ...options }: RunOptions,
+  { cache, onEvent = ignoreEvents, ...options }: RunOptions,
 ): Promise<RunResult> {
   const { namespaces } = mergeRunSettings(container.run, splitOptions(options).settings);
   if (options.hostname !== undefined && namespaces?.uts === "host")
@@ -45,7 +45,7 @@ export async function runInContainer(
   const limit = storageLimit();
   if (limit !== undefined && !result.cached) {
     const { keepWithinLimit } = await import("./storage-limit.ts");
-    keepWithinLimit(store, limit, { onEvent: ignoreEvents });
+    keepWithinLimit(store, limit, { onEvent });
   }
   return { ...result, ...hint(result.exitCode) };
 }

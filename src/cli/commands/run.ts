@@ -6,6 +6,7 @@ import { defineCommand, onContainer } from "../command.ts";
 import { HISTORY_FLAG } from "../history-flag.ts";
 import { writeResult } from "../json-flag.ts";
 import { writeErr, writeOut } from "../output.ts";
+import { warningsTo } from "../progress.ts";
 import { HOST_FLAGS, RUN_FLAGS, RUNTIME_FLAGS, runSettings } from "../run-flags.ts";
 
 /** buildah-run(1) */
@@ -75,7 +76,7 @@ export const command = defineCommand({
   ],
   stopsAtFirstArgument: true,
   namespace: onContainer,
-  async run({ args, flags, given, signal, api, store }) {
+  async run({ args, flags, given, signal, globals, api, store }) {
     const [name, ...words] = args as [string, ...string[]];
     const argv = words[0] === "--" ? words.slice(1) : words;
     if (argv.length === 0)
@@ -89,6 +90,7 @@ export const command = defineCommand({
     const written = flags.json ? new Written() : undefined;
     const output = written ?? outputOf(flags.cache);
     const options: RunOptions = { ...runSettings(flags, given), ...output, cache: flags.cache, signal };
+    options.onEvent = warningsTo(globals.logLevel);
     const env = flags.env.flatMap(environmentEntry);
     if (env.length > 0) options.env = env;
     if (flags.hostname !== undefined) options.hostname = flags.hostname;
