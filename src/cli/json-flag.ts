@@ -51,24 +51,25 @@ interface Removed {
 }
 
 /** What was removed of images: `untagged: NAME` for each name, then ids. As JSON one object with all of them. */
-export function writeRemoved(json: boolean, all: readonly Removed[]): void {
-  const untagged = all.flatMap((one) => one.untagged);
-  const deleted = all.flatMap((one) => one.deleted);
+export function writeRemoved(json: boolean, removed: Removed): void {
+  const { untagged, deleted } = removed;
   writeResult(json, { untagged, deleted }, [...untagged.map((name) => `untagged: ${name}`), ...deleted]);
 }
 
-/** The same one by one, as withResults(). */
+/** The same for one image after another: names as they go, and ids at the end, also where one of them fails. */
 export async function withRemoved(
   json: boolean,
   work: (done: (removed: Removed) => void) => Promise<void>,
 ): Promise<void> {
-  const all: Removed[] = [];
+  const all: Removed = { untagged: [], deleted: [] };
   try {
-    await work((removed) => {
-      all.push(removed);
-      if (!json) writeRemoved(false, [removed]);
+    await work(({ untagged, deleted }) => {
+      all.untagged.push(...untagged);
+      all.deleted.push(...deleted);
+      if (!json) writeRemoved(false, { untagged, deleted: [] });
     });
   } finally {
     if (json) writeRemoved(true, all);
+    else writeRemoved(false, { ...all, untagged: [] });
   }
 }

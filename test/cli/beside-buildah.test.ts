@@ -84,6 +84,7 @@ function normal(text: string): string {
     .replace(/\d+(?:\.\d+)? [KM]?B\b/g, "SIZE")
     .replace(/\b(?:Less than a second|1 second|\d+ seconds|About a minute) ago\b/g, "AGE")
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
+    .replace(/\d{4}-\d\d-\d\d [\d:.]+ \+0000 UTC/g, "GOTIME")
     .replace(/ {3,}(?=SHORTID|SIZE|AGE|$)/g, "  ");
 }
 
@@ -289,6 +290,43 @@ const LINES: string[][] = [
   ["bud", "-q", "--target", "nothing", "."],
   ["bud", "a", "b"],
   ["bud", "--build-arg"],
+  ["inspect", "--format", "{{.OCIv1.Created}} {{.Docker.Created}} {{len .OCIv1.RootFS.DiffIDs}}", "built"],
+  ["inspect", "--format", '{{index .OCIv1.Config.Labels "none"}}|{{.OCIv1.Config.Labels.made}}', "built"],
+  ["inspect", "--format", "{{index .OCIv1.Config.Env 99}}", "built"],
+  [
+    "inspect",
+    "--format",
+    '{{printf "%q %x %5s|%-5s|%v" .Type "ab" "a" "b" true}} {{slice "abc" 1}}',
+    "built",
+  ],
+  ["inspect", "--format", '{{with .OCIv1}}{{.OS}}{{end}}{{/* c */}}{{- "x" -}} y', "built"],
+  ["images", "--format", '{{printf "%-30s|%v" .Name .ReadOnly}}', "built"],
+  ["images", "--format", "{{.CreatedAtRaw}}", "built:2"],
+  ["images", "--format", '{{range $i, $c := split .Name "/"}}{{$i}}={{$c}};{{end}}', "built"],
+  ["images", "--filter", "reference=built:2", "--format", "{{.Tag}}"],
+  ["images", "--filter", "dangling=x"],
+  ["images", "built", "--json"],
+  ["from", "--name", "late", "built"],
+  ["config", "--env", "A=1", "--env", "A", "--label", "c", "late"],
+  ["inspect", "--format", "{{.OCIv1.Config.Env}} {{.OCIv1.Config.Labels.c}}|", "late"],
+  ["config", "--onbuild", "RUN x", "--shell", "/bin/a -c", "--hostname", "h", "--domainname", "d", "late"],
+  [
+    "inspect",
+    "--format",
+    "{{.Docker.Config.OnBuild}} {{.Docker.Config.Shell}} {{.Docker.Config.Hostname}}",
+    "late",
+  ],
+  ["config", "--entrypoint", '["x"', "late"],
+  ["run", "--isolation", "zz", "late", "x"],
+  ["pull", "--policy", "never", "localhost/none"],
+  ["pull", "--policy", "zz", "localhost/none"],
+  ["login", "--get-login=true", "nope.example"],
+  ["source", "add", "nothing", "tree/file"],
+  ["tag", "built", "built:3", "built:4"],
+  ["rmi", "built:3", "built:4", "nothing"],
+  ["from", "--name", "last", "scratch"],
+  ["commit", "-q", "--rm", "last", "one"],
+  ["rmi", "one", "nothing"],
   ["rm", "-a"],
   ["containers"],
   ["images", "--no-such"],

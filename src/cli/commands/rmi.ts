@@ -36,7 +36,7 @@ export const command = defineCommand({
     const opened = await store();
     if (flags.prune) {
       const { untagged, images } = await pruneImages(opened, { keepCache: true });
-      writeRemoved(flags.json, [{ untagged, deleted: images }]);
+      writeRemoved(flags.json, { untagged, deleted: images });
       return 0;
     }
     // Name by name: an image with several names is only removed by its id with --force.
