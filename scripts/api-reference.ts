@@ -1,6 +1,6 @@
 /** docs/api.md: the functions and types of the library with their comments, read from the sources. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { REPOSITORY } from "./targets.ts";
 
 const source = (path: string) => readFileSync(join(REPOSITORY, "src", path), "utf8");
@@ -46,7 +46,7 @@ function endOfHead(text: string, at: number): number {
 }
 
 /** Interfaces, types and classes that a file exports, in its order; of a class its fields and heads. */
-function typesIn(path: string, only?: readonly string[]): Declared[] {
+function typesIn(path: string): Declared[] {
   const text = source(path);
   const pattern = new RegExp(`^${COMMENT}export (?=(?:interface|type|class) (\\w+)\\b)`, "gm");
   return [...text.matchAll(pattern)]
@@ -55,7 +55,6 @@ function typesIn(path: string, only?: readonly string[]): Declared[] {
       comment: prose(match[1] ?? ""),
       code: declarationAt(text, match.index + match[0].length),
     }))
-    .filter(({ name }) => only === undefined || only.includes(name))
     .map((one) => (one.code.startsWith("class") ? { ...one, code: withoutBodies(one.code) } : one));
 }
 
@@ -69,6 +68,31 @@ function declarationAt(text: string, at: number): string {
 
 function withoutBodies(code: string): string {
   return code.replace(/\) \{\n[\s\S]*?\n {2}\}/g, ");");
+}
+
+/** All types that a file exports: its own, and those that it takes from others. */
+function exportedTypes(path: string): Declared[] {
+  const text = source(path);
+  const at = (specifier: string) => join(dirname(path), specifier);
+  const named = [...text.matchAll(/^export (?:type )?\{([^}]+)\} from "([^"]+)";/gm)].flatMap(
+    ([, list, specifier]) => {
+      const there = exportedTypes(at(specifier!));
+      return [...list!.matchAll(/(?:type )?(\w+)(?: as (\w+))?/g)].map(([, name, alias = name!]) =>
+        renamed(there, name!, alias),
+      );
+    },
+  );
+  const whole = [...text.matchAll(/^export type \* from "([^"]+)";/gm)].flatMap(([, specifier]) =>
+    exportedTypes(at(specifier!)),
+  );
+  const all = [...named, ...typesIn(path), ...whole];
+  return all.filter(({ name }, i) => all.findIndex((one) => one.name === name) === i);
+}
+
+function renamed(types: Declared[], name: string, alias: string): Declared {
+  const found = types.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`scripts/api-reference.ts does not see the type ${name}`);
+  return { ...found, name: alias, code: found.code.replace(name, alias) };
 }
 
 /** What index.ts loads late: the module of each function. */
@@ -97,19 +121,12 @@ function entry({ name, comment, code }: Declared): string {
 }
 
 /** Not for callers: the program's own ways into the library. */
-const INTERNAL = ["leaveStore", "runSandboxInit", "openBuildLog"];
+const INTERNAL = ["leaveStore", "runSandboxInit", "openBuildLog", "BuildLog"];
 
 /** The page. */
 export function apiPage(): string {
   const functions = lateFunctions().filter(({ name }) => !INTERNAL.includes(name));
-  const types = [
-    ...typesIn("api/container.ts", ["Container"]),
-    ...typesIn("base/errors.ts", ["CooperError", "ErrorCode", "Location"]),
-    ...typesIn("base/events.ts", ["BuildEvent", "EventSink", "StepLabel"]),
-    ...typesIn("oci/config-edits.ts", ["ConfigEdits"]),
-    ...typesIn("container/run-settings.ts", ["RunSettings"]),
-    ...typesIn("api-types.ts"),
-  ];
+  const types = exportedTypes("index.ts").filter(({ name }) => !INTERNAL.includes(name));
   return [
     "<!-- Made by `npm run docs` from the comments in src; do not edit. -->",
     "# The library's functions and types",

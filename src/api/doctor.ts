@@ -5,7 +5,7 @@ import { thisHost } from "../sandbox/doctor/host.ts";
 import { driverFor, storePaths } from "./store.ts";
 
 export type { Check } from "../sandbox/doctor/check.ts";
-export type { Diagnosis };
+export type { Diagnosis } from "../sandbox/doctor/diagnose.ts";
 
 /**
  * Checks this host with real probes (namespaces, an overlay mount where the store is), as the user that this process

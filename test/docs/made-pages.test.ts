@@ -30,6 +30,14 @@ test("every function of the library is in the reference, with a comment", () => 
   const internal = ["leaveStore", "runSandboxInit", "openBuildLog"];
   for (const name of Object.keys(library).filter((name) => !internal.includes(name)))
     expect(page).toMatch(new RegExp(`^### ${name}\n\n[^\n\`]`, "m"));
-  for (const type of ["Container", "BuildEvent", "BuildOptions", "ErrorCode", "ConfigEdits", "Store"])
-    expect(page).toContain(`### ${type}\n`);
+  const types = [
+    "Container",
+    "BuildEvent",
+    "BuildOptions",
+    "BuildReport",
+    "CheckReport",
+    "ConfigEdits",
+    "ErrorCode",
+  ].concat(["Diagnosis", "FileChange", "ImageReport", "InputChange", "RunSettings", "Store", "SyncedImage"]);
+  for (const type of types) expect(page).toContain(`### ${type}\n`);
 });

@@ -1,8 +1,8 @@
 /** What reports hold: plain data, which --report FILE.json and `explore` write as they are. docs/report.md */
-import type { Digest } from "../base/digest.ts";
-import type { ErrorCode, Location } from "../base/errors.ts";
-import type { StepMiss } from "../base/events.ts";
-import type { ContainerConfig } from "../oci/types.ts";
+import type { Digest } from "../../base/digest.ts";
+import type { ErrorCode, Location } from "../../base/errors.ts";
+import type { StepMiss } from "../../base/events.ts";
+import type { ContainerConfig } from "../../oci/types.ts";
 
 /** An image, layer by layer. Paths are text: bytes that are no UTF-8 are shown as U+FFFD. */
 export interface ImageReport {
