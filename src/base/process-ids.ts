@@ -60,22 +60,34 @@ export function giving(owner: { uid: number; gid: number }, call: () => void): v
   }
 }
 
+/** Error: `unsupported`, naming the id, for a user of whom this process's user namespace does not have all. */
+export function requireIds(
+  doing: string,
+  user: { uid: number; gid: number; additionalGids: number[] },
+): void {
+  const lack =
+    lackOf("user", user.uid) ??
+    [user.gid, ...user.additionalGids]
+      .map((gid) => lackOf("group", gid))
+      .find((found) => found !== undefined);
+  if (lack !== undefined) throw new CooperError("unsupported", `${doing} ${lack.who}`, { hint: lack.hint });
+}
+
 function unmapped({ uid, gid }: { uid: number; gid: number }, cause: unknown): CooperError | undefined {
-  for (const [kind, id] of [["user", uid] as const, ["group", gid] as const]) {
-    const map = readFileSync(`/proc/self/${kind === "user" ? "uid" : "gid"}_map`, "latin1");
-    if (holdsId(map, id)) continue;
-    const file = kind === "user" ? "/etc/subuid" : "/etc/subgid";
-    const count = idCount(map);
-    return new CooperError(
-      "unsupported",
-      `it belongs to ${kind} ${id}, who is not among the ${count} ids that this user may map`,
-      {
-        cause,
-        hint: `A range of at least ${id + 1 - count} more ids in ${file} has room for it: usermod --add-${file.slice(5)}s FIRST-LAST USER, as root`,
-      },
-    );
-  }
-  return undefined;
+  const lack = lackOf("user", uid) ?? lackOf("group", gid);
+  return lack && new CooperError("unsupported", `it belongs to ${lack.who}`, { cause, hint: lack.hint });
+}
+
+/** An id that this process's user namespace does not have, and how it could. */
+function lackOf(kind: "user" | "group", id: number): { who: string; hint: string } | undefined {
+  const map = readFileSync(`/proc/self/${kind === "user" ? "uid" : "gid"}_map`, "latin1");
+  if (holdsId(map, id)) return undefined;
+  const file = kind === "user" ? "/etc/subuid" : "/etc/subgid";
+  const count = idCount(map);
+  return {
+    who: `${kind} ${id}, who is not among the ${count} ids that this user may map`,
+    hint: `A range of at least ${id + 1 - count} more ids in ${file} has room for it: usermod --add-${file.slice(5)}s FIRST-LAST USER, as root`,
+  };
 }
 
 /** Whether a uid_map or gid_map has an id of its inside (user_namespaces(7)). */

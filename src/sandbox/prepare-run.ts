@@ -3,9 +3,9 @@ import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { MNT, MS, mount, umount } from "../base/mounts.ts";
-import { hasOneId } from "../base/process-ids.ts";
+import { hasOneId, requireIds } from "../base/process-ids.ts";
 import { loadContainersConf } from "./containers-conf.ts";
-import { type MappedIds, mappedIds } from "./mapped-ids.ts";
+import type { MappedIds } from "./mapped-ids.ts";
 import { commandsHaveMounts } from "./mount-namespace.ts";
 import { MountPointNotes } from "./mountpoint-notes.ts";
 import { type MountPoint, prepareMountPoints, removeMountPoints } from "./mountpoints.ts";
@@ -74,7 +74,7 @@ export async function prepareRun(
     const owners = hasOneId() ? await listenForOwners(directory, asked.user) : undefined;
     if (owners !== undefined) undo.push(owners.close);
     const seccomp = hasOneId() ? pretendingIds(filter, owners && OWNER_SOCKET) : filter;
-    const ids = asked.ids && (await mappedIds(asked.ids, asked.user, directory));
+    const ids = await idsOf(asked, directory);
     if (ids !== undefined) undo.push(ids.close);
     const ready = readyMounts(asked, directory, ids ?? { user: asked.user });
     undo.push(ready.close);
@@ -115,6 +115,18 @@ export async function prepareRun(
     close();
     throw error;
   }
+}
+
+/** Ids of the command's own user namespace, if it is to have one. Error: `unsupported`, naming one that its user lacks. */
+async function idsOf({ ids, user }: RunSpec, directory: string): Promise<MappedIds | undefined> {
+  if (ids === undefined) {
+    const isRoot = user.uid === 0 && user.gid === 0 && user.additionalGids.length === 0;
+    if (!isRoot && !hasOneId()) requireIds("Cannot run the command as", user);
+    return undefined;
+  }
+  // Loaded only for those who need it.
+  const { mappedIds } = await import("./mapped-ids.ts");
+  return await mappedIds(ids, user, directory);
 }
 
 /**
