@@ -38,13 +38,17 @@ export const DIFFERENCES: Record<string, string> = {
   "* security-opt":
     "an AppArmor profile takes AppArmor and a runtime; SELinux labels, which Cooper never sets, are refused where there is SELinux; unmask=ALL also opens what is read-only, as the manual page says",
   "* ulimit": "default: the caller's limits",
-  "* format": "v2s1 is refused: registries have dropped it",
+  "push format": "v2s1 is refused: registries have dropped it",
+  "manifest push format": "v2s1 is refused: registries have dropped it",
   "from format": "checked and without effect; in Buildah it only decides which warnings config gives",
-  "* disable-compression": "the store keeps layers uncompressed; false is refused",
+  "build disable-compression": "the store keeps layers uncompressed in either case; push compresses them",
+  "commit disable-compression":
+    "false compresses what goes to a place; in the store layers stay uncompressed, and push compresses them",
   "push disable-compression": "same",
   "* remove-signatures": "without effect: signatures are never copied",
-  "build rm": "always true; false is refused",
-  "build force-rm": "without effect: working containers of a build are always removed",
+  "build rm":
+    "always true; false is refused: from makes a container of the image, --debug-shell shows a failed step's files",
+  "build force-rm": "false removes them, too: a build's working containers are gone when it ends",
   "commit pull": "default missing; false is missing, too",
   "build stdin":
     "each RUN reads on where the last one stopped; its steps are run each time, with --layers too",

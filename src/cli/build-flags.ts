@@ -181,7 +181,7 @@ export const BUILD_FLAGS = {
     type: "bool",
     default: true,
     help: "remove working containers after the build",
-    fixed: "working containers of a build are always removed",
+    fixed: "a build's containers go with it; cooper from IMAGE makes one with the same files",
   },
   secret: {
     type: "list",

@@ -158,8 +158,7 @@ export const MADE_IMAGE_FLAGS = {
     type: "bool",
     short: "D",
     default: true,
-    help: "keep layers in the store uncompressed, as they always are",
-    fixed: "layers are compressed when they are pushed",
+    help: "leave layers uncompressed, but for registries; the store always does, push compresses them",
   },
   "identity-label": {
     type: "bool",

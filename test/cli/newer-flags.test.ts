@@ -1,6 +1,6 @@
 // Protects the flags that Buildah got after 1.28: of build, commit, copy, from, info, login, and of the program.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, writeFileSync, symlinkSync, truncateSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync, symlinkSync, truncateSync } from "node:fs";
 import { busyboxBase } from "../support/bases.ts";
 import { CommandLine } from "../support/command-line.ts";
 
@@ -16,6 +16,10 @@ afterAll(async () => {
   line[Symbol.dispose]();
 });
 
+interface Layout {
+  manifests?: { digest: string }[];
+  layers?: { mediaType: string }[];
+}
 interface Document {
   created: string;
   "os.version"?: string;
@@ -225,6 +229,21 @@ describe("commit", () => {
     const missing = await line.run(["commit", "--add-file", line.path("none"), box, "x"]);
     expect(missing).toMatchObject({ status: 125 });
     expect(missing.stderr).toContain(`Cannot add ${line.path("none")}`);
+  });
+
+  test("-D: what goes to a place is as it says, uncompressed by default", async () => {
+    const box = await line.ok("from", "localhost/busybox");
+    await line.ok("run", box, "touch", "/new");
+    const media = async (name: string, ...flags: string[]) => {
+      await line.ok("commit", ...flags, box, `oci:${line.path(name)}`);
+      const read = (path: string) => JSON.parse(readFileSync(line.path(`${name}/${path}`), "utf8")) as Layout;
+      const digest = read("index.json").manifests![0]!.digest;
+      const { layers } = read(`blobs/${digest.replace(":", "/")}`);
+      return layers!.map(({ mediaType }) => mediaType.replace("application/vnd.oci.image.layer.v1.", ""));
+    };
+    expect(await media("plain")).toEqual(["tar", "tar"]);
+    expect(await media("asked", "-D")).toEqual(["tar", "tar"]);
+    expect(await media("packed", "-D=false")).toEqual(["tar+gzip", "tar+gzip"]);
   });
 
   test("--created-annotation", async () => {

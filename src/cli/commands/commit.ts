@@ -155,6 +155,7 @@ async function commitTo(
   try {
     await push(store, imageId, place, {
       ...registryOptions(flags, given),
+      ...(flags["disable-compression"] && !place.startsWith("docker://") ? { compression: "none" } : {}),
       signal,
       ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     });
