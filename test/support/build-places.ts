@@ -57,7 +57,8 @@ export class BuildPlaces implements AsyncDisposable {
     // Debian's podman and buildah ask for more open files than a container host may allow.
     writeFileSync(
       join(this.shared, "containers.conf"),
-      `[engine]\nruntime = "runc"\n[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n`,
+      // `podman system reset` deletes tmp_dir, which all would share.
+      `[engine]\nruntime = "runc"\ntmp_dir = "${this.#own}/libpod"\n[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n`,
     );
   }
 

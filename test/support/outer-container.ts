@@ -23,10 +23,10 @@ export class OuterContainers implements Disposable {
   readonly #store = mkdtempSync("/var/tmp/cooper-podman-");
 
   constructor() {
-    // Cooper honours such a file too, and is not given it.
+    // Cooper honours such a file too, and is not given it. `podman system reset` deletes tmp_dir, which all would share.
     writeFileSync(
       join(this.#store, "containers.conf"),
-      '[engine]\nruntime = "runc"\n[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n',
+      `[engine]\nruntime = "runc"\ntmp_dir = "${this.#store}/libpod"\n[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n`,
     );
     const { exitCode, stderr } = this.#podman(["import", debianBase(), "localhost/outer"]);
     if (exitCode !== 0) throw new Error(stderr);
