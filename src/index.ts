@@ -7,8 +7,9 @@ import type { FileChange, Store } from "./api-types.ts";
 export type * from "./api-types.ts";
 export type { BuildLog } from "./api/build-log.ts";
 export type { Container } from "./api/container.ts";
-export type { Check, Diagnosis } from "./api/doctor.ts";
-export { CooperError, type ErrorCode, type Location } from "./base/errors.ts";
+export type { Check, CheckStatus, Diagnosis, Tier } from "./api/doctor.ts";
+export type { Digest } from "./base/digest.ts";
+export { CooperError, type ErrorCode, type ErrorDetail, type Location } from "./base/errors.ts";
 export type {
   BuildEvent,
   EventSink,

@@ -4,7 +4,8 @@ import { type Diagnosis, diagnose } from "../sandbox/doctor/diagnose.ts";
 import { thisHost } from "../sandbox/doctor/host.ts";
 import { driverFor, storePaths } from "./store.ts";
 
-export type { Check } from "../sandbox/doctor/check.ts";
+export type { Check, CheckStatus } from "../sandbox/doctor/check.ts";
+export type { Tier } from "../sandbox/tier.ts";
 export type { Diagnosis } from "../sandbox/doctor/diagnose.ts";
 
 /**

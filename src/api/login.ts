@@ -1,7 +1,7 @@
 /** Logging in to registries: credentials are tried, then kept where Podman, Skopeo and Buildah look for them too. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { LoginOptions, RegistryOptions } from "../api-types.ts";
+import type { LoginFile, LoginOptions, RegistryOptions } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
 import {
   removeAllCredentials,
@@ -76,8 +76,6 @@ export async function logout(registry: string, options: LoginFile = {}): Promise
 export async function logoutAll(options: LoginFile = {}): Promise<void> {
   await removeAllCredentials(fileToWrite(options));
 }
-
-type LoginFile = Pick<LoginOptions, "authFile" | "dockerFile">;
 
 /** Docker keeps one entry for a registry, and Docker Hub's under an address of its first version. */
 function keptName({ key, registry, path }: LoginKey, { dockerFile = false }: LoginFile): string {

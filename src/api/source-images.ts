@@ -1,7 +1,6 @@
 /** Source images: directories in the OCI layout, outside of any store. */
-import type { RegistryOptions } from "../api-types.ts";
+import type { ExchangeOptions } from "../api-types.ts";
 import type { Digest } from "../base/digest.ts";
-import type { EventSink } from "../base/events.ts";
 import {
   addToSourceImage,
   createSourceImage,
@@ -10,8 +9,6 @@ import {
 } from "../image/source-image.ts";
 import { parseMapping } from "../oci/annotations.ts";
 import { settingsOf } from "./registry-options.ts";
-
-type Options = RegistryOptions & { onEvent?: EventSink; signal?: AbortSignal };
 
 /** Makes a source image without sources; returns the digest of its manifest. Throws `exists` where something is. */
 export async function createSource(
@@ -39,15 +36,23 @@ export async function addToSource(
 }
 
 /** Sends a source image to a registry; returns the digest of its manifest. */
-export async function pushSource(path: string, destination: string, options: Options = {}): Promise<Digest> {
+export async function pushSource(
+  path: string,
+  destination: string,
+  options: ExchangeOptions = {},
+): Promise<Digest> {
   return await pushSourceImage(path, destination, transferOf(options));
 }
 
 /** Brings a source image from a registry to a path where nothing is. Throws `invalid` for any other image. */
-export async function pullSource(source: string, path: string, options: Options = {}): Promise<Digest> {
+export async function pullSource(
+  source: string,
+  path: string,
+  options: ExchangeOptions = {},
+): Promise<Digest> {
   return await pullSourceImage(source, path, transferOf(options));
 }
 
-function transferOf(options: Options) {
+function transferOf(options: ExchangeOptions) {
   return { registry: settingsOf(options), onEvent: options.onEvent, signal: options.signal };
 }

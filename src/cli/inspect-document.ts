@@ -1,11 +1,9 @@
 /** The document that `inspect` prints: Buildah's BuilderInfo, with its names and order of fields. */
-import type { ContainerDetails, ImageDetails } from "../index.ts";
+import type { ContainerConfig, ContainerDetails, IdMap, ImageDetails } from "../index.ts";
 import { type GoStruct, GoTime, type GoValue, goMap } from "./go-value.ts";
 
 type Config = ImageDetails["config"];
-type ContainerConfig = NonNullable<Config["config"]>;
 type Run = ContainerDetails["run"];
-type IdMap = Extract<NonNullable<Run["ids"]>, { uids: object }>["uids"][number];
 
 /** An image's document. */
 export function imageDocument(image: ImageDetails): GoStruct {

@@ -2,12 +2,11 @@
 import { resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { subordinateRanges } from "../base/subordinate-ids.ts";
-import type { RunSettings } from "../index.ts";
+import type { IdMap, RunSettings } from "../index.ts";
 import type { FlagTable } from "./command.ts";
 
 type Ids = NonNullable<RunSettings["ids"]>;
 type Maps = Extract<Ids, { uids: object }>;
-type IdMap = Maps["uids"][number];
 
 /** Of `from` and `build`. */
 export const USERNS_FLAGS = {

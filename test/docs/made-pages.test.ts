@@ -40,4 +40,20 @@ test("every function of the library is in the reference, with a comment", () => 
     "ErrorCode",
   ].concat(["Diagnosis", "FileChange", "ImageReport", "InputChange", "RunSettings", "Store", "SyncedImage"]);
   for (const type of types) expect(page).toContain(`### ${type}\n`);
+  expect(namesWithoutEntry(page)).toEqual([]);
 });
+
+/** Types of the language and of the web, which others describe. */
+const KNOWN = "AbortSignal AsyncDisposable AsyncGenerator Error Omit Pick Promise Record Uint8Array".split(
+  " ",
+);
+
+/** Types that the page's code mentions and does not show. */
+function namesWithoutEntry(page: string): string[] {
+  const entries = new Set([...page.matchAll(/^### (\w+)$/gm)].map(([, name]) => name!));
+  const code = [...page.matchAll(/```ts\n([\s\S]*?)```/g)]
+    .map(([, text]) => text!.replace(/\/\*[\s\S]*?\*\/|\/\/.*|"[^"\n]*"|`[^`\n]*`/g, ""))
+    .join("\n");
+  const names = new Set([...code.matchAll(/(?<![.\w])[A-Z]\w*(?!\w*\??:)/g)].map(([name]) => name));
+  return [...names].filter((name) => !entries.has(name) && !KNOWN.includes(name)).sort();
+}

@@ -7,7 +7,17 @@ import type { ImageConfig, ImageFormat } from "../../oci/types.ts";
 import type { RegistryOptions } from "./registry.ts";
 import type { PullPolicy } from "./transfer.ts";
 
+export type { SbomRequest } from "../../build/sbom-scan.ts";
 export type { RunSettings } from "../../container/run-settings.ts";
+export type { SbomMerge } from "../../oci/merge-sboms.ts";
+export type { AutoIds, CommandIds, IdMap } from "../../sandbox/command-ids.ts";
+export type {
+  ChosenNamespaces,
+  Isolation,
+  NamespaceChoice,
+  NetworkMode,
+  ResourceLimits,
+} from "../../sandbox/types.ts";
 
 export interface FromOptions extends RegistryOptions {
   /** Default: made from the image's name: `debian-working-container`, `…-1`. */

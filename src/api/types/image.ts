@@ -2,7 +2,8 @@
 import type { Digest } from "../../base/digest.ts";
 import type { ImageConfig, ImageFormat, Manifest } from "../../oci/types.ts";
 
-export type { StackChange as FileChange } from "../../archive/compare-stacks.ts";
+export type { ChangedField, ChangedType, StackChange as FileChange } from "../../archive/compare-stacks.ts";
+export type * from "../../oci/types.ts";
 
 export interface ImageInfo {
   /** 64 hexadecimal digits: the digest of the config. */

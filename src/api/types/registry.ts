@@ -3,6 +3,8 @@ import type { Digest } from "../../base/digest.ts";
 import type { EventSink } from "../../base/events.ts";
 import type { ImageConfig, ImageIndex, Manifest } from "../../oci/types.ts";
 
+export type { TagList } from "../../image/registry-images.ts";
+
 /** How registries are talked to; the rest is in registries.conf, auth.json and certs.d. */
 export interface RegistryOptions {
   /** `USER[:PASSWORD]`, used instead of the files. */
@@ -29,14 +31,21 @@ export interface LoginOptions extends RegistryOptions {
   signal?: AbortSignal;
 }
 
-export interface ReferenceOptions extends RegistryOptions {
+/** Which file a login is kept in. */
+export type LoginFile = Pick<LoginOptions, "authFile" | "dockerFile">;
+
+/** Of what asks a registry. */
+export interface ExchangeOptions extends RegistryOptions {
+  /** Told of what is tried again. */
+  onEvent?: EventSink;
+  signal?: AbortSignal;
+}
+
+export interface ReferenceOptions extends ExchangeOptions {
   /** Which image of a list; default this host's. */
   platform?: string;
   /** The manifest or list alone, not the config. */
   rootOnly?: boolean;
-  /** Told of what is tried again. */
-  onEvent?: EventSink;
-  signal?: AbortSignal;
 }
 
 /** An image or list where it lies. */

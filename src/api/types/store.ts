@@ -2,7 +2,7 @@
 import type { Isolation } from "../../sandbox/types.ts";
 
 export type { CheckReport } from "../../store/check/check-store.ts";
-export type { Fault as StoreFault } from "../../store/check/fault.ts";
+export type { StoreFault } from "../../store/check/fault.ts";
 
 /** An open store; close with `await using` or `Symbol.asyncDispose`. Its fields are for reading. */
 export interface Store extends AsyncDisposable {

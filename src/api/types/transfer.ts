@@ -8,6 +8,7 @@ import type { RegistryOptions } from "./registry.ts";
 import type { Store } from "./store.ts";
 
 export type { SyncedImage } from "../../image/sync.ts";
+export type { LayerCompression } from "../../oci/media-types.ts";
 
 export type PullPolicy = "always" | "missing" | "never" | "newer";
 

@@ -15,7 +15,7 @@ import { committedLayerTar } from "../pack.ts";
 import { findVariant, UNPACKED } from "../layer-records.ts";
 import { SESSION_ID_LENGTH, sessionExists } from "../session.ts";
 import { type StoreFiles, snapshotPath } from "../store.ts";
-import type { Checking, Fault } from "./fault.ts";
+import type { Checking, StoreFault } from "./fault.ts";
 
 /** Every snapshot that is known must be there, unless a living process is just about to put it there. */
 export function checkSnapshots({ store, inventory, damage }: Checking): void {
@@ -72,7 +72,7 @@ async function compareWithBlob(
   if (problem === undefined) return;
   // It can be had again, so nothing that needs it is lost.
   damage.delete(id);
-  const fault: Fault = { kind: "layer", what: `layers/${id}`, problem };
+  const fault: StoreFault = { kind: "layer", what: `layers/${id}`, problem };
   if (!repair) faults.push({ ...fault, hint: "--repair unpacks it again from its blob" });
   else if (isMounted(id))
     faults.push({ ...fault, hint: "unmount the containers that use it, and repair then" });

@@ -19,7 +19,7 @@ import { sessionExists } from "../session.ts";
 import { moveAway, type StoreFiles } from "../store.ts";
 import { settle } from "./check-users.ts";
 import { isInProgress } from "./check-layers.ts";
-import type { Checking, Fault } from "./fault.ts";
+import type { Checking, StoreFault } from "./fault.ts";
 
 /** Forgets what is lost, after everything that needed it. */
 export function checkDamage(check: Checking): void {
@@ -145,7 +145,13 @@ function checkFile(check: Checking, what: string, isKnown: () => boolean): void 
 }
 
 /** Like settle(); the files go in the same transaction, unless `act` says that they stay. */
-function settleFiles(check: Checking, fault: Fault, done: string, path: string, act: () => boolean): void {
+function settleFiles(
+  check: Checking,
+  fault: StoreFault,
+  done: string,
+  path: string,
+  act: () => boolean,
+): void {
   const trash = check.repair ? check.store.session.path("trash") : "";
   settle(check, fault, done, () => {
     if (act()) moveAway(path, trash);

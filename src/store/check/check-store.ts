@@ -9,11 +9,11 @@ import { checkBlobs } from "./check-blobs.ts";
 import { checkCommitted, checkSnapshots, checkUnpacked } from "./check-layers.ts";
 import { checkDamage, checkFiles, checkRecords } from "./check-leftovers.ts";
 import { checkUsers } from "./check-users.ts";
-import type { Checking, Fault } from "./fault.ts";
+import type { Checking, StoreFault } from "./fault.ts";
 import { type Inventory, readInventory, releaseInventory, takeInventory } from "./inventory.ts";
 
 export interface CheckReport {
-  faults: Fault[];
+  faults: StoreFault[];
   /** How many there were of each; of the layers, those that could be compared with a diff_id. */
   blobs: number;
   layers: number;
@@ -35,7 +35,7 @@ export async function checkStoreFiles(
   store: StoreFiles,
   { repair, signal }: CheckRequest,
 ): Promise<CheckReport> {
-  const faults: Fault[] = [];
+  const faults: StoreFault[] = [];
   checkDatabase(store, repair, faults);
   const { inventory, hasRoom, release } = hold(store, repair);
   const check: Checking = { store, inventory, repair, signal, faults, damage: new Map() };
@@ -86,7 +86,7 @@ function hold(
 }
 
 /** SQLite's own check. What only its indexes say wrongly can be made again from its tables. */
-function checkDatabase(store: StoreFiles, repair: boolean, faults: Fault[]): void {
+function checkDatabase(store: StoreFiles, repair: boolean, faults: StoreFault[]): void {
   const problems = integrity(store);
   if (problems.length === 0) return;
   const problem = problems.join("; ");

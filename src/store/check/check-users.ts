@@ -8,7 +8,7 @@ import { deleteImage, deleteName } from "../image-records.ts";
 import { addUses, dropUses, type User } from "../snapshot-records.ts";
 import { type Condition, conditionOfImage, conditionOfIndex } from "./check-images.ts";
 import { isInProgress } from "./check-layers.ts";
-import type { Checking, Fault } from "./fault.ts";
+import type { Checking, StoreFault } from "./fault.ts";
 
 const WHAT_TO_DO = "--repair forgets it; pull or build it again then";
 
@@ -22,7 +22,7 @@ export function checkUsers(check: Checking): void {
 /** Notes a fault, and does what puts it right when that was asked for. */
 export function settle(
   { faults, store, repair }: Checking,
-  fault: Fault,
+  fault: StoreFault,
   done: string,
   act: () => unknown,
 ): void {
@@ -89,7 +89,7 @@ function checkContainers(check: Checking): void {
       deleteContainer(store.db, id);
       dropUses(store.db, `container:${id}`);
     };
-    const fault = (problem: string): Fault => ({ kind: "container", what: name, problem });
+    const fault = (problem: string): StoreFault => ({ kind: "container", what: name, problem });
     const files = join(store.root, "containers", id);
     if (!existsSync(files)) {
       // It may just be removed: files and record go in one transaction.
@@ -117,7 +117,7 @@ function checkCache(check: Checking): void {
   for (const { key, snapshot } of inventory.cache) {
     if (snapshot === null || (inventory.snapshots.has(snapshot) && !damage.has(snapshot))) continue;
     const problem = `layers/${snapshot}: ${damage.get(snapshot) ?? "not known"}`;
-    const fault: Fault = { kind: "cache", what: `step ${key.slice(7, 19)}`, problem };
+    const fault: StoreFault = { kind: "cache", what: `step ${key.slice(7, 19)}`, problem };
     settle(check, fault, "forgotten: the step runs again in the next build", () => forgetStep(check, key));
   }
   function forgetStep({ store: { db } }: Checking, key: Digest): void {
@@ -131,7 +131,7 @@ function checkNames(check: Checking): void {
   const known = new Set([...inventory.images, ...inventory.indexes].map(({ id }) => id));
   for (const { name, id } of inventory.names) {
     if (known.has(id)) continue;
-    const fault: Fault = { kind: "image", what: name, problem: "it names an image that is not there" };
+    const fault: StoreFault = { kind: "image", what: name, problem: "it names an image that is not there" };
     settle(check, fault, `forgotten: ${name}`, () => deleteName(store.db, name));
   }
 }

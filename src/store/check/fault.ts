@@ -3,7 +3,7 @@ import type { StoreFiles } from "../store.ts";
 import type { Inventory } from "./inventory.ts";
 
 /** One thing that is not as it should be. */
-export interface Fault {
+export interface StoreFault {
   kind: "database" | "blob" | "layer" | "image" | "list" | "container" | "cache" | "leftover";
   /** The thing: a digest, a name or id, a path below the store's root. */
   what: string;
@@ -21,7 +21,7 @@ export interface Checking {
   inventory: Inventory;
   repair: boolean;
   signal: AbortSignal | undefined;
-  faults: Fault[];
+  faults: StoreFault[];
   /** Snapshots (by id) and blobs (by digest) that are lost, with what is wrong. */
   damage: Map<string, string>;
 }

@@ -36,13 +36,13 @@ interface Victim {
   sql(statement: string): void;
 }
 
-type Fault = CheckReport["faults"][number]["kind"];
+type StoreFault = CheckReport["faults"][number]["kind"];
 
 interface Case {
   damage: string;
   seed: (victim: Victim) => void;
   /** Kinds of the faults that are found, each once. */
-  found: Fault[];
+  found: StoreFault[];
   /** A part of the problem, or of the repair. */
   says: RegExp;
   /** Names that the repair forgets. */
