@@ -53,8 +53,8 @@ export function makeBases(
   if (exitCode !== 0) throw new Error(output);
 }
 
-/** The script that builds all `names` in one place with one tool, each result in `out`. */
-function script(tool: Tool, shared: string, names: string[], out: string): string {
+/** The script that builds all `names` with one tool, each result in `out`; in an outer container or on this machine. */
+function script(tool: Tool, shared: string, names: string[], out: string, isOutside: boolean): string {
   const bases = readdirSync(shared).filter((name) => ["debian.tar", "busybox.tar"].includes(name));
   const buildah = `${tool === "buildah" ? tool : `${tool}/usr/bin/buildah`} $driver`;
   const program = tool === "cooper" ? "cooper" : buildah;
@@ -63,10 +63,10 @@ function script(tool: Tool, shared: string, names: string[], out: string): strin
     tool === "cooper"
       ? bases.map((base) => `cooper pull -q oci-archive:${shared}/${base}`)
       : [
-          `export CONTAINERS_CONF=${shared}/containers.conf`,
-          // As the image of Buildah's own project has it; the variable STORAGE_DRIVER is not enough for Debian's.
-          "driver=",
-          `[ ! -e /run/.containerenv ] && [ ! -e /.dockerenv ] || { export CONTAINERS_CONF= BUILDAH_ISOLATION=chroot; driver=--storage-driver=vfs; }`,
+          isOutside
+            ? `export CONTAINERS_CONF=${shared}/containers.conf; driver=`
+            : // As the image of Buildah's own project has it; the variable STORAGE_DRIVER is not enough for Debian's.
+              "export CONTAINERS_CONF= BUILDAH_ISOLATION=chroot; driver=--storage-driver=vfs",
           ...bases.map((base) => `${buildah} pull -q oci-archive:${shared}/${base}`),
         ];
   return `mkdir -p "$HOME"; mkdir -p ${out}; set +e
@@ -92,9 +92,9 @@ export async function buildIn(
   const out = join(places.shared, `${tool} ${as}`.replaceAll(/\W+/g, "-"));
   mkdirSync(out);
   spawnSync("chmod", ["1777", out]);
-  const isOnHost = !place.includes(":");
-  const flags = tool.startsWith("/") && !isOnHost ? ["-v", `${tool}:${tool}:ro`] : [];
-  const { exitCode, output } = places.open(place)(script(tool, places.shared, names, out), flags);
+  const isOutside = !place.includes(":");
+  const flags = tool.startsWith("/") && !isOutside ? ["-v", `${tool}:${tool}:ro`] : [];
+  const { exitCode, output } = places.open(place)(script(tool, places.shared, names, out, isOutside), flags);
   if (exitCode !== 0) throw new Error(`${place}: ${output}`);
   const outcomes: Outcome[] = [];
   for (const name of names) {
