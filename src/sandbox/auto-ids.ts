@@ -83,14 +83,19 @@ function autoMap(file: string, size: number, given: readonly IdMap[], taken: rea
   const wanted = without([{ first: 0, count: size }], given.map(inside));
   const [needed, there] = [wanted, free].map((list) => list.reduce((sum, { count }) => sum + count, 0));
   if (needed! > there!) {
-    const all = ranges.length === 0 ? "it has no line for that user" : `${there} of its ids are free`;
-    throw new CooperError(
-      "unsupported",
-      `Cannot find ${needed} ids of the user ${OWNER} in ${file}: ${all}`,
-      {
-        hint: `Give that user a range that nobody else has (${OWNER}:2147483647:2147483648), or name a smaller one (--userns auto:size=${Math.min(size, 1024)})`,
-      },
-    );
+    const [why, hint] =
+      ranges.length === 0
+        ? [
+            "it has no line for that name",
+            `Add ${OWNER}:2147483647:2147483648, or a range that nobody else has`,
+          ]
+        : [
+            `${there} of its ids are free`,
+            "Name a smaller number (--userns auto:size=1024), or give it another range",
+          ];
+    throw new CooperError("unsupported", `Cannot find ${needed} ids of ${OWNER} in ${file}: ${why}`, {
+      hint,
+    });
   }
   return [...given, ...laidOver(wanted, free)];
 }

@@ -5,7 +5,7 @@
  */
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { CooperError } from "../base/errors.ts";
+import { CooperError, wrapError } from "../base/errors.ts";
 import type { MappedView } from "../base/mapped-mounts.ts";
 import { MS, mount, umount } from "../base/mounts.ts";
 import { hasOneId } from "../base/process-ids.ts";
@@ -109,10 +109,14 @@ let areCovered = false;
 /** In this process's mount namespace only, and gone with it. */
 function makePlace(): string {
   privateMountNamespace();
-  mkdirSync(PLACES, { recursive: true, mode: 0o711 });
-  if (!areCovered) mount("tmpfs", PLACES, "tmpfs", MS.NOSUID | MS.NODEV, "size=1m,mode=711");
-  areCovered = true;
-  const place = mkdtempSync(join(PLACES, "ids-"));
-  chmodSync(place, 0o711);
-  return place;
+  try {
+    mkdirSync(PLACES, { recursive: true, mode: 0o711 });
+    if (!areCovered) mount("tmpfs", PLACES, "tmpfs", MS.NOSUID | MS.NODEV, "size=1m,mode=711");
+    areCovered = true;
+    const place = mkdtempSync(join(PLACES, "ids-"));
+    chmodSync(place, 0o711);
+    return place;
+  } catch (error) {
+    throw wrapError("Cannot make room for files under other ids", error);
+  }
 }

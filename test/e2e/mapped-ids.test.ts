@@ -213,7 +213,7 @@ E
     ]);
     const large = await from("--userns", "auto:size=2500");
     expect((await auto(large, "true")).stderr).toContain(
-      "Cannot find 2500 ids of the user containers in /etc/subuid: 1976 of its ids are free",
+      "Cannot find 2500 ids of containers in /etc/subuid: 1976 of its ids are free",
     );
     for (const pid of processesRunning("sleep 96420")) process.kill(pid, "SIGKILL");
     await waits;

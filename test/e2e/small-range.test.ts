@@ -125,6 +125,16 @@ describe.skipIf(process.getuid?.() !== 0)("two ranges of a thousand ids in /etc/
       expect((await run(...flags)).stderr).toContain(
         "CAP_SYS_ADMIN over the file system's own user namespace",
       );
+    // Root of a namespace that is not Cooper's learns it from the kernel.
+    await using inside = openSite(user);
+    const script = `cooper import -q ${busyboxBase()} localhost/busybox
+      cooper run $(cooper from --userns-uid-map 0:1:1000 localhost/busybox) true`;
+    const tried = await inside.run([
+      ...["unshare", "--map-root-user", "--map-auto", "--mount", "sh", "-c", script],
+    ]);
+    expect(tried.stderr).toMatch(
+      /^Error: Cannot (show \S+ \(\w+\) under other ids: the kernel wants CAP_SYS_ADMIN over|make room for files under)/m,
+    );
     const narrowed = await run("--userns-uid-map", "0:0:1500");
     expect(narrowed.stdout.trim().split(/\s+/).map(Number)).toEqual([0, 0, 1, 1, 1, 1000, 1001, 1001, 499]);
   });
