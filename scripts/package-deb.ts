@@ -12,9 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { loadAllCommands } from "../src/cli/catalog.ts";
-import { bashCompletion, completedCommands, fishCompletion, zshCompletion } from "../src/cli/completion.ts";
-import { GLOBAL_FLAGS } from "../src/cli/global-flags.ts";
+import { bashCompletion, fishCompletion, zshCompletion } from "../src/cli/completion.ts";
 import { wrap } from "../src/cli/help.ts";
 import { VERSION } from "../src/cli/version.ts";
 import { buildFor } from "./build.ts";
@@ -83,13 +81,11 @@ function changelog(date: Date): string {
 const compressed = (text: string) => gzipSync(text, { level: 9 });
 
 /** Path → content of everything but the program. */
-async function documents(): Promise<Map<string, string | Uint8Array>> {
+function documents(): Map<string, string | Uint8Array> {
   const files = new Map<string, string | Uint8Array>();
-  const commands = await completedCommands(await loadAllCommands());
-  const completion = (make: typeof bashCompletion) => make("cooper", commands, GLOBAL_FLAGS);
-  files.set("usr/share/bash-completion/completions/cooper", completion(bashCompletion));
-  files.set("usr/share/zsh/vendor-completions/_cooper", completion(zshCompletion));
-  files.set("usr/share/fish/vendor_completions.d/cooper.fish", completion(fishCompletion));
+  files.set("usr/share/bash-completion/completions/cooper", bashCompletion("cooper"));
+  files.set("usr/share/zsh/vendor-completions/_cooper", zshCompletion("cooper"));
+  files.set("usr/share/fish/vendor_completions.d/cooper.fish", fishCompletion("cooper"));
   files.set("usr/share/doc/cooper/copyright", copyright());
   files.set("usr/share/doc/cooper/changelog.gz", compressed(changelog(sourceDate())));
   files.set("usr/share/lintian/overrides/cooper", OVERRIDES);
@@ -110,7 +106,7 @@ export async function packageDeb(
   };
   try {
     chmodSync(root, 0o755);
-    for (const [path, content] of await documents()) put(path, content);
+    for (const [path, content] of documents()) put(path, content);
     const man = join(root, "usr/share/man/man1");
     await writeManPages(man);
     must([

@@ -35,7 +35,7 @@ export const GLOBAL_FLAGS = {
   },
   "log-level": {
     type: "string",
-    placeholder: "level",
+    placeholder: "debug|info|warn|error",
     default: "warn",
     help: "trace, debug (errors with their causes), info, warn, error (no warnings), fatal or panic",
   },

@@ -50,7 +50,7 @@ export const PULL_FLAGS = {
   pull: {
     type: "string",
     bare: "always",
-    placeholder: "policy",
+    placeholder: "always|missing|newer|never",
     help: "when to bring the image anew: always (also true, and --pull alone), missing (also false), newer or never",
   },
   "pull-always": { type: "bool", help: "the same as --pull=always" },
@@ -107,7 +107,7 @@ export const CONTENT_FLAGS = {
 
 export const FORMAT_FLAG = {
   type: "string",
-  placeholder: "format",
+  placeholder: "oci|docker",
   help: "format of manifest and config: oci or docker (v2s2)",
   env: ["COOPER_FORMAT", "BUILDAH_FORMAT"],
 } as const;

@@ -9,8 +9,7 @@ import { type ParsedLine, parseFlags } from "./parse-flags.ts";
 import { commandRefusal } from "./refusals.ts";
 import type { Cancellation } from "./signals.ts";
 import { nearestName } from "./suggest.ts";
-
-export const PROGRAM = "cooper";
+import { PROGRAM } from "./version.ts";
 
 const TOP_FLAGS = {
   ...GLOBAL_FLAGS,
@@ -30,6 +29,8 @@ export async function readRequest(argv: string[]): Promise<Request> {
     stopsAtFirstArgument: true,
   });
   let [name, ...rest] = top.args;
+  if (name === "__complete")
+    return { kind: "text", text: await completed([...argv.slice(0, -top.args.length), ...rest]) };
   if (top.values.version) [name, rest] = ["version", ["--short"]];
   const wantsHelp = top.help || name === "help";
   if (name === "help") name = rest[0];
@@ -55,6 +56,12 @@ export async function readRequest(argv: string[]): Promise<Request> {
   const globals = globalValues(mergeGlobals(top, line));
   checkArguments(command, line.args);
   return { kind: "command", command, line, globals };
+}
+
+/** For the shells' completion scripts. */
+async function completed(words: string[]): Promise<string> {
+  const { complete, completionLines, listStoreNames } = await import("./complete.ts");
+  return completionLines(await complete(words, listStoreNames));
 }
 
 /** The member of a group that a line goes on with; the group itself where it does not, or asks for help. */
@@ -156,14 +163,19 @@ function mergeGlobals(top: ParsedLine, line: ParsedLine): Record<string, unknown
 
 async function topHelp(): Promise<string> {
   const { programHelp } = await import("./help.ts");
-  return programHelp(PROGRAM, await loadAllCommands(), TOP_FLAGS);
+  return asCalled(programHelp(PROGRAM, await loadAllCommands(), TOP_FLAGS));
 }
 
 async function helpOf(command: Command): Promise<string> {
   const { commandHelp } = await import("./help.ts");
   const loads = Object.values(command.subcommands ?? {});
   const members = await Promise.all(loads.map(async (load) => (await load()).command));
-  return commandHelp(PROGRAM, command, GLOBAL_FLAGS, members);
+  return asCalled(commandHelp(PROGRAM, command, GLOBAL_FLAGS, members));
+}
+
+/** Examples name the program as it was called. */
+function asCalled(help: string): string {
+  return PROGRAM === "cooper" ? help : help.replace(/\bcooper (?=[a-z-])/g, `${PROGRAM} `);
 }
 
 function unknownCommand(name: string): CooperError {

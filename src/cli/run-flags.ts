@@ -25,13 +25,13 @@ export const RUN_FLAGS = {
   ipc: namespaceFlag("IPC"),
   isolation: {
     type: "string",
-    placeholder: "type",
+    placeholder: "oci|crun|runc|chroot",
     help: "oci (crun, else runc), crun, runc or chroot; by default what the host allows",
     env: ["COOPER_ISOLATION", "BUILDAH_ISOLATION"],
   },
   network: {
     type: "string",
-    placeholder: "mode",
+    placeholder: "private|host|none|ns:path",
     help: "private, host, none, ns:PATH, pasta[:options] or slirp4netns[:options]",
   },
   pid: {

@@ -12,7 +12,7 @@ type Maps = Extract<Ids, { uids: object }>;
 export const USERNS_FLAGS = {
   userns: {
     type: "string",
-    placeholder: "mode",
+    placeholder: "host|private|auto|ns:path",
     help: "user namespace of commands: host (the one in which Cooper works), private (their own, with the same ids), auto[:size=N,…] (their own, with ids that nobody else has) or ns:PATH",
   },
   "userns-uid-map": {

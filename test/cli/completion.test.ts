@@ -1,11 +1,11 @@
-// Protects completion: the scripts are valid, and in bash give what the command line then takes.
+// Protects completion: what fits at the end of a line, and that bash, zsh and fish offer it at a Tab.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { loadAllCommands } from "../../src/cli/catalog.ts";
+import { complete, type ListNames } from "../../src/cli/complete.ts";
 import { people } from "../support/as-users.ts";
 import { openSite, type Site } from "../support/cooper.ts";
-import { scratchDirectory } from "../support/scratch.ts";
 import { Terminal } from "../support/tmux.ts";
 
 setDefaultTimeout(30_000);
@@ -19,62 +19,114 @@ function script(shell: string) {
   return { status, stdout, stderr };
 }
 
-describe("bash", () => {
-  /** What bash offers at the end of a line, with a cooper that has two containers and an image. */
-  function offers(...words: string[]): string[] {
-    using scratch = scratchDirectory("completion");
-    mkdirSync(scratch.file("bin"));
-    const stub =
-      "#!/bin/sh\ncase $1 in containers) echo work; echo other;; images) echo localhost/hello:latest;; esac\n";
-    writeFileSync(scratch.file("bin/cooper"), stub, { mode: 0o755 });
-    writeFileSync(scratch.file("script"), script("bash").stdout);
-    const line = ["cooper", ...words].map((word) => `'${word}'`).join(" ");
-    const code = `set -eu +e; source ${scratch.file("script")}; COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _cooper; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const env = { ...process.env, PATH: `${scratch.file("bin")}:${process.env.PATH}` };
-    const { stdout, stderr } = spawnSync("bash", ["-c", code], { encoding: "utf8", env });
-    expect(stderr).toBe("");
-    return stdout.split("\n").filter((one) => one !== "");
-  }
+describe("what fits", () => {
+  /** Containers and images of a store, and which store that is. */
+  const listNames: ListNames = async (kind, globals) => {
+    const names = kind === "containers" ? ["work", "other"] : ["localhost/hello:latest"];
+    return [...names, ...globals].map((text) => ({ text, about: kind }));
+  };
+  const offers = async (line: string[]) => {
+    const { candidates, files } = await complete(line, listNames);
+    return [...candidates.map(({ text }) => text), ...(files ? ["FILES"] : [])];
+  };
 
   const cases: [line: string[], offered: string[]][] = [
     [["com"], ["commit", "completion"]],
     [["bu"], ["build", "bud", "build-using-dockerfile"]],
+    [["hel"], ["help"]],
     [["--root", "/x", "unm"], ["unmount"]],
+    [["--ver"], ["--version"]],
+    [["--root", ""], ["FILES"]],
+    [["--log-level", "w"], ["warn"]],
+    [["--storage-driver="], ["--storage-driver=overlay", "--storage-driver=copy"]],
     [["commit", "--squ"], ["--squash"]],
     [["bud", "--no-cache-f"], ["--no-cache-filter"]],
+    [["bud", "-f", ""], ["FILES"]],
+    [["bud", "--file=x"], ["FILES"]],
+    [["bud", ""], ["FILES"]],
+    [["bud", ".", ""], []],
+    [
+      ["bud", "--pull=n"],
+      ["--pull=newer", "--pull=never"],
+    ],
+    // A value is never a word of its own.
+    [["bud", "--pull", ""], ["FILES"]],
+    [["bud", "--squash=t"], ["--squash=true"]],
+    [
+      ["bud", "--isolation", "c"],
+      ["crun", "chroot"],
+    ],
+    [
+      ["bud", "--network", ""],
+      ["private", "host", "none"],
+    ],
+    [["bud", "--build-arg", ""], []],
+    [["bud", "--from", ""], ["localhost/hello:latest"]],
+    [["copy", "--from", "wo"], ["work"]],
+    [
+      ["copy", ""],
+      ["work", "other"],
+    ],
+    [["copy", "work", ""], ["FILES"]],
+    [["copy", "work", "a", "b", ""], ["FILES"]],
     [["run", "w"], ["work"]],
-    [["run", "-"], expect.arrayContaining(["--user", "-t", "--root", "--help"]) as never],
+    [["run", "work", "--us"], ["FILES"]],
+    [
+      ["run", "--", ""],
+      ["work", "other"],
+    ],
+    [["rm", "work", ""], ["other"]],
     [["rmi", "localhost/"], ["localhost/hello:latest"]],
+    [
+      ["inspect", ""],
+      ["work", "other", "localhost/hello:latest"],
+    ],
+    [
+      ["inspect", "--type", ""],
+      ["image", "container"],
+    ],
+    [["tag", "localhost/hello:latest", ""], []],
+    [["push", "localhost/hello:latest", ""], ["FILES"]],
     [["manifest", "an"], ["annotate"]],
     [["manifest", "annotate", "--ar"], ["--arch"]],
-    // A value, and what takes no names, are left to bash, which completes files.
-    [["commit", "--iidfile", "w"], []],
-    [["no-such-command", "x"], []],
+    [
+      ["manifest", "push", "--add-compression", ""],
+      ["gzip", "zstd"],
+    ],
+    [["manifest", "nothing", ""], ["FILES"]],
+    [
+      ["completion", ""],
+      ["bash", "zsh", "fish"],
+    ],
+    [["man", "vers"], ["version"]],
+    [["images", "--all", ""], ["localhost/hello:latest"]],
+    [["login", ""], []],
+    [["no-such-command", "x"], ["FILES"]],
+    // The store that the line names.
+    [["--root", "/x", "rm", "--runroot=/y", "/"], ["/x"]],
+    [
+      ["rm", "--root", "/x", "--r"],
+      ["--registries-conf", "--registries-conf-dir", "--root", "--runroot"],
+    ],
+    [["run", "--tt"], []],
   ];
-  test.each(cases)("%j", (line, offered) => {
-    expect(offers(...line)).toEqual(offered);
+  test.each(cases)("%j", async (line, offered) => {
+    expect(await offers(line)).toEqual(offered);
   });
 
-  test("hidden flags are not offered", () => {
-    expect(offers("run", "--tt")).toEqual([]);
+  test("short flags for a dash alone; all have a description", async () => {
+    const { candidates } = await complete(["run", "-"], listNames);
+    expect(candidates.map(({ text }) => text)).toEqual(
+      expect.arrayContaining(["-t", "--user", "--root", "--help"]),
+    );
+    expect(candidates.filter(({ about }) => about === "")).toEqual([]);
   });
-});
 
-test("zsh gets bash's through its bashcompinit", () => {
-  const { stdout } = script("zsh");
-  expect(stdout.startsWith("#compdef cooper\n")).toBe(true);
-  const ofBash = script("bash").stdout;
-  expect(stdout).toContain(ofBash.slice(ofBash.indexOf("{\n"), ofBash.indexOf("complete -o")));
-  if (Bun.which("zsh") !== null) expect(spawnSync("zsh", ["-n"], { input: stdout }).status).toBe(0);
-});
-
-test("fish: every line is one completion, quoted", () => {
-  const { stdout } = script("fish");
-  const lines = stdout.trimEnd().split("\n").slice(1);
-  expect(lines.length).toBeGreaterThan(300);
-  for (const line of lines)
-    expect(line).toMatch(/^complete -c cooper( -\w+ ('(?:[^'\\]|\\.)*'|[\w-]+)| -r)+$/);
-  if (Bun.which("fish") !== null) expect(spawnSync("fish", ["-n"], { input: stdout }).status).toBe(0);
+  test("every command, each with its summary", async () => {
+    const { candidates } = await complete([""], listNames);
+    const commands = (await loadAllCommands()).map(({ name, summary }) => ({ text: name, about: summary }));
+    expect(candidates).toEqual(expect.arrayContaining(commands));
+  });
 });
 
 test("another shell is refused", () => {
@@ -83,36 +135,6 @@ test("another shell is refused", () => {
 });
 
 describe("names of what is there", () => {
-  /** Each says what it offers for `cooper rmi` and for a container, in bash and zsh of a store that the line names. */
-  const shells: [
-    shell: string,
-    flags: string[],
-    offers: (script: string, elsewhere: string) => string,
-    container: string,
-  ][] = [
-    [
-      "bash",
-      [],
-      (script, elsewhere) => `source ${script}
-COMP_WORDS=(cooper rmi ''); COMP_CWORD=2; _cooper; printf '%s\\n' "\${COMPREPLY[@]}"
-COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; _cooper; printf '%s\\n' "\${COMPREPLY[@]}"`,
-      "far",
-    ],
-    [
-      "zsh",
-      ["-f"],
-      (script, elsewhere) => `source ${script}
-COMP_WORDS=(cooper rmi ''); COMP_CWORD=2; words=($COMP_WORDS); CURRENT=3; compgen -F _cooper_words -- ''
-COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; words=($COMP_WORDS); CURRENT=5; compgen -F _cooper_words -- ''`,
-      "far",
-    ],
-    [
-      "fish",
-      ["-N"],
-      (script) => `source ${script}; complete -C "cooper rmi l"; complete -C "cooper rm o"`,
-      "other",
-    ],
-  ];
   let site: Site;
   const elsewhere = () => `${site.dir}/elsewhere`;
   beforeAll(async () => {
@@ -124,24 +146,72 @@ COMP_WORDS=(cooper --root ${elsewhere} rm ''); COMP_CWORD=4; words=($COMP_WORDS)
   });
   afterAll(() => site[Symbol.asyncDispose]());
 
-  for (const [shell, flags, offers, container] of shells) {
-    test.skipIf(Bun.which(shell) === null)(shell, async () => {
-      const file = `${site.files({ script: script(shell).stdout })}/script`;
-      const { stdout, stderr } = await site.run([shell, ...flags, "-c", offers(file, elsewhere())]);
-      expect(stderr).toBe("");
-      expect(stdout.split(/\s+/).filter((one) => one !== "")).toEqual(["localhost/named:latest", container]);
-    });
+  /** What a shell says that it offers at the end of lines. */
+  async function offered(shell: string, flags: string[], code: string): Promise<string[]> {
+    const { stdout, stderr } = await site.run([shell, ...flags, "-c", code]);
+    expect(stderr).toBe("");
+    return stdout.split("\n").filter((line) => line !== "");
   }
 
-  test.skipIf(Bun.which("zsh") === null)("zsh, from a directory of $fpath, at the first Tab", async () => {
+  test("bash", async () => {
+    const file = `${site.files({ script: script("bash").stdout })}/script`;
+    const tab = (line: string) =>
+      `COMP_LINE='${line}'; COMP_POINT=\${#COMP_LINE}; _cooper; printf '%s\\n' "\${COMPREPLY[@]}"; `;
+    const lines = ["cooper rmi ", "cooper rmi localhost/named:l", `cooper --root ${elsewhere()} rm `];
+    // Behind a colon or an equals sign bash replaces only what follows it.
+    const code = `source ${file}; ${[...lines, "cooper bud --pull=ne"].map(tab).join("")}`;
+    expect(await offered("bash", [], code)).toEqual([
+      "localhost/named:latest",
+      "latest",
+      "far",
+      "newer",
+      "never",
+    ]);
+  });
+
+  test.skipIf(Bun.which("fish") === null)("fish", async () => {
+    const files = site.files({ script: script("fish").stdout, "some-file": "" });
+    const lines = [
+      "cooper rmi l",
+      `cooper --root ${elsewhere()} rm `,
+      "cooper manifest ex",
+      "cooper bud --pull=ne",
+      `cooper bud -f ${files}/some`,
+      `cooper bud --file=${files}/some`,
+      `cooper rm ${files}/some`,
+    ];
+    const tabs = lines.map((line) => `complete -C "${line}"`).join("; ");
+    expect(await offered("fish", ["-N"], `source ${files}/script; ${tabs}`)).toEqual([
+      expect.stringMatching(/^localhost\/named:latest\timage [0-9a-f]{12}$/),
+      "far\tfrom scratch",
+      "exists\tSay by the exit status whether there is a list of that name",
+      "--pull=never",
+      "--pull=newer",
+      `${files}/some-file`,
+      `--file=${files}/some-file`,
+    ]);
+  });
+
+  test.skipIf(Bun.which("zsh") === null).each([
+    ["sourced", (file: string) => `source ${file}/_cooper`],
+    ["from a directory of $fpath", (file: string) => `fpath=(${file} $fpath); compinit -D -u`],
+  ] as const)("zsh, %s, at the first Tab", async (_name, load) => {
     const directory = site.files({ _cooper: script("zsh").stdout });
-    using terminal = new Terminal(site.person, site.work, site.environment(), [100, 20]);
+    using terminal = new Terminal(site.person, site.work, site.environment(), [100, 30]);
     terminal.type("exec zsh -f");
-    terminal.type(`fpath=(${directory} $fpath); autoload -U compinit; compinit -D -u; clear; echo ready`);
+    terminal.type(`autoload -U compinit; compinit -D -u; ${load(directory)}; clear; echo ready`);
     await terminal.shows(/^ready$/m);
     terminal.press("cooper rmi l");
     terminal.press("Tab");
     const { text } = await terminal.shows(/cooper rmi localhost\/named:latest/);
     expect(text).not.toMatch(/not found|_cooper/);
+    terminal.press("C-u");
+    terminal.press(`cooper --root ${elsewhere()} rm `);
+    terminal.press("Tab");
+    await terminal.shows(/ rm far/);
+    terminal.press("C-u");
+    terminal.press("cooper manifest a");
+    terminal.press("Tab");
+    await terminal.shows(/^add +-- Add an image to a list$/m);
   });
 });

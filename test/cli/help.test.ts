@@ -1,5 +1,6 @@
 // Protects the help texts and the catalog: every command, flag and alias is there, with an example that parses.
 import { describe, expect, test } from "bun:test";
+import { resolve } from "node:path";
 import { ALIASES, COMMAND_NAMES, loadAllCommands, loadCommand } from "../../src/cli/catalog.ts";
 import { GLOBAL_FLAGS } from "../../src/cli/global-flags.ts";
 import { commandHelp, flagLines, programHelp, wrap } from "../../src/cli/help.ts";
@@ -91,4 +92,17 @@ test("help columns: short forms, placeholders, defaults, environment, values tha
 test("wrap breaks at blanks and never inside a word", () => {
   expect(wrap("one two three", 7)).toEqual(["one two", "three"]);
   expect(wrap("unbreakable", 3)).toEqual(["unbreakable"]);
+});
+
+test("called by a link named buildah, the help and the completion say buildah", () => {
+  const called = (...argv: string[]) =>
+    Bun.spawnSync([process.execPath, resolve(import.meta.dir, "../../src/cli/main.ts"), ...argv], {
+      argv0: "/usr/local/bin/buildah",
+    });
+  const help = called("rm", "--help").stdout.toString();
+  expect(help).toContain("  buildah rm [FLAGS] CONTAINER");
+  expect(help).toContain("  buildah rm --all\n");
+  expect(help).not.toContain("cooper ");
+  expect(called("completion", "bash").stdout.toString()).toContain("complete -F _buildah buildah\n");
+  expect(called("rename", "a").stderr.toString()).toContain("usage: buildah rename ");
 });

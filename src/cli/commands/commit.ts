@@ -40,7 +40,7 @@ const FLAGS = {
   pull: {
     type: "string",
     bare: "true",
-    placeholder: "policy",
+    placeholder: "always|missing|newer|never",
     help: "when to bring the image of an SBOM's scanner anew: always, missing (also false), newer (also true) or never; default: missing",
   },
   "omit-history": { type: "bool", help: "leave the history out of the image" },

@@ -1,9 +1,8 @@
 import { CooperError } from "../../base/errors.ts";
-import { loadAllCommands } from "../catalog.ts";
 import { defineCommand } from "../command.ts";
-import { bashCompletion, completedCommands, fishCompletion, zshCompletion } from "../completion.ts";
-import { GLOBAL_FLAGS } from "../global-flags.ts";
+import { bashCompletion, fishCompletion, zshCompletion } from "../completion.ts";
 import { writeOut } from "../output.ts";
+import { PROGRAM } from "../version.ts";
 
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 
@@ -17,15 +16,14 @@ export const command = defineCommand({
     "In bash: source <(cooper completion bash), or keep the output as /etc/bash_completion.d/cooper. In zsh: keep it as _cooper in a directory of $fpath, or source it. In fish: keep it as ~/.config/fish/completions/cooper.fish.",
   ],
   examples: ["cooper completion bash", "cooper completion fish"],
-  async run({ args }) {
+  run({ args }) {
     const shell = args[0]!;
     if (!Object.hasOwn(SHELLS, shell)) {
       throw new CooperError("usage", `There is no completion for the shell ${JSON.stringify(shell)}`, {
         hint: "bash, zsh and fish are there",
       });
     }
-    const commands = await completedCommands(await loadAllCommands());
-    writeOut(SHELLS[shell as keyof typeof SHELLS]("cooper", commands, GLOBAL_FLAGS));
+    writeOut(SHELLS[shell as keyof typeof SHELLS](PROGRAM));
     return 0;
   },
 });

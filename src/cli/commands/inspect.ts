@@ -25,7 +25,7 @@ export const command = defineCommand({
     type: {
       type: "string",
       short: "t",
-      placeholder: "container|image",
+      placeholder: "image|container",
       help: "what the name is of; without it, a container is looked for first",
     },
   },

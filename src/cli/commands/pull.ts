@@ -19,7 +19,7 @@ export const command = defineCommand({
     "all-tags": { type: "bool", short: "a", help: "every tag of the repository; IMAGE has none then" },
     policy: {
       type: "string",
-      placeholder: "policy",
+      placeholder: "missing|always|newer|never",
       default: "missing",
       help: "missing (what the store has under that name will do), always, newer or never",
     },

@@ -31,7 +31,7 @@ export const command = defineCommand({
     format: {
       type: "string",
       short: "f",
-      placeholder: "format",
+      placeholder: "oci|docker",
       help: "format of the manifest: oci or docker (v2s2)",
     },
     quiet: { type: "bool", short: "q", help: "no progress" },

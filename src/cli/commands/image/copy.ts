@@ -34,7 +34,7 @@ export const command = defineCommand({
     },
     digestfile: { type: "string", placeholder: "file", help: "write the digest to a file" },
     "force-compression": { type: "bool", help: "compress layers anew that are compressed otherwise" },
-    format: { type: "string", short: "f", placeholder: "format", help: "oci or docker (v2s2)" },
+    format: { type: "string", short: "f", placeholder: "oci|docker", help: "oci or docker (v2s2)" },
     platform: {
       type: "commaList",
       placeholder: "os/arch[/variant]",

@@ -34,7 +34,7 @@ export const command = defineCommand({
       help: "write each image's digest and place to a file, one on a line",
     },
     "dry-run": { type: "bool", help: "print what would be copied, and copy nothing" },
-    format: { type: "string", short: "f", placeholder: "format", help: "oci or docker (v2s2)" },
+    format: { type: "string", short: "f", placeholder: "oci|docker", help: "oci or docker (v2s2)" },
     ...JSON_FLAG,
     "keep-going": { type: "bool", help: "go on after a failure, and fail at the end" },
     "preserve-digests": { type: "bool", help: "fail where a digest would change" },

@@ -27,7 +27,7 @@ export const command = defineCommand({
     "compression-level": { type: "int", placeholder: "level", help: "how hard layers are compressed" },
     digestfile: { type: "string", placeholder: "file", help: "write the digest of the list to a file" },
     "force-compression": { type: "bool", help: "compress layers anew that are compressed otherwise" },
-    format: { type: "string", short: "f", placeholder: "format", help: "oci or docker (v2s2)" },
+    format: { type: "string", short: "f", placeholder: "oci|docker", help: "oci or docker (v2s2)" },
     quiet: { type: "bool", short: "q", help: "no progress and no digest" },
     "remove-signatures": { type: "bool", help: "without effect: Cooper copies none" },
     rm: { type: "bool", help: "remove the list from the store when it was sent" },
