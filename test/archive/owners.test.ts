@@ -1,6 +1,16 @@
 // Protects layers on hosts that allow less: one id only, no device nodes, no file capabilities.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { applyLayer } from "../../src/archive/apply-layer.ts";
@@ -32,10 +42,17 @@ describe.if(isRoot)("with root's tree as the source", () => {
     chownSync(join(tree, "home"), 1000, 1000);
     chownSync(join(tree, "home/file"), 1000, 100);
     chmodSync(join(tree, "su"), 0o4711);
+    symlinkSync("file", join(tree, "home/link"));
+    lchownSync(join(tree, "home/link"), 1000, 2 ** 31);
+    mknod(join(tree, "home/fifo"), 0o010600, 0);
+    chownSync(join(tree, "home/fifo"), 0, 1000);
     const tar = pack({ diffs: [tree], below: [] });
     mkdirSync(unpacked);
     await applyLayer(stream(tar), unpacked, { ids: "own" });
-    expect(lstatSync(join(unpacked, "home/file")).uid).toBe(0);
+    for (const name of ["file", "link", "fifo"]) {
+      const { uid, gid } = lstatSync(join(unpacked, "home", name));
+      expect({ name, uid, gid }).toEqual({ name, uid: 0, gid: 0 });
+    }
     expect(lstatSync(join(unpacked, "su")).mode & 0o7777).toBe(0o4711);
     expect(pack({ diffs: [unpacked], below: [], ids: "own" }).equals(tar)).toBe(true);
   });

@@ -111,11 +111,28 @@ describe.each(people)("as $kind", (person) => {
       a=$(cooper from localhost/busybox); b=$(cooper from localhost/busybox)
       ma=$(cooper mount $a); mb=$(cooper mount $b)
       test "$ma" != "$mb"; touch $ma/in-a; test ! -e $mb/in-a
+      test "$(cooper mount $a $b | cut -d ' ' -f 2 | tr '\\n' ' ')" = "$ma $mb "
       cooper umount $a > /dev/null; touch $mb/in-b
       cooper run $b -- test -e /in-b
       cooper rm $a $b > /dev/null`);
     await nothingIsLeft();
   });
+
+  // Root has one namespace for all.
+  test.skipIf(person.kind === "root")(
+    "unshare shows two containers, unless each is mounted already",
+    async () => {
+      await site.script(`
+      a=$(cooper from localhost/busybox); b=$(cooper from localhost/busybox)
+      ma=$(cooper mount $a); touch $ma/in-a
+      cooper unshare --mount a=$a,b=$b sh -c 'test -e $a/in-a && test ! -e $b/in-a && touch $b/in-b'
+      mb=$(cooper mount $b); test -e $mb/in-b
+      if cooper unshare --mount a=$a,b=$b true 2> said; then exit 1; fi
+      grep -q "mounted in another namespace" said; grep -q "cooper umount $b" said; rm said
+      touch $ma/still $mb/still; cooper rm $a $b > /dev/null`);
+      await nothingIsLeft();
+    },
+  );
 
   test("a commit of a mounted container leaves it mounted; a second one has no deleted file", async () => {
     await site.script(`

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { CooperError } from "../../base/errors.ts";
 import { findProgram, signalNumber } from "../../base/process.ts";
@@ -57,6 +58,13 @@ function programOf(name: string): string {
   return program;
 }
 
+/** A process is in one namespace: that of the first container, when it is mounted already. */
+function mountedElsewhere(name: string): CooperError {
+  return new CooperError("in-use", `Container ${name} is mounted in another namespace`, {
+    hint: `cooper umount ${name}, so that it can be mounted together with the first`,
+  });
+}
+
 async function withMounts(
   mounts: string[],
   { api, signal }: Pick<CommandContext, "api" | "signal">,
@@ -74,7 +82,9 @@ async function withMounts(
       signal.throwIfAborted();
       const { variable, container: name } = splitMount(mount);
       const container = await openContainer(store, name);
-      env[variable] = await container.mount();
+      const path = await container.mount();
+      if (!existsSync(path)) throw mountedElsewhere(name);
+      env[variable] = path;
       if (!mountedBefore.has(container.id)) toUnmount.push(container);
     }
     return await run();
