@@ -10,7 +10,8 @@ const FLAGS: Record<string, string> = {
   "decryption-key": ENCRYPTION,
   "encrypt-layer": ENCRYPTION,
   "encryption-key": ENCRYPTION,
-  imagestore: "a store is one directory, its database beside its layers; --root names it",
+  imagestore:
+    "a store is one directory, and any number of jobs may use it at once; bases for several stores can be in one OCI layout, for FROM oci:DIR:NAME",
   "layer-label": "there are no images of single steps that could have labels",
   "multi-arch": "use --all or --platform",
   "reference-time": "use --timestamp or --source-date-epoch",

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { CooperError } from "../../base/errors.ts";
 import { defineCommand } from "../command.ts";
 import { writeOut } from "../output.ts";
@@ -18,7 +19,9 @@ export const command = defineCommand({
       import("../all-man-pages.ts"),
       import("../man-page.ts"),
     ]);
-    const { pages, links } = await allManPages({ program: PROGRAM, version: VERSION });
+    // That of the program's file, which a package sets to that of its sources.
+    const date = statSync(process.execPath).mtime.toISOString().slice(0, 10);
+    const { pages, links } = await allManPages({ program: PROGRAM, version: VERSION, date });
     const name = args.join(" ");
     const file = `${manPageName(PROGRAM, name)}.1`;
     const page = pages.get(links.get(file) ?? file);
