@@ -11,6 +11,7 @@ import { filesKey, noteStep } from "../container/files-key.ts";
 import { isMountedForUser, requireReach } from "../container/mounting.ts";
 import { HOST, parseMount, type RunMountOp } from "../container/mount-text.ts";
 import { mergeRunSettings, type RunSettings } from "../container/run-settings.ts";
+import { readSecret, secretKeyTexts } from "../container/secret.ts";
 import { adoptSnapshot, freezeContainer, type WorkingContainer } from "../container/working-container.ts";
 import { stepKey } from "../plan/cache-key.ts";
 import { absolutePath } from "../plan/container-path.ts";
@@ -28,13 +29,13 @@ export async function cachedRun(
   store: Store,
   container: WorkingContainer,
   { argv, options, settings }: { argv: string[]; options: RunOptions; settings: RunSettings },
-  execute: (hostname: string) => Promise<{ exitCode: number }>,
+  execute: (hostname: string) => Promise<Pick<RunResult, "exitCode" | "leaks">>,
 ): Promise<RunResult> {
   requireKnown(store, container, options);
   const files = filesOf(store);
   const mounts = (options.mounts ?? []).map(parseMount);
   const op = opOf(container, argv, options, mounts);
-  const inMounts = await Promise.all(mounts.map((mount) => mountInputs(store, mount, options.signal)));
+  const inMounts = await Promise.all(mounts.map((mount) => mountInputs(store, mount, options)));
   const inputs = [
     ...inMounts.flat(),
     ...textInput(settingsInput(mergeRunSettings(container.run, settings))),
@@ -49,12 +50,13 @@ export async function cachedRun(
     noteStep(files, container, { parent, key, identity: result ?? snapshot });
     return { exitCode: 0, cached: true };
   }
-  const { exitCode } = await execute(options.hostname ?? HOSTNAME);
-  if (exitCode !== 0) return { exitCode, cached: false };
+  const ended = await execute(options.hostname ?? HOSTNAME);
+  // What holds a secret is not for others to find.
+  if (ended.exitCode !== 0 || ended.leaks !== undefined) return { ...ended, cached: false };
   const snapshot = freezeContainer(files, container) ?? null;
   noteStep(files, container, { parent, key, identity: snapshot });
   rememberStep(files, [key], { snapshot, result: null, created: Date.now() });
-  return { exitCode, cached: false };
+  return { ...ended, cached: false };
 }
 
 /** Throws when the command's result may depend on what no key can tell of. */
@@ -105,8 +107,17 @@ function keyedMount(mount: MountOp): MountOp {
 }
 
 /** What a mount shows that is there before the command runs. */
-async function mountInputs(store: Store, mount: RunMountOp, signal?: AbortSignal): Promise<Digest[]> {
-  if (mount.type !== "bind" && mount.type !== "cache") return [];
+async function mountInputs(
+  store: Store,
+  mount: RunMountOp,
+  { secrets = [], signal }: RunOptions,
+): Promise<Digest[]> {
+  if (mount.type === "tmpfs") return [];
+  if (mount.type === "secret") {
+    const secret = secrets.find(({ id }) => id === mount.id);
+    const value = secret === undefined ? undefined : readSecret(secret);
+    return secretKeyTexts(filesOf(store).db, secret ?? mount, value).map(digestOf);
+  }
   if (mount.from === HOST) return [hostFiles(mount.source)];
   const image = await imageInput(store, mount.from, signal);
   return image === undefined ? [] : [image];

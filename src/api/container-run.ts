@@ -10,14 +10,14 @@ import { mergeRunSettings, type RunSettings, sandboxSettings } from "../containe
 import type { WorkingContainer } from "../container/working-container.ts";
 import { storageLimit } from "../sandbox/containers-conf.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
-import type { RunMount } from "../sandbox/types.ts";
 import { withRoot } from "./container-access.ts";
 import { selfCommand } from "./namespace.ts";
-import type { WantedMounts } from "./run-mounts.ts";
+import type { OpenMounts } from "./run-mounts.ts";
 import { filesOf } from "./store.ts";
 
 /** What a run is asked for beside the cache. */
 type Plain = Omit<RunOptions, "cache" | "onEvent">;
+type Ended = Pick<RunResult, "exitCode" | "leaks">;
 
 /** Runs a command as Container.run() says; its caller holds the lock. */
 export async function runInContainer(
@@ -35,8 +35,8 @@ export async function runInContainer(
   const execute = (more: Plain) =>
     runFound(store, container, () => ({ argv, mounts: [] }), { ...options, ...more }, hostnameAsked);
   if (cache !== true) {
-    const { exitCode } = await execute({});
-    return { exitCode, cached: false, ...hint(exitCode) };
+    const ended = await execute({});
+    return { ...ended, cached: false, ...hint(ended.exitCode) };
   }
   const { cachedRun } = await import("./cached-run.ts");
   const { settings } = splitOptions(options);
@@ -56,11 +56,7 @@ function cannotExecute({ image }: WorkingContainer): boolean {
 }
 
 /** Runs a shell as Container.shell() says; its caller holds the lock. */
-export function shellInContainer(
-  store: Store,
-  container: WorkingContainer,
-  options: Plain,
-): Promise<{ exitCode: number }> {
+export function shellInContainer(store: Store, container: WorkingContainer, options: Plain): Promise<Ended> {
   return runFound(store, container, findShell, options, options.hostname !== undefined);
 }
 
@@ -70,11 +66,10 @@ function runFound(
   find: (root: string) => Shell,
   options: Plain,
   hostnameAsked: boolean,
-): Promise<{ exitCode: number }> {
+): Promise<Ended> {
   const { own, settings } = splitOptions(options);
-  const { env, user, workingDir, hostname, mounts, terminal, inherit, stdin, onStdout, onStderr, signal } =
-    own;
-  const inRoot = async (root: string, wasMounted: boolean, asked: RunMount[]) => {
+  const { env, user, workingDir, hostname, terminal, inherit, stdin, signal } = own;
+  const inRoot = async (root: string, wasMounted: boolean, open?: OpenMounts): Promise<Ended> => {
     const command = find(root);
     const spec = runSpec(container, root, {
       argv: command.argv,
@@ -84,36 +79,47 @@ function runFound(
       ...(hostname === undefined ? {} : { hostname }),
       hostnameAsked,
       ...(terminal === undefined ? {} : { terminal }),
-      mounts: [...asked, ...command.mounts],
+      mounts: [...(open?.mounts ?? []), ...command.mounts],
+      ...(open === undefined ? {} : { secretEnv: open.env }),
       settings,
     });
-    const io = {
-      ...(inherit === undefined ? {} : { inherit }),
-      ...(stdin === undefined ? {} : { stdin }),
-      ...(onStdout === undefined ? {} : { onStdout }),
-      ...(onStderr === undefined ? {} : { onStderr }),
-      ...(signal === undefined ? {} : { signal }),
-    };
+    const files = filesOf(store);
     const sandbox = sandboxOf(store, container, settings);
-    return runInTree(filesOf(store), container, sandbox, spec, io, wasMounted);
+    const run = ({ onStdout, onStderr }: Plain) => {
+      const io = {
+        ...(inherit === undefined ? {} : { inherit }),
+        ...(stdin === undefined ? {} : { stdin }),
+        ...(onStdout === undefined ? {} : { onStdout }),
+        ...(onStderr === undefined ? {} : { onStderr }),
+        ...(signal === undefined ? {} : { signal }),
+      };
+      return runInTree(files, container, sandbox, spec, io, wasMounted);
+    };
+    if (open === undefined || open.secrets.size === 0) return await run(own);
+    const { redactedOutput, refuseLeft } = await import("./run-secrets.ts");
+    const { output, end } = redactedOutput(open.secrets, own);
+    const ended = await run(output);
+    end();
+    return { ...ended, ...(await refuseLeft(files, container, open.secrets, own.allowSecretLeaks)) };
   };
-  const { ids } = mergeRunSettings(container.run, settings);
-  return withMounts(store, { texts: mounts ?? [], ids }, signal, (asked) =>
-    withRoot(store, container, "by-name", (root, wasMounted) => inRoot(root, wasMounted, asked)),
+  return withMounts(store, container, own, (open) =>
+    withRoot(store, container, "by-name", (root, wasMounted) => inRoot(root, wasMounted, open)),
   );
 }
 
 async function withMounts<T>(
   store: Store,
-  wanted: WantedMounts,
-  signal: AbortSignal | undefined,
-  action: (mounts: RunMount[]) => Promise<T>,
+  container: WorkingContainer,
+  options: Plain,
+  action: (open: OpenMounts | undefined) => Promise<T>,
 ): Promise<T> {
-  if (wanted.texts.length === 0) return await action([]);
+  const { mounts = [], secrets = [], signal } = options;
+  if (mounts.length === 0) return await action(undefined);
+  const { ids } = mergeRunSettings(container.run, options);
   const { openMounts } = await import("./run-mounts.ts");
-  const open = await openMounts(store, wanted, signal);
+  const open = await openMounts(store, { texts: mounts, secrets, ids }, signal);
   try {
-    return await action(open.mounts);
+    return await action(open);
   } finally {
     open.close();
   }
@@ -127,6 +133,8 @@ function splitOptions(options: Plain): { own: Plain; settings: RunSettings } {
     workingDir,
     hostname,
     mounts,
+    secrets,
+    allowSecretLeaks,
     terminal,
     inherit,
     stdin,

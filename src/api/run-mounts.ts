@@ -12,6 +12,7 @@ import {
   takeCache,
 } from "../container/cache-mounts.ts";
 import { parseMount, type RunMountOp } from "../container/mount-text.ts";
+import { readSecret, type SecretMount, secretMount, type SecretSource } from "../container/secret.ts";
 import { snapshotter, treeOf, type WorkingContainer } from "../container/working-container.ts";
 import { imageBind, writableCopy } from "../container/writable-copy.ts";
 import { imageKey } from "../plan/cache-key.ts";
@@ -22,40 +23,64 @@ import { mountNamespaceFor } from "./container-access.ts";
 import { imageContainer } from "./image-container.ts";
 import { filesOf } from "./store.ts";
 
-/** Mounts, written as for --mount, and the ids of the command that is to have them. */
+/** Mounts, written as for --mount, where their secrets are, and the ids of the command that is to have them. */
 export interface WantedMounts {
   texts: readonly string[];
+  secrets: readonly SecretSource[];
   ids: CommandIds | undefined;
 }
 
 export interface OpenMounts {
   mounts: RunMount[];
+  /** Secrets asked for as variables, `KEY=value`. */
+  env: string[];
+  /** Values of the secrets that are mounted, by id. */
+  secrets: Map<string, Buffer>;
   close(): void;
 }
 
 /** Prepares mounts, pulling the images that they name. Throws as parseMount() does. */
 export async function openMounts(
   store: Store,
-  { texts, ids }: WantedMounts,
+  wanted: WantedMounts,
   signal?: AbortSignal,
 ): Promise<OpenMounts> {
   const undo: (() => void)[] = [];
   const close = () => {
     for (const action of undo.splice(0).reverse()) action();
   };
+  const open: OpenMounts = { mounts: [], env: [], secrets: new Map(), close };
   try {
-    const mounts: RunMount[] = [];
-    for (const op of texts.map(parseMount)) mounts.push(await openMount(store, op, ids, undo, signal));
-    return { mounts, close };
+    for (const op of wanted.texts.map(parseMount)) {
+      if (op.type === "secret") openSecret(store, op, wanted.secrets, open, undo);
+      else open.mounts.push(await openMount(store, op, wanted.ids, undo, signal));
+    }
+    return open;
   } catch (error) {
     close();
     throw error;
   }
 }
 
+function openSecret(
+  store: Store,
+  wanted: SecretMount,
+  secrets: readonly SecretSource[],
+  open: OpenMounts,
+  undo: (() => void)[],
+): void {
+  const source = secrets.find(({ id }) => id === wanted.id);
+  const value = open.secrets.get(wanted.id) ?? (source === undefined ? undefined : readSecret(source));
+  if (value !== undefined) open.secrets.set(wanted.id, value);
+  mountNamespaceFor(store.driver);
+  const { mounts, env } = secretMount(filesOf(store), wanted, value, undo);
+  open.mounts.push(...mounts);
+  open.env.push(...env);
+}
+
 async function openMount(
   store: Store,
-  wanted: RunMountOp,
+  wanted: Exclude<RunMountOp, SecretMount>,
   ids: CommandIds | undefined,
   undo: (() => void)[],
   signal: AbortSignal | undefined,

@@ -7,17 +7,9 @@ import type { RunSettings } from "../container/run-settings.ts";
 import type { PullPolicy } from "../image/obtain-image.ts";
 import type { ImageFormat } from "../oci/types.ts";
 import type { ImageTime } from "../container/commit.ts";
+import type { SecretSource } from "../container/secret.ts";
 import type { DriverName } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
-
-export interface BuildSecret {
-  id: string;
-  /** Path of a file, - for standard input, or name of an environment variable. */
-  source: string;
-  kind: "file" | "env";
-  /** Whether its value (true), or a text that stands for it, decides about the cache of steps that mount it. */
-  cacheSalt?: string | true;
-}
 
 /** `--ssh`: an agent, or private keys that one of the build's own is to hold. */
 export interface BuildSsh {
@@ -77,7 +69,7 @@ export interface BuildRequest {
   /** `feature` adds, `feature-` removes. */
   osFeatures: string[];
   osVersion: string | undefined;
-  secrets: BuildSecret[];
+  secrets: SecretSource[];
   /** Ids of secrets that the image may hold. */
   allowSecretLeaks: string[];
   ssh: BuildSsh[];

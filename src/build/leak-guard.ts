@@ -27,10 +27,35 @@ export async function refuseLeaks(build: Build, target: StageState, plan: LayerP
   }
   const [first] = refused;
   if (first === undefined) return;
-  const lines = refused.slice(0, MOST_NAMED).map(describe);
-  if (refused.length > MOST_NAMED) lines.push(`and ${refused.length - MOST_NAMED} more`);
-  throw new CooperError("denied", `Refusing to commit: the image would hold ${lines.join("\n  ")}`, {
+  throw new CooperError("denied", `Refusing to commit: the image would hold ${describeAll(refused)}`, {
     hint: `Delete it in the RUN that mounts it, or copy what is wanted into a later stage; where it has to be in the image: --allow-secret-leak ${first.id}`,
+  });
+}
+
+function describeAll(leaks: Leak[]): string {
+  const lines = leaks.slice(0, MOST_NAMED).map(describe);
+  if (leaks.length > MOST_NAMED) lines.push(`and ${leaks.length - MOST_NAMED} more`);
+  return lines.join("\n  ");
+}
+
+/**
+ * Throws `denied` when what a command of a script wrote, a directory, holds a secret that it was given; returns where those
+ * are that it may leave, for people.
+ */
+export async function refuseWrittenLeaks(
+  directory: string,
+  secrets: ReadonlyMap<string, Buffer>,
+  allowed: readonly string[],
+): Promise<string[]> {
+  const needles = new Needles(secrets);
+  if (needles.isBlind) return [];
+  const leaks: Leak[] = [];
+  for await (const leak of leaksInDirectory(needles, directory)) leaks.push(leak);
+  const refused = leaks.filter(({ id }) => !allowed.includes(id));
+  const [first] = refused;
+  if (first === undefined) return leaks.map(describe);
+  throw new CooperError("denied", `The command left ${describeAll(refused)}`, {
+    hint: `Delete it before anything is committed; where it has to be there: --allow-secret-leak ${first.id}`,
   });
 }
 

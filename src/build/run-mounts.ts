@@ -1,12 +1,10 @@
 /** The --mount flags of RUN: what each becomes in this process's mount namespace, and how it goes away again. */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import type { Digest } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
-import { MNT, MS, mount, umount } from "../base/mounts.ts";
 import { encodeName } from "../base/path-bytes.ts";
-import { giveAway } from "../base/process-ids.ts";
 import {
   beginCache,
   cacheIdentity,
@@ -16,6 +14,7 @@ import {
   takeCache,
 } from "../container/cache-mounts.ts";
 import { mkdirInContainer } from "../container/mkdir.ts";
+import { secretMount } from "../container/secret.ts";
 import { imageBind } from "../container/writable-copy.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
 import { commandsHaveMounts } from "../sandbox/mount-namespace.ts";
@@ -77,9 +76,12 @@ async function prepareMount(
         ...(wanted.size === undefined ? {} : { size: wanted.size }),
       });
       return;
-    case "secret":
-      secretMount(build, wanted, prepared, undo);
+    case "secret": {
+      const { mounts, env } = secretMount(build.store, wanted, secretValue(build, wanted.id), undo);
+      prepared.mounts.push(...mounts);
+      prepared.env.push(...env);
       return;
+    }
     case "ssh":
       prepared.mounts.push(...[await sshMount(build, wanted, undo)].filter((made) => made !== undefined));
   }
@@ -138,48 +140,6 @@ async function restore(
   const { keepBaseline, restoreMount } = await import("./remote-mounts.ts");
   const baseline = await restoreMount(build, build.remote!, record.key, filling);
   return baseline === undefined ? undefined : { keep: () => keepBaseline(build, record.name, baseline) };
-}
-
-function secretMount(
-  build: Build,
-  wanted: Of<"secret">,
-  prepared: PreparedMounts,
-  undo: (() => void)[],
-): void {
-  const value = secretValue(build, wanted.id);
-  if (value === undefined) {
-    if (!wanted.required) return;
-    throw new CooperError("not-found", `The build has no secret "${wanted.id}"`, {
-      hint: `Give it with --secret id=${wanted.id},src=FILE`,
-    });
-  }
-  if (wanted.env !== undefined) prepared.env.push(`${wanted.env}=${value.toString("utf8")}`);
-  if (wanted.env !== undefined && wanted.target === undefined) return;
-  if (!commandsHaveMounts()) {
-    throw new CooperError(
-      "unsupported",
-      `Cannot give the command a file with the secret "${wanted.id}": this host refuses mounts, and without a tmpfs it would be written to the disk`,
-      { hint: `Give it as a variable: RUN --mount=type=secret,id=${wanted.id},env=NAME` },
-    );
-  }
-  const directory = build.store.session.path("secret");
-  mkdirSync(directory, { mode: 0o700 });
-  mount("tmpfs", directory, "tmpfs", MS.NOSUID | MS.NODEV, "size=1m,mode=700");
-  undo.push(() => {
-    umount(directory, MNT.DETACH);
-    rmSync(directory, { recursive: true, force: true });
-  });
-  const file = join(directory, "secret");
-  writeFileSync(file, value, { mode: 0o600 });
-  giveAway(file, wanted);
-  chmodSync(file, wanted.mode);
-  prepared.mounts.push({
-    type: "bind",
-    source: file,
-    target: wanted.target ?? `/run/secrets/${basename(wanted.id)}`,
-    readOnly: true,
-    ofImage: true,
-  });
 }
 
 /** What is written below a volume is thrown away; its directory is made as Buildah makes it. */

@@ -1,6 +1,6 @@
-/** `type=bind|cache|tmpfs,…` of `run --mount` (buildah-run(1)), as the mount of a Dockerfile's RUN that it is. */
+/** `type=bind|cache|tmpfs|secret,…` of `run --mount` (buildah-run(1)), as the mount of a Dockerfile's RUN that it is. */
 import { statSync } from "node:fs";
-import { isAbsolute, resolve } from "node:path";
+import { isAbsolute, posix, resolve } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { absolutePath } from "../plan/container-path.ts";
 import { csvFields } from "../plan/csv.ts";
@@ -8,8 +8,10 @@ import { parseGoBool } from "../plan/go-bool.ts";
 import type { MountOp, Origin } from "../plan/types.ts";
 
 /** What `run` can mount. */
-export type RunMountOp = Extract<MountOp, { type: "bind" | "cache" | "tmpfs" }>;
+export type RunMountOp = Extract<MountOp, { type: "bind" | "cache" | "tmpfs" | "secret" }>;
 type CacheMount = Extract<MountOp, { type: "cache" }>;
+
+const TARGET = ["target", "dst", "destination"];
 
 /** Files of the host: their source is a path of it. */
 export const HOST: Origin = { kind: "context", name: undefined };
@@ -24,8 +26,7 @@ const AS_IT_IS = ["z", "Z", "relabel", "consistency", "private", "rprivate"];
 export function parseMount(text: string): RunMountOp {
   const fields = new MountFields(text);
   const type = fields.take("type") ?? "bind";
-  const target = targetOf(fields);
-  const mount = mountOf(type, target, fields);
+  const mount = type === "secret" ? secretMount(fields) : mountOf(type, targetOf(fields), fields);
   fields.finish(type);
   return mount;
 }
@@ -47,13 +48,13 @@ function mountOf(type: string, target: string, fields: MountFields): RunMountOp 
     default:
       throw new CooperError(
         "unsupported",
-        `Mounts of type "${type}" are not supported here (bind, cache and tmpfs are)`,
+        `Mounts of type "${type}" are not supported here (bind, cache, tmpfs and secret are)`,
       );
   }
 }
 
 function targetOf(fields: MountFields): string {
-  const target = fields.take("target", "dst", "destination");
+  const target = fields.take(...TARGET);
   if (target === undefined) throw fields.wrong("has no target");
   if (!isAbsolute(target)) throw fields.wrong("has a target that is not an absolute path");
   if (absolutePath(target) === "/") throw fields.wrong("would cover the root directory");
@@ -93,6 +94,24 @@ function cacheMount(target: string, fields: MountFields): RunMountOp {
   };
   fields.leave(AS_IT_IS);
   return mount;
+}
+
+/** As a Dockerfile's: a file below /run/secrets unless a target is given; a variable with `env`, and then no file without. */
+function secretMount(fields: MountFields): RunMountOp {
+  const id = fields.take("id");
+  if (id === undefined || id === "") throw fields.wrong("has no id of a secret");
+  const env = fields.take("env");
+  const otherwise = env === undefined ? `/run/secrets/${posix.basename(id)}` : undefined;
+  return {
+    type: "secret",
+    id,
+    target: fields.has(...TARGET) ? targetOf(fields) : otherwise,
+    env: env === "" ? id : env,
+    required: fields.bool("required") ?? false,
+    mode: modeOf(fields, "mode").mode ?? 0o400,
+    uid: idOf(fields, "uid"),
+    gid: idOf(fields, "gid"),
+  };
 }
 
 const imageOf = (reference: string): Origin => ({ kind: "image", reference, platform: undefined });
@@ -162,18 +181,22 @@ class MountFields {
     return value;
   }
 
+  has(...names: string[]): boolean {
+    return names.some((name) => this.#values.has(name));
+  }
+
   leave(names: readonly string[]): void {
     for (const name of names) this.#values.delete(name);
   }
 
   /** Undefined where nothing says. */
   readOnly(): boolean | undefined {
-    const readOnly = this.#bool("ro", "readonly");
-    const writable = this.#bool("rw", "readwrite");
+    const readOnly = this.bool("ro", "readonly");
+    const writable = this.bool("rw", "readwrite");
     return readOnly ?? (writable === undefined ? undefined : !writable);
   }
 
-  #bool(...names: string[]): boolean | undefined {
+  bool(...names: string[]): boolean | undefined {
     const text = this.take(...names);
     if (text === undefined) return undefined;
     const value = parseGoBool(text);

@@ -169,7 +169,7 @@ describe("in Dockerfiles", () => {
     [
       `${BASE}\nRUN --mount=type=secret,id=key,required=true true`,
       2,
-      'The build has no secret "key"',
+      'There is no secret "key"',
       "give it with --secret id=key,src=FILE",
     ],
     [

@@ -27,6 +27,16 @@ const cache: RunMountOp = {
   gid: 0,
   readOnly: false,
 };
+const secret: RunMountOp = {
+  type: "secret",
+  id: "x",
+  target: "/run/secrets/x",
+  env: undefined,
+  required: false,
+  mode: 0o400,
+  uid: 0,
+  gid: 0,
+};
 const image = { kind: "image", reference: "localhost/a:1", platform: undefined } as const;
 
 test.each<[string, RunMountOp]>([
@@ -60,6 +70,12 @@ test.each<[string, RunMountOp]>([
     },
   ],
   ["type=cache,dst=/in,from=localhost/a:1,src=etc", { ...cache, from: image, source: "/etc" }],
+  ["type=secret,id=x", secret],
+  [
+    "type=secret,id=x,required,env=X,mode=0440,uid=1,gid=2",
+    { ...secret, target: undefined, required: true, env: "X", mode: 0o440, uid: 1, gid: 2 },
+  ],
+  ["type=secret,id=x,dst=/etc/x", { ...secret, target: "/etc/x" }],
   ["type=tmpfs,target=/t", { type: "tmpfs", target: "/t", size: undefined }],
   [
     "type=tmpfs,dst=/t,tmpfs-size=16m,tmpfs-mode=700",
@@ -85,7 +101,9 @@ test.each([
   ["type=cache,target=/in,sharing=no", '"no"'],
   ["type=cache,target=/in,mode=9", "octal"],
   ["type=cache,target=/in,uid=joe", '"joe"'],
-  ["type=secret,id=x,target=/in", '"secret" are not supported'],
+  ["type=secret,target=/in", "no id of a secret"],
+  ["type=secret,id=x,src=/in", '"src"'],
+  ["type=ssh,target=/in", '"ssh" are not supported'],
   ["type=tmpfs,target=/t,tmpfs-size=much", "not a size"],
   ["type=tmpfs,target=/t,src=/etc", '"src"'],
   ['type=tmpfs,"target=/t', "not a list of fields"],

@@ -116,6 +116,114 @@ describe.each(people)("as $kind", (person) => {
     await site.ok("rm", box);
   });
 
+  describe("secrets", () => {
+    const VALUE = "s3cret-0123456789";
+    let flags: string[] = [];
+    beforeAll(() => {
+      flags = [
+        "--secret",
+        `id=token,src=${join(site.files({ token: VALUE }), "token")}`,
+        "--mount",
+        "type=secret,id=token",
+      ];
+    });
+    const withSecret = (mount: string, script: string, ...more: string[]) =>
+      site.cooper(
+        "run",
+        ...flags.with(3, `type=secret,id=token${mount}`),
+        ...more,
+        "work",
+        "sh",
+        "-c",
+        script,
+      );
+
+    test("are files in memory, or variables, while the command runs", async () => {
+      const shown = await withSecret(
+        "",
+        "cat /run/secrets/token | wc -c; stat -c %a:%u /run/secrets/token; stat -f -c %T /run/secrets/token",
+      );
+      expect(shown).toMatchObject({ exitCode: 0, stdout: "17\n400:0\ntmpfs\n" });
+      const placed = await withSecret(
+        ",target=/etc/tok,mode=0444,uid=5",
+        "stat -c %a:%u /etc/tok; ls /run/secrets 2>/dev/null | wc -l",
+      );
+      expect(placed.stdout).toBe("444:5\n0\n");
+      const variable = await withSecret(
+        ",env=TOKEN",
+        "echo -n $TOKEN | wc -c; ls /run/secrets 2>/dev/null | wc -l",
+      );
+      expect(variable.stdout).toBe("17\n0\n");
+      expect(await site.ok("run", "work", "sh", "-c", "ls /run/secrets /etc/tok 2>/dev/null | wc -l")).toBe(
+        "0",
+      );
+      expect((await site.cooper("run", "--mount", "type=secret,id=none", "work", "true")).exitCode).toBe(0);
+      expect(
+        await site.cooper("run", "--mount", "type=secret,id=none,required", "work", "true"),
+      ).toMatchObject({
+        exitCode: 125,
+        stderr: expect.stringContaining('There is no secret "none"'),
+      });
+      expect((await site.cooper("run", "--secret", "id=a,src=-", "work", "true")).stderr).toContain(
+        "standard input",
+      );
+    });
+
+    test("that a command leaves in the container are found, in any form", async () => {
+      for (const [script, place] of [
+        ["cp /run/secrets/token /leak", "/leak at byte 0"],
+        ["base64 /run/secrets/token > /etc/leak", '"token" (base64) in /etc/leak at byte 0'],
+        ["ln -s $(cat /run/secrets/token) /way", "the target of the link /way"],
+      ] as const) {
+        expect(await withSecret("", script)).toMatchObject({
+          exitCode: 125,
+          stderr: expect.stringContaining(place),
+        });
+        const allowed = await withSecret("", "true", "--allow-secret-leak", "token");
+        expect(allowed).toMatchObject({
+          exitCode: 0,
+          stderr: expect.stringContaining("Warning: the container holds"),
+        });
+        expect(await withSecret("", "rm /leak /etc/leak /way 2>/dev/null; true")).toMatchObject({
+          exitCode: 0,
+          stderr: "",
+        });
+      }
+    });
+
+    test("that a command prints are not in what is kept of its output", async () => {
+      const { stdout } = await withSecret("", "cat /run/secrets/token >&2; cat /run/secrets/token", "--json");
+      expect(JSON.parse(stdout)).toMatchObject({
+        exitCode: 0,
+        stdout: "[secret token]",
+        stderr: "[secret token]",
+      });
+    });
+
+    test("count in the cache as in a Dockerfile", async () => {
+      const text = "test -s /run/secrets/token; cat /proc/sys/kernel/random/uuid > /id";
+      const context = site.files({
+        Dockerfile: `FROM localhost/busybox\nRUN --mount=type=secret,id=token ${text}\n`,
+      });
+      await site.ok("bud", "-q", ...flags.slice(0, 2), "-t", "localhost/secret", context);
+      const once = async (secret: string) => {
+        const name = await site.ok("from", "localhost/busybox");
+        const argv = ["run", "--cache", "--secret", secret, ...flags.slice(2), name, "/bin/sh", "-c", text];
+        const { exitCode, stderr } = await site.cooper(...argv);
+        await site.ok("rm", name);
+        return exitCode === 0 && stderr.includes("Using cache");
+      };
+      const other = `id=token,src=${join(site.files({ token: "another value" }), "token")}`;
+      expect(await once(flags[1]!)).toBe(true);
+      expect(await once(other)).toBe(true);
+      expect([await once(`${other},cache-salt`), await once(`${other},cache-salt`)]).toEqual([false, true]);
+      expect([await once(`${flags[1]},cache-salt`), await once(`${flags[1]},cache-salt=x`)]).toEqual([
+        false,
+        false,
+      ]);
+    });
+  });
+
   test("with --cache: the files of a mount are inputs, wherever they come from", async () => {
     const files = site.files({ f: "1" });
     const script = "cat /m/* | cksum; cat /proc/sys/kernel/random/uuid > /id";

@@ -156,6 +156,7 @@ describe.if(hasPodman)("in a container", () => {
       for i in 1 2; do cooper run --mount type=cache,target=/m $c sh -c 'ls /m; touch /m/kept'; done
       cooper run --mount type=bind,from=busybox,src=/bin,dst=/m $c test -x /m/sh && echo image
       cooper run --mount type=tmpfs,tmpcopyup,target=/etc $c sh -c 'rm /etc/passwd; ls /etc | wc -l'
+      T=s3cret-0123 cooper run --secret id=t,env=T --mount type=secret,id=t,env=T $c sh -c 'echo $T | wc -c'
       cooper run $c sh -c 'test -s /etc/passwd && ls -d /m || echo clean'; cooper rm $c >/dev/null`);
     expect(shown.split("\n")).toEqual([
       "new",
@@ -163,6 +164,7 @@ describe.if(hasPodman)("in a container", () => {
       "kept",
       "image",
       expect.stringMatching(/^\d+$/),
+      "12",
       "clean",
     ]);
   });

@@ -3,6 +3,7 @@ import type { Digest } from "../../base/digest.ts";
 import type { Location } from "../../base/errors.ts";
 import type { EventSink } from "../../base/events.ts";
 import type { RunSettings } from "../../container/run-settings.ts";
+import type { SecretSource } from "../../container/secret.ts";
 import type { ImageFormat } from "../../oci/types.ts";
 import type { SbomOptions } from "./container.ts";
 import type { RegistryOptions } from "./registry.ts";
@@ -75,7 +76,7 @@ export interface BuildOptions extends RegistryOptions {
    * With `cacheSalt` a step that mounts the secret is run again when its value changed (true), or when that text did: other
    * machines find what was run with the same text.
    */
-  secrets?: { id: string; source: string; kind: "file" | "env"; cacheSalt?: string | true }[];
+  secrets?: SecretSource[];
   /** Ids of `secrets` that the image may hold: where they are is a warning then, and not an error. */
   allowSecretLeaks?: string[];
   /**

@@ -3,12 +3,14 @@ import type { Digest } from "../../base/digest.ts";
 import type { EventSink } from "../../base/events.ts";
 import type { SbomRequest } from "../../build/sbom-scan.ts";
 import type { RunSettings } from "../../container/run-settings.ts";
+import type { SecretSource } from "../../container/secret.ts";
 import type { ImageConfig, ImageFormat } from "../../oci/types.ts";
 import type { RegistryOptions } from "./registry.ts";
 import type { PullPolicy } from "./transfer.ts";
 
 export type { SbomRequest } from "../../build/sbom-scan.ts";
 export type { RunSettings } from "../../container/run-settings.ts";
+export type { SecretSource } from "../../container/secret.ts";
 export type { SbomMerge } from "../../oci/merge-sboms.ts";
 export type { AutoIds, CommandIds, IdMap } from "../../sandbox/command-ids.ts";
 export type {
@@ -39,10 +41,14 @@ export interface RunOptions extends RunSettings {
   workingDir?: string;
   hostname?: string;
   /**
-   * `type=bind|cache|tmpfs,…` as --mount has it. What is written into a bind mount is discarded; `from` names an image; a cache
+   * `type=bind|cache|tmpfs|secret,…` as --mount has it. What is written into a bind mount is discarded; `from` names an image; a cache
    * is the one that Dockerfiles have under the same id.
    */
   mounts?: string[];
+  /** Secrets that `mounts` of type secret give to the command. What it leaves in the container is searched for them. */
+  secrets?: SecretSource[];
+  /** Ids of `secrets` that the command may leave there: see `leaks` of the result. */
+  allowSecretLeaks?: string[];
   terminal?: boolean;
   /** Leaves stdin, stdout and stderr to the command. */
   inherit?: boolean;
@@ -64,6 +70,8 @@ export interface RunResult {
   exitCode: number;
   /** The command was not run: what it gave was in the cache. */
   cached: boolean;
+  /** Where the secrets are that the command was allowed to leave. */
+  leaks?: string[];
   /** Why it may have failed: the container is for another architecture, and no emulator is registered for that. */
   hint?: string;
 }

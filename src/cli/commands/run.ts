@@ -4,6 +4,7 @@ import { CooperError } from "../../base/errors.ts";
 import type { RunOptions } from "../../index.ts";
 import { defineCommand, onContainer } from "../command.ts";
 import { HISTORY_FLAG } from "../history-flag.ts";
+import { parseSecret } from "../build-values.ts";
 import { writeResult } from "../json-flag.ts";
 import { writeErr, writeOut } from "../output.ts";
 import { warningsTo } from "../progress.ts";
@@ -42,12 +43,22 @@ export const command = defineCommand({
     },
     mount: {
       type: "list",
-      placeholder: "type=bind|cache|tmpfs,…",
-      help: "mount something for this command: files of the host or (from=) of an image, a cache that later commands and Dockerfiles find again, a tmpfs",
+      placeholder: "type=bind|cache|tmpfs|secret,…",
+      help: "mount something for this command: files of the host or (from=) of an image, a cache that later commands and Dockerfiles find again, a tmpfs, a secret",
+    },
+    "allow-secret-leak": {
+      type: "list",
+      placeholder: "id",
+      help: "let the command leave this secret in the container; where it is becomes a warning",
     },
     "no-pivot": {
       type: "bool",
       help: "change the root without pivot_root(2), for roots on a ramdisk",
+    },
+    secret: {
+      type: "list",
+      placeholder: "id=name,src=file|env=variable[,cache-salt[=text]]",
+      help: "secret for --mount=type=secret; what the command leaves in the container is searched for it",
     },
     terminal: { type: "bool", short: "t", help: "give the command a terminal" },
     tty: { type: "bool", help: "the same as --terminal", hidden: true },
@@ -72,6 +83,7 @@ export const command = defineCommand({
     "cooper run --json work -- cat /etc/os-release",
     "cooper run --cache work -- make -C /src install",
     "cooper run --mount type=cache,id=apt,target=/var/cache/apt work -- apt-get install -y gcc",
+    "cooper run --secret id=token,env=TOKEN --mount type=secret,id=token work -- sh -c 'curl -H @/run/secrets/token …'",
     "cooper run --mount type=bind,from=docker.io/library/golang,src=/usr/local/go,dst=/go work -- /go/bin/go version",
   ],
   stopsAtFirstArgument: true,
@@ -95,12 +107,15 @@ export const command = defineCommand({
     if (env.length > 0) options.env = env;
     if (flags.hostname !== undefined) options.hostname = flags.hostname;
     if (flags.mount.length > 0) options.mounts = flags.mount.map((text) => mountIn(flags.contextdir, text));
+    if (flags.secret.length > 0) options.secrets = secretsOf(flags.secret, flags["allow-secret-leak"]);
+    if (flags["allow-secret-leak"].length > 0) options.allowSecretLeaks = flags["allow-secret-leak"];
     if (terminal) options.terminal = true;
     if (flags.user !== undefined) options.user = flags.user;
     if (flags.workingdir !== undefined) options.workingDir = flags.workingdir;
     const { openContainer } = await api();
     const container = await openContainer(await store(), name);
-    const { exitCode, cached, hint } = await container.run(argv, options);
+    const { exitCode, cached, leaks = [], hint } = await container.run(argv, options);
+    for (const leak of leaks) writeErr(`Warning: the container holds ${leak}\n`);
     if (written !== undefined) writeResult(true, { exitCode, cached, ...written.texts() }, []);
     else if (cached) writeErr("--> Using cache\n");
     if (exitCode !== 0) {
@@ -117,6 +132,23 @@ export const command = defineCommand({
 /** A command that may be found in the cache has no input, and so no streams of this process's own. */
 function outputOf(cache: boolean): RunOptions {
   return cache ? { onStdout: writeOut, onStderr: writeErr } : { inherit: true };
+}
+
+/** Standard input is the command's. Throws `usage`. */
+function secretsOf(texts: string[], allowed: string[]): NonNullable<RunOptions["secrets"]> {
+  const secrets = texts.map(parseSecret);
+  if (secrets.some(({ kind, source }) => kind === "file" && source === "-"))
+    throw new CooperError(
+      "usage",
+      "A secret for run cannot come from standard input, which is the command's",
+      {
+        hint: "give it as a file or a variable: --secret id=NAME,env=VARIABLE",
+      },
+    );
+  const unknown = allowed.find((id) => secrets.every((secret) => secret.id !== id));
+  if (unknown !== undefined)
+    throw new CooperError("usage", `--allow-secret-leak names no secret of this run: ${unknown}`);
+  return secrets;
 }
 
 /** What a command writes, kept until it ends. */
