@@ -1,7 +1,7 @@
 /** A writable tree under the ids of a user namespace, in a view's place and until close(). */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { CooperError, errnoOf } from "../base/errors.ts";
+import { CooperError, withHint, wrapError } from "../base/errors.ts";
 import { type MappedView, mountMapped } from "../base/mapped-mounts.ts";
 import { umount } from "../base/mounts.ts";
 import { withFileIds } from "../base/process-calls.ts";
@@ -48,13 +48,8 @@ export function mappedOverlay(tree: WritableTree, view: MappedView, restore: () 
     return { root: root!, close };
   } catch (error) {
     close();
-    throw errnoOf(error) === "EINVAL" ? refused(error) : error;
+    if (error instanceof CooperError) throw error;
+    const refused = wrapError("Cannot mount layers under other ids", error, "unsupported");
+    throw withHint(refused, "It takes Linux 5.19 and CAP_SETPCAP, or --storage-driver copy");
   }
-}
-
-function refused(cause: unknown): CooperError {
-  return new CooperError("unsupported", "Cannot mount layers under other ids: the kernel refuses it", {
-    cause,
-    hint: "It takes Linux 5.19, or --storage-driver copy",
-  });
 }
