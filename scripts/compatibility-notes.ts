@@ -19,7 +19,7 @@ export const DIFFERENCES: Record<string, string> = {
   "build inherit-annotations": "default false, as in BuildKit: a base's annotations are about the base",
   "* rewrite-timestamp": "default true: a source date holds for the files as well",
   "* network":
-    "private is pasta, else slirp4netns; both by name too, with options; CNI's networks are refused",
+    "default private where it can be had, for root too (in Buildah bridges are root's), else host; private is pasta, else slirp4netns; both by name too, with options; CNI's networks are refused",
   "* pid":
     "private or host; the path of a namespace is refused: what is left running there could not be ended",
   "* cgroupns": "default: as the isolation has it",

@@ -89,6 +89,7 @@ async function execute(store: Store, options: BuildOptions, request: BuildReques
       ...sandboxSettings(options.run ?? {}),
       runtimeDir: store.runRoot,
       selfCommand: selfCommand(),
+      onWarning: (message) => request.onEvent({ type: "warning", message }),
     });
   const platforms = await platformsOf(store, options, request);
   if (platforms.length > 1) {

@@ -113,16 +113,17 @@ async function scannedRoot(
   { registry = {}, onEvent = ignoreEvents, signal }: CommitOptions,
 ): Promise<{ placed: string[]; write(): void }> {
   const { placeScan, scanRoot, writeScan } = await import("../build/sbom-scan.ts");
+  const sandbox = sandboxOf(store, container, {}, onEvent);
   const site = {
     store: filesOf(store),
     driver: store.driver,
-    sandbox: sandboxOf(store, container, {}),
+    sandbox,
     registry: registrySettings(registry),
     onEvent,
     signal,
   };
   const request = { pull: "missing" as const, ...sbom };
-  const scan = await scanRoot(site, request, root, []);
+  const scan = await scanRoot(site, request, root, []).finally(() => sandbox.close());
   return { placed: await placeScan(site, request, scan, root), write: () => writeScan(request, scan) };
 }
 

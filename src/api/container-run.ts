@@ -1,22 +1,23 @@
 /** Running a command in a working container. */
 import type { RunOptions, RunResult, Store } from "../api-types.ts";
 import { CooperError } from "../base/errors.ts";
-import { ignoreEvents } from "../base/events.ts";
+import { type EventSink, ignoreEvents } from "../base/events.ts";
 import { emulatorHint, hasEmulator, isForeign } from "../container/foreign-programs.ts";
 import { runInTree } from "../container/run-in-tree.ts";
-import { runSpec } from "../container/run-spec.ts";
+import { networkNeed, runSpec } from "../container/run-spec.ts";
 import { findShell, type Shell } from "../container/shell.ts";
 import { mergeRunSettings, type RunSettings, sandboxSettings } from "../container/run-settings.ts";
 import type { WorkingContainer } from "../container/working-container.ts";
 import { storageLimit } from "../sandbox/containers-conf.ts";
 import { selectSandbox } from "../sandbox/select-sandbox.ts";
+import type { Sandbox } from "../sandbox/types.ts";
 import { withRoot } from "./container-access.ts";
 import { selfCommand } from "./namespace.ts";
 import type { OpenMounts } from "./run-mounts.ts";
 import { filesOf } from "./store.ts";
 
 /** What a run is asked for beside the cache. */
-type Plain = Omit<RunOptions, "cache" | "onEvent">;
+type Plain = Omit<RunOptions, "cache">;
 type Ended = Pick<RunResult, "exitCode" | "leaks">;
 
 /** Runs a command as Container.run() says; its caller holds the lock. */
@@ -24,7 +25,7 @@ export async function runInContainer(
   store: Store,
   container: WorkingContainer,
   argv: string[],
-  { cache, onEvent = ignoreEvents, ...options }: RunOptions,
+  { cache, ...options }: RunOptions,
 ): Promise<RunResult> {
   const { namespaces } = mergeRunSettings(container.run, splitOptions(options).settings);
   if (options.hostname !== undefined && namespaces?.uts === "host")
@@ -45,7 +46,7 @@ export async function runInContainer(
   const limit = storageLimit();
   if (limit !== undefined && !result.cached) {
     const { keepWithinLimit } = await import("./storage-limit.ts");
-    keepWithinLimit(store, limit, { onEvent });
+    keepWithinLimit(store, limit, { onEvent: options.onEvent ?? ignoreEvents });
   }
   return { ...result, ...hint(result.exitCode) };
 }
@@ -60,7 +61,7 @@ export function shellInContainer(store: Store, container: WorkingContainer, opti
   return runFound(store, container, findShell, options, options.hostname !== undefined);
 }
 
-function runFound(
+async function runFound(
   store: Store,
   container: WorkingContainer,
   find: (root: string) => Shell,
@@ -69,6 +70,7 @@ function runFound(
 ): Promise<Ended> {
   const { own, settings } = splitOptions(options);
   const { env, user, workingDir, hostname, terminal, inherit, stdin, signal } = own;
+  const sandbox = sandboxOf(store, container, settings, options.onEvent);
   const inRoot = async (root: string, wasMounted: boolean, open?: OpenMounts): Promise<Ended> => {
     const command = find(root);
     const spec = runSpec(container, root, {
@@ -84,7 +86,6 @@ function runFound(
       settings,
     });
     const files = filesOf(store);
-    const sandbox = sandboxOf(store, container, settings);
     const run = ({ onStdout, onStderr }: Plain) => {
       const io = {
         ...(inherit === undefined ? {} : { inherit }),
@@ -102,9 +103,15 @@ function runFound(
     end();
     return { ...ended, ...(await refuseLeft(files, container, open.secrets, own.allowSecretLeaks)) };
   };
-  return withMounts(store, container, own, (open) =>
-    withRoot(store, container, "by-name", (root, wasMounted) => inRoot(root, wasMounted, open)),
-  );
+  try {
+    // While the files are mounted and the command is found.
+    sandbox.expect(networkNeed(mergeRunSettings(container.run, settings)));
+    return await withMounts(store, container, own, (open) =>
+      withRoot(store, container, "by-name", (root, wasMounted) => inRoot(root, wasMounted, open)),
+    );
+  } finally {
+    await sandbox.close();
+  }
 }
 
 async function withMounts<T>(
@@ -140,6 +147,7 @@ function splitOptions(options: Plain): { own: Plain; settings: RunSettings } {
     stdin,
     onStdout,
     onStderr,
+    onEvent: _,
     signal,
     ...settings
   } = options;
@@ -147,10 +155,16 @@ function splitOptions(options: Plain): { own: Plain; settings: RunSettings } {
 }
 
 /** The sandbox for a container's commands. */
-export function sandboxOf(store: Store, container: WorkingContainer, settings: RunSettings) {
+export function sandboxOf(
+  store: Store,
+  container: WorkingContainer,
+  settings: RunSettings,
+  onEvent: EventSink = ignoreEvents,
+): Sandbox {
   return selectSandbox({
     ...sandboxSettings(mergeRunSettings(container.run, settings)),
     runtimeDir: store.runRoot,
     selfCommand: selfCommand(),
+    onWarning: (message) => onEvent({ type: "warning", message }),
   });
 }

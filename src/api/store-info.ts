@@ -2,9 +2,8 @@
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import type { Store, StoreInfo } from "../api-types.ts";
-import { loadContainersConf } from "../sandbox/containers-conf.ts";
-import { defaultNetwork } from "../sandbox/network.ts";
-import { listRuntimes } from "../sandbox/select-sandbox.ts";
+import { networkNeed } from "../container/run-spec.ts";
+import { expectedNetwork, listRuntimes } from "../sandbox/select-sandbox.ts";
 import { type Tier, TIER_SUMMARIES } from "../sandbox/tier.ts";
 import { expectedTier, namespaceState } from "../sandbox/user-namespace.ts";
 import { counts } from "../store/image-records.ts";
@@ -26,7 +25,7 @@ export async function storeInfo(store: Store): Promise<StoreInfo> {
     rootless: state.kind !== "root",
     tier,
     tierSummary,
-    network: loadContainersConf().network ?? defaultNetwork(),
+    ...networkFacts(tier),
     isolation: runtimes[0]?.name,
     runtimes,
     uidMap: readMap("/proc/self/uid_map"),
@@ -37,6 +36,14 @@ export async function storeInfo(store: Store): Promise<StoreInfo> {
     memoryBytes: totalmem(),
     version: VERSION,
   };
+}
+
+function networkFacts(tier: Tier): Pick<StoreInfo, "network" | "networkSummary"> {
+  const need = networkNeed({});
+  const { network } = need;
+  if (network !== "default") return { network, networkSummary: `${network}: containers.conf says so` };
+  const { mode, why } = expectedNetwork(tier, need);
+  return { network: mode, networkSummary: `${mode}: ${why}` };
 }
 
 function tierFacts(): { tier: Tier; tierSummary: string } {

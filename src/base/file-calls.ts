@@ -123,6 +123,12 @@ export function chownOpen(fd: number, uid: number, gid: number): void {
   invoke("fchownat", [i32, pointer, i32, i32, i32], [fd, cString(""), uid, gid, AT_EMPTY_PATH]);
 }
 
+/** memfd_create(2): an empty file that has no place in any directory. Returns its descriptor, which children do not get. */
+export function memoryFile(name: string): number {
+  const MFD_CLOEXEC = 1;
+  return invoke("memfd_create", [pointer, u32], [cString(name), MFD_CLOEXEC]);
+}
+
 export const SEEK = { DATA: 3, HOLE: 4 } as const;
 
 /** lseek(2) with SEEK_DATA or SEEK_HOLE; -1 when there is no more data behind `offset`. */

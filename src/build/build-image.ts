@@ -66,7 +66,8 @@ export async function buildImage(
   request: BuildRequest,
   sandbox: () => Sandbox,
 ): Promise<BuiltImage> {
-  const finished = await runBuild(store, request, await openSharedWork(request, sandbox));
+  await using shared = await openSharedWork(request, sandbox);
+  const finished = await runBuild(store, request, shared);
   return await finished.commit();
 }
 

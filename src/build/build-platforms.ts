@@ -28,7 +28,7 @@ export async function buildPlatforms(
   const signal = AbortSignal.any([request.signal, failed.signal]);
   const common = { ...request, names: [], signal, onEvent: warningsOnce(request.onEvent) };
   const endOthers = () => failed.abort(new CooperError("cancelled", "the one for another platform failed"));
-  const shared = await openSharedWork({ ...common, signal: request.signal }, sandbox, endOthers);
+  await using shared = await openSharedWork({ ...common, signal: request.signal }, sandbox, endOthers);
   const failures: CooperError[] = [];
   const run = async (platform: string): Promise<FinishedBuild | undefined> => {
     try {

@@ -3,10 +3,13 @@ import type { StepLabel } from "../base/events.ts";
 import { CooperError } from "../base/errors.ts";
 import { emulatorHint, isForeign } from "../container/foreign-programs.ts";
 import { runInTree } from "../container/run-in-tree.ts";
-import { type RunRequest, runSpec } from "../container/run-spec.ts";
+import { mergeRunSettings, type RunSettings } from "../container/run-settings.ts";
+import { networkNeed, type RunRequest, runSpec } from "../container/run-spec.ts";
 import { snapshotter, treeOf } from "../container/working-container.ts";
 import type { ImageConfig } from "../oci/types.ts";
 import type { RunOp } from "../plan/types.ts";
+import { isConnected } from "../sandbox/network.ts";
+import type { NetworkMode } from "../sandbox/types.ts";
 import type { Build } from "./build-image.ts";
 import { OutputTail } from "./output-tail.ts";
 import { type PreparedMounts, prepareMounts } from "./run-mounts.ts";
@@ -40,7 +43,7 @@ export async function executeRun(
     const hostname = request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || HOSTNAME;
     const run = runRequest(op, prepared, hostname);
     const spec = runSpec(container, rootfs, run);
-    const { exitCode } = await runInTree(store, container, build.sandbox(), spec, {
+    const { exitCode, network } = await runInTree(store, container, build.sandbox(), spec, {
       onStdout: (data) => stdout.add(data),
       onStderr: (data) => stderr.add(data),
       ...(request.stdin ? { stdin: "inherit" } : {}),
@@ -49,7 +52,7 @@ export async function executeRun(
     stdout.end();
     stderr.end();
     if (exitCode === 0) return;
-    const error = failure(op, exitCode, tail, stage.image);
+    const error = failure(op, { exitCode, output: tail.text(), network }, stage.image);
     if (request.debugShell) {
       const { openDebugShell } = await import("./debug-shell.ts");
       await openDebugShell(build, container, { request: run, label, error });
@@ -60,28 +63,51 @@ export async function executeRun(
   }
 }
 
+const networkSettings = ({ network }: RunOp): RunSettings => (network === "default" ? {} : { network });
+
+/**
+ * Begins to open the network of a step to come, while something else is done. What keeps it from running is said when it
+ * is to run.
+ */
+export function expectRun({ request, sandbox }: Build, op: RunOp): void {
+  try {
+    sandbox().expect(networkNeed(mergeRunSettings(request.run, networkSettings(op)), op.proxyEnv));
+  } catch {
+    // As above.
+  }
+}
+
 function runRequest(op: RunOp, { mounts, env }: PreparedMounts, hostname: string): RunRequest {
   return {
     argv: op.argv,
-    env: [...op.proxyEnv, ...op.env],
+    proxyEnv: op.proxyEnv,
+    env: op.env,
     secretEnv: env,
     user: op.user,
     workingDir: op.cwd,
     hostname,
     mounts,
     settings: {
-      ...(op.network === "default" ? {} : { network: op.network }),
+      ...networkSettings(op),
       ...(op.security === "insecure" ? { capAdd: ["ALL"], seccomp: "unconfined" } : {}),
     },
   };
 }
 
-function failure(op: RunOp, exitCode: number, tail: OutputTail, image: ImageConfig): CooperError {
+/** How a command ended. */
+interface Ending {
+  exitCode: number;
+  /** The last that it wrote. */
+  output: string;
+  network: NetworkMode | undefined;
+}
+
+function failure(op: RunOp, ending: Ending, image: ImageConfig): CooperError {
   // Continued lines are indented in the file, not in a message.
   const command = (op.argv.at(-1) ?? "").replace(/\s+/g, " ").trim();
   const short = command.length > 80 ? `${command.slice(0, 77)}…` : command;
-  const output = tail.text();
-  const hint = hintFor(command, exitCode, output, image);
+  const { exitCode, output } = ending;
+  const hint = hintFor(command, ending, image);
   return new CooperError("run-failed", `The command "${short}" failed: exit status ${exitCode}`, {
     exitCode,
     output,
@@ -89,12 +115,21 @@ function failure(op: RunOp, exitCode: number, tail: OutputTail, image: ImageConf
   });
 }
 
+/** A line of what most programs write when they were refused there. */
+const MISSES_LOOPBACK = /^(?=.*(?:\b127\.\d+\.\d+\.\d+|\blocalhost\b|::1)).*(?:refused|connect)/im;
+
 /** What a status or the output tells of the reason, beyond what the command itself said. */
-function hintFor(command: string, exitCode: number, output: string, image: ImageConfig): string | undefined {
+function hintFor(
+  command: string,
+  { exitCode, output, network }: Ending,
+  image: ImageConfig,
+): string | undefined {
   // The kernel's answer (ENOEXEC) to a program of another architecture for which binfmt_misc names no emulator.
   if (isForeign(image) && /exec format error|ENOEXEC/i.test(output)) return emulatorHint(image);
   if (exitCode === 127 && /^\[\s*["']/.test(command))
     return "It is no JSON, so the shell got it: write strings in double quotes, with commas between them";
   if (exitCode === 137) return "It was killed (SIGKILL), as the kernel does when memory runs out";
+  if (network !== undefined && isConnected(network) && MISSES_LOOPBACK.test(output))
+    return "The command's network is its own: what listens on this host's loopback is there with --network host only";
   return undefined;
 }

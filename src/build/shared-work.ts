@@ -9,7 +9,8 @@ import type { OpenOrigin } from "./origins.ts";
 import type { RemoteCache } from "./remote-cache.ts";
 import type { StepResult } from "./step-result.ts";
 
-export interface SharedWork {
+/** When no step runs any more, what they left for others is given back by disposing of it. */
+export interface SharedWork extends AsyncDisposable {
   /** Runs a stage when a job is free. */
   limit: LimitFunction;
   /** Results of steps, by cache key, those under way included. */
@@ -36,6 +37,7 @@ export async function openSharedWork(
   endOthers = () => {},
 ): Promise<SharedWork> {
   const { cacheFrom, cacheTo, jobs } = request;
+  const chosen = once(sandbox);
   return {
     limit: pLimit(Math.max(1, jobs)),
     steps: new Map(),
@@ -43,9 +45,10 @@ export async function openSharedWork(
     downloads: new Map(),
     checkouts: new Map(),
     remote: cacheFrom.length + cacheTo.length === 0 ? undefined : await openRemote(request),
-    sandbox: once(sandbox),
+    sandbox: chosen,
     interrupt: request.signal,
     endOthers,
+    [Symbol.asyncDispose]: async () => await chosen.known()?.close(),
   };
 }
 
@@ -54,10 +57,12 @@ async function openRemote(request: BuildRequest): Promise<RemoteCache> {
   return await openRemoteCache(request);
 }
 
-function once<T>(make: () => T): () => T {
+/** Called once, at the first call; `known` is what it gave, if it was called. */
+function once<T>(make: () => T): { (): T; known(): T | undefined } {
   let made: { value: T } | undefined;
-  return () => {
+  const call = () => {
     made ??= { value: make() };
     return made.value;
   };
+  return Object.assign(call, { known: () => made?.value });
 }

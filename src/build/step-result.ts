@@ -14,7 +14,7 @@ import { leakInSnapshot } from "./leak-guard.ts";
 import { materialise } from "./materialise.ts";
 import { measureFrozen, portableAfter, type PortableKey, portableStep } from "./portable-key.ts";
 import type { RemoteCache, RemoteHit } from "./remote-cache.ts";
-import { executeRun } from "./run-step.ts";
+import { executeRun, expectRun } from "./run-step.ts";
 import { freezeStage, mountStage, releaseStage, type StageState } from "./stage-state.ts";
 import { keyWithSecrets } from "./secrets.ts";
 import { type Inputs, stepInputs } from "./step-inputs.ts";
@@ -147,6 +147,7 @@ async function ownResult(
   const facts = factsOf(stage, step, (exact ?? quick).inputs);
   const why = build.request.onMiss === undefined ? undefined : explainMiss(stage, label, facts);
   stage.useCache = false;
+  expectNextRun(stage, label.index);
   await materialise(build, state);
   try {
     await execute(build, state, step, label);
@@ -173,6 +174,13 @@ async function ownResult(
   );
   if (why !== undefined) build.request.onMiss?.(label, nameFiles(build, step, why, result.snapshot));
   return { ...result, cached: false, ranAs: { stage: label.stage, index: label.index } };
+}
+
+/** After a miss, the next RUN will run. Steps are counted from the base, which is the first. */
+function expectNextRun({ build, plan }: SteppedStage, number: number): void {
+  const { steps } = build.resolved.get(plan.index)!;
+  const next = steps.slice(number - 2).find(({ op }) => op.kind === "run")?.op;
+  if (next?.kind === "run") expectRun(build, next);
 }
 
 /** What this store, or else a remote cache, knows under a key; it is remembered under the others, too. */

@@ -32,7 +32,7 @@ export const RUN_FLAGS = {
   network: {
     type: "string",
     placeholder: "private|host|none|ns:path",
-    help: "private, host, none, ns:PATH, pasta[:options] or slirp4netns[:options]",
+    help: "private, host, none, ns:PATH, pasta[:options] or slirp4netns[:options]; by default private, or host where that cannot be had",
   },
   pid: {
     type: "string",

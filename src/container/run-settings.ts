@@ -9,6 +9,7 @@ export interface RunSettings {
   /** Global flags of the runtime, without their dashes: `debug`, `criu=/path`. */
   runtimeFlags?: string[];
   noPivot?: boolean;
+  /** Default containers.conf's `netns`; else `private` where that can be had, and `host` otherwise. */
   network?: NetworkMode;
   namespaces?: ChosenNamespaces;
   /** A user namespace of the command's own: "all" ids that Cooper has, or those of some maps. */

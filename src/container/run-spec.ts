@@ -10,8 +10,9 @@ import { type ContainersConf, loadContainersConf } from "../sandbox/containers-c
 import { kernelPaths } from "../sandbox/kernel-paths.ts";
 import { hooksFor } from "../sandbox/oci-hooks.ts";
 import { parseRlimit } from "../sandbox/rlimits.ts";
-import type { HostFile, NetworkMode, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
+import type { HostFile, NetworkNeed, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
 import { type Device, parseDevice } from "./device.ts";
+import { hostProxies, loopbackProxyPorts } from "./proxies.ts";
 import { mergeRunSettings, type RunSettings } from "./run-settings.ts";
 import { highestId, lookupGroup, lookupUser } from "./user.ts";
 import { parseVolume } from "./volume.ts";
@@ -27,6 +28,8 @@ export interface RunRequest {
   argv: string[];
   /** `KEY=value`, over the config's. */
   env?: string[];
+  /** Proxies from the command line, below `env`. */
+  proxyEnv?: string[];
   /** Variables that are secrets, over all others. */
   secretEnv?: string[];
   user?: string;
@@ -51,22 +54,18 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
   return {
     rootfs,
     argv: request.argv,
-    env: environment(config, request, user.home, [
-      ...((settings.httpProxy ?? conf.httpProxy) ? hostProxies() : []),
-      ...conf.env,
-    ]),
+    env: environment(config, request, user.home, [...proxiesOf(settings, conf), ...conf.env]),
     cwd: workingDirectory(config, request.workingDir),
     user: withGroups(user, rootfs, settings.groups ?? []),
     hostname: hostnameOf(settings, request.hostname, config.Hostname ?? container.id.slice(0, 12)),
     hostnameAsked: request.hostnameAsked ?? false,
-    network: networkOf(settings, conf),
+    ...networkNeed(settings, request.proxyEnv),
     mounts: [
       ...mountsOf(settings, conf, request.mounts ?? []),
       ...devices
         .filter((device) => !isInPlace(device))
         .map(({ source, target }): RunMount => ({ type: "bind", source, target })),
     ],
-    addHosts: settings.addHosts ?? [],
     ...dnsOf(settings, conf),
     ...(settings.namespaces === undefined ? {} : { namespaces: settings.namespaces }),
     ...(settings.ids === undefined ? {} : { ids: sized(settings.ids, rootfs, user) }),
@@ -112,8 +111,19 @@ function hostnameOf({ namespaces }: RunSettings, asked: string | undefined, othe
   return namespaces?.uts === "host" ? hostname() : (asked ?? otherwise);
 }
 
-function networkOf(settings: RunSettings, conf: ContainersConf): NetworkMode {
-  return settings.network ?? conf.network ?? "host";
+/** The network that a command asks for; `proxyEnv` as in RunRequest. */
+export function networkNeed(settings: RunSettings, proxyEnv: readonly string[] = []): NetworkNeed {
+  const conf = loadContainersConf();
+  const ports = loopbackProxyPorts([...proxiesOf(settings, conf), ...proxyEnv]);
+  return {
+    network: settings.network ?? conf.network ?? "default",
+    addHosts: settings.addHosts ?? [],
+    ...(ports.length === 0 ? {} : { proxyPorts: ports }),
+  };
+}
+
+function proxiesOf({ httpProxy }: RunSettings, conf: ContainersConf): string[] {
+  return (httpProxy ?? conf.httpProxy) ? hostProxies() : [];
 }
 
 /** /etc/resolv.conf, and which of the files in /etc stay the image's. Throws `usage` for what contradicts itself. */
@@ -179,25 +189,23 @@ function devicesOf(settings: RunSettings, conf: ContainersConf): Device[] {
   return [...new Map(devices.map((device) => [device.target, device])).values()];
 }
 
-const PROXIES = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"];
-
-/** The host's proxies, in the spellings that it has them, as Buildah gives them to commands (--http-proxy). */
-function hostProxies(): string[] {
-  return PROXIES.flatMap((name) => [name, name.toUpperCase()]).flatMap((name) =>
-    process.env[name] ? [`${name}=${process.env[name]}`] : [],
-  );
-}
-
 /** Later entries win; the order of first appearance is kept. */
 function environment(
   config: ContainerConfig,
-  { env: asked = [], secretEnv = [], terminal }: RunRequest,
+  { proxyEnv = [], env: asked = [], secretEnv = [], terminal }: RunRequest,
   home: string,
   host: string[],
 ): string[] {
   const values = new Map<string, string>();
   const defaults = [DEFAULT_PATH, ...host, ...(terminal ? [`TERM=${process.env.TERM ?? "xterm"}`] : [])];
-  for (const pair of [...defaults, `HOME=${home}`, ...(config.Env ?? []), ...asked, ...secretEnv]) {
+  for (const pair of [
+    ...defaults,
+    `HOME=${home}`,
+    ...(config.Env ?? []),
+    ...proxyEnv,
+    ...asked,
+    ...secretEnv,
+  ]) {
     const at = pair.indexOf("=");
     if (at > 0) values.set(pair.slice(0, at), pair.slice(at + 1));
   }

@@ -7,28 +7,32 @@ import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { launch, notStarted } from "./launch.ts";
 import { isPrivate, joinedNamespaces } from "./namespaces.ts";
-import { openNetwork } from "./network.ts";
+import type { OpenNetwork } from "./network.ts";
+import { networkedSandbox, type NetworkPoolOptions } from "./network-pool.ts";
 import { type PreparedRun, prepareRun } from "./prepare-run.ts";
 import { requireNoRuntime } from "./runtime-only.ts";
 import { mountsOf } from "./runtime-spec.ts";
 import type { InitSpec } from "./sandbox-init.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
 import { supervisorFor } from "./supervised.ts";
-import type { RunIo, RunResult, RunSpec, Sandbox } from "./types.ts";
+import type { ConnectedRun, RunIo, RunResult, Sandbox } from "./types.ts";
 
-export interface ChrootOptions {
-  runtimeDir: string;
+export interface ChrootOptions extends NetworkPoolOptions {
   /** How to start this program; the hidden command `__sandbox-init FILE` is appended. */
   selfCommand: string[];
 }
 
 /** A sandbox without a runtime. */
 export function chrootSandbox(options: ChrootOptions): Sandbox {
-  return { isolation: "chroot", run: (spec, io) => runChroot(options, spec, io) };
+  return networkedSandbox("chroot", options, (spec, network, io) => runChroot(options, spec, network, io));
 }
 
-async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
-  io.signal?.throwIfAborted();
+async function runChroot(
+  options: ChrootOptions,
+  spec: ConnectedRun,
+  network: OpenNetwork,
+  io: RunIo,
+): Promise<RunResult> {
   if (spec.noPivot === true)
     throw new CooperError(
       "unsupported",
@@ -42,30 +46,25 @@ async function runChroot(options: ChrootOptions, spec: RunSpec, io: RunIo): Prom
     );
   requireNoRuntime(spec);
   const joined = joinedNamespaces(spec);
-  const network = await openNetwork(spec.network, options.runtimeDir);
+  const prepared = await prepareRun(spec, options.runtimeDir, network);
   try {
-    const prepared = await prepareRun(spec, options.runtimeDir, network);
-    try {
-      const { userNamespace, files, rlimits, seccomp, directory } = prepared;
-      const init: InitSpec = {
-        run: prepared.spec,
-        mounts: mountsOf(prepared.spec, { userNamespace, files }),
-        rlimits,
-        userNamespace,
-        report: join(directory, "report"),
-        ...(network.namespace === undefined ? {} : { networkNamespace: network.namespace }),
-        ...(seccomp === undefined
-          ? {}
-          : { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") }),
-        ...(seccomp?.listenerPath === undefined ? {} : { supervisedAt: directory }),
-      };
-      return await start(options.selfCommand, init, prepared, joined, io);
-    } finally {
-      const restored = prepared.close();
-      io.onRestored?.(restored);
-    }
+    const { userNamespace, files, rlimits, seccomp, directory } = prepared;
+    const init: InitSpec = {
+      run: prepared.spec,
+      mounts: mountsOf(prepared.spec, { userNamespace, files }),
+      rlimits,
+      userNamespace,
+      report: join(directory, "report"),
+      ...(network.namespace === undefined ? {} : { networkNamespace: network.namespace }),
+      ...(seccomp === undefined
+        ? {}
+        : { seccompProgram: Buffer.from(compileSeccomp(seccomp)).toString("base64") }),
+      ...(seccomp?.listenerPath === undefined ? {} : { supervisedAt: directory }),
+    };
+    return await start(options.selfCommand, init, prepared, joined, io);
   } finally {
-    await network.close();
+    const restored = prepared.close();
+    io.onRestored?.(restored);
   }
 }
 

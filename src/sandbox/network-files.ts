@@ -105,11 +105,16 @@ function noGateway(entry: string): never {
   );
 }
 
+/** Whether an entry of --add-host takes the address at which a command reaches the host. */
+export function namesHost(entry: string): boolean {
+  return /[:=]host-gateway$/.test(entry);
+}
+
 function parseHost(entry: string, hostAddress: string | undefined): { name: string; address: string } {
   const at = entry.search(/[:=]/);
   const name = entry.slice(0, at);
-  let address = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
-  if (address === "host-gateway") address = hostAddress ?? noGateway(entry);
+  const given = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
+  const address = namesHost(entry) ? (hostAddress ?? noGateway(entry)) : given;
   if (at > 0 && /^[A-Za-z0-9._-]+$/.test(name) && isIpAddress(address)) return { name, address };
   throw new CooperError("usage", `The host entry ${JSON.stringify(entry)} is not of the form name:ip`);
 }

@@ -6,20 +6,20 @@ import { restoreTerminal, terminalModes } from "../base/terminals.ts";
 import { coverCgroups } from "./cgroup-view.ts";
 import { launch, notStarted } from "./launch.ts";
 import { joinedNamespaces, namespacePath } from "./namespaces.ts";
-import { openNetwork } from "./network.ts";
+import type { OpenNetwork } from "./network.ts";
+import { networkedSandbox, type NetworkPoolOptions } from "./network-pool.ts";
 import { type PreparedRun, prepareRun } from "./prepare-run.ts";
 import { requireNoCrun } from "./runtime-only.ts";
 import { runtimeSpec } from "./runtime-spec.ts";
 import type { SeccompFilter } from "./seccomp.ts";
 import { compileSeccomp } from "./seccomp-bpf.ts";
 import { supervisorFor } from "./supervised.ts";
-import type { RunIo, RunResult, RunSpec, Sandbox } from "./types.ts";
+import type { ConnectedRun, RunIo, RunResult, Sandbox } from "./types.ts";
 
-export interface OciRuntimeOptions {
+export interface OciRuntimeOptions extends NetworkPoolOptions {
   isolation: "crun" | "runc";
   /** Absolute path of the runtime. */
   program: string;
-  runtimeDir: string;
   /** Global flags that were asked for, with their dashes. */
   flags: string[];
   /** How to start this program, to supervise what has no PID namespace. */
@@ -28,33 +28,34 @@ export interface OciRuntimeOptions {
 
 /** A sandbox that runs every command through an OCI runtime. */
 export function ociSandbox(options: OciRuntimeOptions): Sandbox {
-  return { isolation: options.isolation, run: (spec, io) => runOci(options, spec, io) };
+  return networkedSandbox(options.isolation, options, (spec, network, io) =>
+    runOci(options, spec, network, io),
+  );
 }
 
-async function runOci(options: OciRuntimeOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {
-  io.signal?.throwIfAborted();
+async function runOci(
+  options: OciRuntimeOptions,
+  spec: ConnectedRun,
+  network: OpenNetwork,
+  io: RunIo,
+): Promise<RunResult> {
   if (options.isolation !== "crun") requireNoCrun(spec, options.isolation);
   const joined = joinedNamespaces(spec);
   const cgroup = spec.namespaces?.cgroup;
   coverCgroups(options.isolation, cgroup !== undefined && cgroup !== "private");
-  const network = await openNetwork(spec.network, options.runtimeDir);
+  const prepared = await prepareRun(spec, options.runtimeDir, network, io.mapRoot);
+  // A runtime that is killed, and crun now and then by itself, leaves the terminal raw.
+  const modes = spec.terminal ? terminalModes(0) : undefined;
   try {
-    const prepared = await prepareRun(spec, options.runtimeDir, network, io.mapRoot);
-    // A runtime that is killed, and crun now and then by itself, leaves the terminal raw.
-    const modes = spec.terminal ? terminalModes(0) : undefined;
-    try {
-      // A namespace by path is joined outside, where its path still means it.
-      const path = namespacePath(spec.network);
-      writeConfig(options, prepared, path === undefined ? network.namespace : undefined);
-      const enter = path === undefined ? joined : [...joined, `--net=${path}`];
-      return await start(options, prepared, enter, io);
-    } finally {
-      if (modes !== undefined) restoreTerminal(0, modes);
-      const restored = prepared.close();
-      io.onRestored?.(restored);
-    }
+    // A namespace by path is joined outside, where its path still means it.
+    const path = namespacePath(spec.network);
+    writeConfig(options, prepared, path === undefined ? network.namespace : undefined);
+    const enter = path === undefined ? joined : [...joined, `--net=${path}`];
+    return await start(options, prepared, enter, io);
   } finally {
-    await network.close();
+    if (modes !== undefined) restoreTerminal(0, modes);
+    const restored = prepared.close();
+    io.onRestored?.(restored);
   }
 }
 

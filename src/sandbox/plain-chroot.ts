@@ -25,7 +25,13 @@ import { statusOf } from "../base/path-bytes.ts";
 
 /** A sandbox for a root that may not mount. */
 export function plainChrootSandbox(options: ChrootOptions): Sandbox {
-  return { isolation: "chroot", run: (spec, io) => runPlain(options, spec, io) };
+  return {
+    isolation: "chroot",
+    expect: () => {},
+    run: (spec, io) =>
+      runPlain(options, spec.network === "default" ? { ...spec, network: "host" } : spec, io),
+    close: async () => {},
+  };
 }
 
 async function runPlain(options: ChrootOptions, spec: RunSpec, io: RunIo): Promise<RunResult> {

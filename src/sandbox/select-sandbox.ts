@@ -8,9 +8,10 @@ import { plainChrootSandbox } from "./plain-chroot.ts";
 import { commandsHaveMounts } from "./mount-namespace.ts";
 import { canHaveOwnProc, namespaceState, userNamespaceObstacle } from "./user-namespace.ts";
 import { loadContainersConf } from "./containers-conf.ts";
+import { defaultNetwork, type NetworkChoice } from "./network-choice.ts";
 import { ociSandbox } from "./oci-runtime.ts";
 import type { Tier } from "./tier.ts";
-import type { Isolation, Sandbox } from "./types.ts";
+import type { Isolation, NetworkNeed, Sandbox } from "./types.ts";
 
 export interface SandboxOptions {
   /** crun, runc, chroot, or Buildah's names: oci, rootless, default. Absent: the best there is. */
@@ -23,6 +24,8 @@ export interface SandboxOptions {
   runtimeDir: string;
   /** How to start this program, for the chroot isolation. */
   selfCommand: string[];
+  /** Told when commands get another network than the one that there should be. */
+  onWarning?: (message: string) => void;
 }
 
 type RuntimeName = "crun" | "runc";
@@ -33,17 +36,17 @@ type RuntimeName = "crun" | "runc";
  */
 export function selectSandbox(options: SandboxOptions): Sandbox {
   requireRoot();
-  const { runtimeDir, selfCommand } = options;
+  const { runtimeDir, selfCommand, onWarning } = options;
+  const common = { runtimeDir, selfCommand, onWarning };
   // A runtime that is asked for is to be used.
   const isolation = options.runtime === undefined ? (options.isolation ?? "default") : "oci";
   const flags = (options.runtimeFlags ?? []).map(runtimeFlag);
   if (flags.length > 0 && isolation === "chroot")
     throw new CooperError("usage", "--runtime-flag takes an OCI runtime, not --isolation chroot");
-  const chroot = () =>
-    (commandsHaveMounts() ? chrootSandbox : plainChrootSandbox)({ runtimeDir, selfCommand });
+  const chroot = () => (commandsHaveMounts() ? chrootSandbox : plainChrootSandbox)(common);
   const oci = (found: { name: RuntimeName; program: string }) =>
     requireMounts(found.name) ??
-    ociSandbox({ isolation: found.name, program: found.program, runtimeDir, selfCommand, flags });
+    ociSandbox({ isolation: found.name, program: found.program, flags, ...common });
   switch (isolation) {
     case "chroot":
       return chroot();
@@ -157,10 +160,21 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/** Whether commands of a tier get namespaces of their own; commandsHaveMounts() tells it where one has been entered. */
+function hasNamespaces(tier: Tier): boolean {
+  return tier < 3 && canHaveOwnProc();
+}
+
+/** The network of commands that ask for none, for `cooper info`. */
+export function expectedNetwork(tier: Tier, need: NetworkNeed): NetworkChoice {
+  if (hasNamespaces(tier)) return defaultNetwork(need);
+  return { mode: "host", why: "this host refuses the namespaces for another" };
+}
+
 /** What this host has for runs of a tier, best first, for `cooper info`. */
 export function listRuntimes(tier: Tier): { isolation: Isolation; program?: string }[] {
   if (tier === 4) return [];
-  if (tier === 3 || !canHaveOwnProc()) return [{ isolation: "chroot" }];
+  if (!hasNamespaces(tier)) return [{ isolation: "chroot" }];
   const oci = (["crun", "runc"] as const).flatMap((name) => {
     const found = findRuntime(name);
     return found === undefined ? [] : [{ isolation: name, program: found.program }];

@@ -1,9 +1,7 @@
 /** slirp4netns(1): a network of its own behind address translation, for hosts without pasta. */
-import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
-import { findProgram } from "../base/process.ts";
 import { startConnecting } from "./connecting-process.ts";
-import type { Connector } from "./network.ts";
+import type { Connector } from "./connector.ts";
 
 /** Podman's names for its flags (--network in podman-run(1)). */
 const OPTIONS: Record<string, (value: string) => string[] | undefined> = {
@@ -22,24 +20,17 @@ const DEFAULT_CIDR = "10.0.2.0/24";
 export const slirp: Connector = {
   name: "slirp4netns",
   debianPackage: "slirp4netns",
-  async connect(program, { namespace, directory, forwards }, options) {
+  reachesProxies: false,
+  async connect(program, place, options) {
+    const { namespace, forwards } = place;
     const values: Record<string, string> = { ...DEFAULTS, ...Object.fromEntries(options.map(readOption)) };
     const flags = Object.entries(values).flatMap(([name, value]) => flagsOf(name, value));
-    const ready = join(directory, "ready");
-    const command = [
-      program,
-      "--configure",
-      "--ready-fd=3",
-      ...flags,
-      "--netns-type=path",
-      namespace,
-      "tap0",
-    ];
-    const shell = [findProgram("sh") ?? "/bin/sh", "-c", 'exec 3>"$0" && exec "$@"', ready];
-    const { close } = await startConnecting("slirp4netns", [...shell, ...command], ready);
+    const target = ["--netns-type=path", namespace, "tap0"];
+    const argv = [program, "--configure", "--ready-fd=3", ...flags, ...target];
+    const process = await startConnecting({ name: "slirp4netns", argv, readyFd: 3 }, place);
     const { cidr = DEFAULT_CIDR } = values;
     return {
-      close,
+      ...process,
       ...(forwards ? { forwarder: addressIn(cidr, 3) } : {}),
       ...(values.allow_host_loopback === "true" ? { hostAddress: addressIn(cidr, 2) } : {}),
     };

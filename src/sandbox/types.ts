@@ -109,7 +109,10 @@ export interface RunSpec {
   hostname: string;
   /** Somebody asked for that name: where it cannot be given that is an error. */
   hostnameAsked?: boolean;
-  network: NetworkMode;
+  /** `default`: one of its own where that can be had, else the host's (network-choice.ts). */
+  network: NetworkMode | "default";
+  /** TCP ports of the host's loopback that a private network has as well: of proxies that the command is to use. */
+  proxyPorts?: number[];
   namespaces?: ChosenNamespaces;
   /** A user namespace of its own, with these ids. */
   ids?: CommandIds;
@@ -174,10 +177,24 @@ export interface RunIo {
 export interface RunResult {
   /** 0…255; 128 + signal number when a signal ended the command; 127 and 126 as a shell has them. */
   exitCode: number;
+  /** The network that it had. */
+  network?: NetworkMode;
 }
 
-/** One way to isolate a command. When run() returns, or this process dies, no process of the container is left. */
+/** A command whose network is settled. */
+export type ConnectedRun = RunSpec & { network: NetworkMode };
+
+/** What decides about a command's network. */
+export type NetworkNeed = Pick<RunSpec, "network" | "proxyPorts" | "addHosts">;
+
+/**
+ * One way to isolate a command. When run() returns, or this process dies, no process of the container is left. What
+ * connects networks stays for the next command until close().
+ */
 export interface Sandbox {
   readonly isolation: Isolation;
+  /** Begins to open the network of a command to come, so that it waits less. */
+  expect(need: NetworkNeed): void;
   run(spec: RunSpec, io: RunIo): Promise<RunResult>;
+  close(): Promise<void>;
 }

@@ -23,6 +23,8 @@ function file(name: string, text: string): string {
   return path;
 }
 
+/** Destination, gateway, flags, counts, metric and mask, as in /proc/net/route. */
+const DEFAULT_ROUTE = "00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0";
 const USER = 4321;
 const works = () => ({ exitCode: 0, stdout: "unshare from util-linux 2.38.1\nversion 1.8.1\n", stderr: "" });
 
@@ -33,6 +35,7 @@ function healthy(changes: Partial<Host> = {}, paths: Partial<Host["paths"]> = {}
   const proc = join(scratch, "proc");
   file("proc/self/status", "NoNewPrivs:\t0\n");
   file("proc/self/mountinfo", "1 1 8:1 / / rw - ext4 /dev/a rw\n");
+  file("proc/net/route", `Iface\tDestination\neth0\t${DEFAULT_ROUTE}\n`);
   const base = thisHost({ root, runRoot: join(scratch, "run"), driver: "overlay" });
   return {
     ...base,
@@ -358,7 +361,7 @@ const FAULTS: Fault[] = [
   },
   {
     name: "no pasta",
-    host: () => healthy({ find: finding({ pasta: undefined }) }),
+    host: () => healthy({ find: finding({ pasta: undefined, slirp4netns: undefined }) }),
     id: "pasta",
     status: "warning",
     finding: /pasta is not installed/,
@@ -371,6 +374,14 @@ const FAULTS: Fault[] = [
     status: "warning",
     finding: /no-tun cannot be opened/,
     remedy: /modprobe tun/,
+  },
+  {
+    name: "no default route",
+    host: () => healthy({ find: finding({ pasta: "/bin/true" }) }, { proc: sysctl("kernel/printk", "0") }),
+    id: "pasta",
+    status: "warning",
+    finding: /the host has no default route/,
+    remedy: /connect the host/,
   },
   {
     name: "no cgroups",

@@ -73,6 +73,8 @@ async function runOne(request: Request): Promise<Reply> {
   } catch (error) {
     const { code = "?", message = "" } = error as { code?: string; message?: string };
     reply.error = { code, message };
+  } finally {
+    await sandbox.close();
   }
   return reply;
 }

@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makedev, mknod } from "../../src/base/file-calls.ts";
 import { findProgram } from "../../src/base/process.ts";
 import { mayRead, people } from "../support/as-users.ts";
+import { openTun } from "../support/tun.ts";
 import type { Reply, Request } from "./run-one.ts";
 
 /** Who runs Cooper. */
@@ -83,12 +83,8 @@ export class Stage {
   /** Lets a user open /dev/net/tun, as most hosts do: by a node of this command's alone, which stands before the host's. */
   #opening(): string[] {
     if (this.runner === "root" || !existsSync("/dev/net/tun")) return [];
-    const tun = join(this.directory, "tun");
-    if (!existsSync(tun)) {
-      mknod(tun, 0o020666, makedev(10, 200));
-      chmodSync(tun, 0o666);
-    }
-    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /dev/net/tun && exec "$@"', tun];
+    const script = 'mount --bind "$0" /dev/net/tun && exec "$@"';
+    return ["unshare", "--mount", "sh", "-c", script, openTun(this.directory)];
   }
 
   /** Runs a request to its end. */

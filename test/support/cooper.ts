@@ -47,7 +47,11 @@ export class Site implements AsyncDisposable {
   /** A directory that belongs to the person, for files of the test. */
   readonly work: string;
 
-  constructor(readonly person: Person) {
+  /** `place`: what to put before each command line, as root, before it becomes the person's. */
+  constructor(
+    readonly person: Person,
+    readonly place: string[] = [],
+  ) {
     this.dir = mkdtempSync(join(temporary, "cooper-test-"));
     this.root = join(this.dir, "store");
     this.runRoot = join(this.dir, "run/cooper");
@@ -89,7 +93,7 @@ export class Site implements AsyncDisposable {
 
   /** Starts a command as the person, with a clean environment, in its own process group. */
   start(argv: string[], { cwd, stdin, env }: RunSettings = {}) {
-    return Bun.spawn([...becoming(this.person), ...argv], {
+    return Bun.spawn([...this.place, ...becoming(this.person), ...argv], {
       cwd: cwd ?? this.work,
       env: { ...this.environment(), ...env },
       stdin: stdin === undefined ? "ignore" : Buffer.from(stdin as string),
@@ -184,7 +188,7 @@ export function successful(what: string, { exitCode, stdout, stderr }: Result): 
   return stdout.replace(/\n$/, "");
 }
 
-/** Opens a site for a person. */
-export function openSite(person: Person): Site {
-  return new Site(person);
+/** Opens a site for a person; `place` as in Site. */
+export function openSite(person: Person, place?: string[]): Site {
+  return new Site(person, place);
 }

@@ -61,7 +61,7 @@ export interface RunOptions extends RunSettings {
    * the container may not be mounted. Failing commands are not remembered.
    */
   cache?: boolean;
-  /** With `cache`: told when the store cannot be kept within its limit. */
+  /** Told when the command gets another network than it should, and with `cache` when the store cannot be kept within its limit. */
   onEvent?: EventSink;
   signal?: AbortSignal;
 }

@@ -27,8 +27,9 @@ export interface StoreInfo {
   /** How much this host lets Cooper do, 0 (root) to 4 (docs/rootless.md), and that in words. */
   tier: number;
   tierSummary: string;
-  /** Network of commands that ask for none. */
+  /** Network of commands that ask for none, and what connects it or why there is no other. */
   network: string;
+  networkSummary: string;
   isolation: Isolation | undefined;
   /** Ways to run commands, the preferred one first. */
   runtimes: { name: Isolation; program: string | undefined }[];

@@ -61,6 +61,7 @@ function infoDocument(info: StoreInfo, debug: boolean): GoMap {
       isolation: info.isolation ?? "",
       kernel: info.kernel,
       network: info.network,
+      networkSummary: info.networkSummary,
       os: "linux",
       rootless: info.rootless,
       tier: info.tier,

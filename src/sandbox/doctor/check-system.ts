@@ -1,7 +1,7 @@
 /** The machine: its clock, its kernel, its cgroups; and the programs that a build would like to find. */
 import { accessSync, constants } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
-import { privateNetworkObstacle } from "../network.ts";
+import { defaultNetwork } from "../network-choice.ts";
 import { openLimits } from "../resource-limits.ts";
 import { chosenRuntimeProgram } from "../select-sandbox.ts";
 import { type Check, failure, install, ok, warning } from "./check.ts";
@@ -86,17 +86,18 @@ export function checkRuntime(host: Host): Check {
   );
 }
 
+/** What connects networks of commands' own. That proxies on the loopback take pasta is `cooper info`'s to say. */
 export function checkPasta(host: Host): Check {
-  const obstacle =
-    host.find("pasta") === undefined ? "pasta is not installed" : privateNetworkObstacle(host.paths.tun);
-  if (obstacle === undefined) return ok("pasta", `${host.find("pasta")}`);
-  const remedy =
-    host.find("pasta") === undefined ? install(host, "passt") : `modprobe tun; chmod 666 ${host.paths.tun}`;
+  const { tun, proc } = host.paths;
+  const { mode, why } = defaultNetwork({ addHosts: [] }, { find: host.find, tun, proc });
+  if (mode === "private") return ok("pasta", `${host.find(why)}`);
+  const hasProgram = host.find("pasta") !== undefined || host.find("slirp4netns") !== undefined;
+  const hasTun = hasProgram && why.includes(tun);
   return warning(
     "pasta",
-    `There is no private network: ${obstacle}`,
-    "--network private is refused; host and none work",
-    remedy,
+    `Commands have no network of their own: ${why}`,
+    "they share the host's, with all that listens on its loopback, unless they are given none",
+    !hasProgram ? install(host, "passt") : hasTun ? `modprobe tun; chmod 666 ${tun}` : "connect the host",
   );
 }
 
