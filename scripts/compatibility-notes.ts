@@ -71,6 +71,7 @@ export const DIFFERENCES: Record<string, string> = {
 export const MANNERS: readonly string[] = [
   "The lines of a build (`STEP n/m: …`, `COMMIT name`) go to standard error, and its image's ID alone to standard output; `COMMIT` tells the full name, and a step of a stage has the stage's name before it in place of `[1/2]`",
   "A command that is not there ends `run` with 127, one that cannot be executed with 126; Buildah ends with 1",
+  "Commands have no variable `HOSTNAME`, which would differ with each build",
   "Steps are cached as snapshots: `images --all` has no images of single steps",
   "Manifests get no annotations `org.opencontainers.image.base.*`; history is written as BuildKit writes it",
   "`source add` adds an archive as it is, or compressed; Buildah puts it into another one",

@@ -69,6 +69,8 @@ export interface Container extends AsyncDisposable {
 /** Makes a working container from an image or from `scratch`. */
 export async function from(store: Store, image: string, options: FromOptions = {}): Promise<Container> {
   const files = filesOf(store);
+  const { capAdd, capDrop, addHosts } = options.run ?? {};
+  if (capAdd ?? capDrop ?? addHosts) (await import("../container/run-spec.ts")).checkSettings(options.run!);
   const owner = options.removeWith === undefined ? undefined : ownerOf(options.removeWith);
   const found = image === "scratch" ? undefined : await obtainBase(files, image, options);
   const parts = {

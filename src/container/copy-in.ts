@@ -58,6 +58,8 @@ export async function copyIntoContainer(
   }
   const digests: string[] = [];
   const patterns = request.sources.filter((source) => !isUrl(source));
+  if (request.checksum !== undefined && patterns.length > 0)
+    throw new CooperError("usage", `--checksum is for what is downloaded, and ${patterns[0]} is not`);
   if (patterns.length > 0) {
     const files = fileSources(request, patterns);
     digests.push(hashSources(hashRequest(files, placement), hashOptions(placement)));

@@ -9,6 +9,7 @@ import { type CommandIds, LEAST_IDS, MOST_IDS } from "../sandbox/command-ids.ts"
 import { type ContainersConf, loadContainersConf } from "../sandbox/containers-conf.ts";
 import { kernelPaths } from "../sandbox/kernel-paths.ts";
 import { hooksFor } from "../sandbox/oci-hooks.ts";
+import { parseHost } from "../sandbox/network-files.ts";
 import { parseRlimit } from "../sandbox/rlimits.ts";
 import type { HostFile, NetworkNeed, RunMount, RunSpec, RunUser } from "../sandbox/types.ts";
 import { type Device, parseDevice } from "./device.ts";
@@ -86,6 +87,13 @@ export function runSpec(container: WorkingContainer, rootfs: string, request: Ru
     // A build's container goes with the build.
     ...(container.name === undefined ? {} : { mountPointNotes: mountPointNotes(container) }),
   };
+}
+
+/** Throws `usage` for settings that no command could have, before a container keeps them. */
+export function checkSettings(settings: RunSettings): void {
+  capabilitiesOf(settings, loadContainersConf());
+  // The host's address differs from command to command.
+  for (const entry of settings.addHosts ?? []) parseHost(entry, "127.0.0.1");
 }
 
 /** Capabilities of a container's commands, as CAP_CHOWN. */

@@ -110,7 +110,8 @@ export function namesHost(entry: string): boolean {
   return /[:=]host-gateway$/.test(entry);
 }
 
-function parseHost(entry: string, hostAddress: string | undefined): { name: string; address: string } {
+/** An entry of --add-host. Error: `usage`, and `unsupported` for the host's address where there is none. */
+export function parseHost(entry: string, hostAddress: string | undefined): { name: string; address: string } {
   const at = entry.search(/[:=]/);
   const name = entry.slice(0, at);
   const given = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");

@@ -51,6 +51,11 @@ test("add --checksum is for what is downloaded, and copy takes nothing else eith
   const wrong = digest.replaceAll(/[0-9]/g, "0");
   expect(await line.run(["add", "--checksum", wrong, box, url, "/wrong"])).toMatchObject({ status: 125 });
   expect(await line.run(["copy", "--checksum", digest, box, url, "/copied"])).toMatchObject({ status: 125 });
+  const local = [box, line.path("tree/a/x"), "/local"];
+  for (const verb of ["add", "copy"]) {
+    const { status, stderr } = await line.run([verb, "--checksum", digest, ...local]);
+    expect([status, stderr]).toEqual([125, expect.stringContaining("--checksum is for what is downloaded")]);
+  }
 });
 
 test("build: --compress and --disable-content-trust are Docker's, and nothing; --ssh wants an agent that is there", async () => {
@@ -164,6 +169,19 @@ test("manifest push: --compression-level, --force-compression", async () => {
     sizes.push(Math.max(...blobs));
   }
   expect(sizes[1]).toBeLessThan(sizes[0]!);
+});
+
+test.each([
+  [["--cap-add", "ZZ"], 'There is no capability "ZZ"'],
+  [["--cap-add", "kill", "--cap-drop", "CAP_KILL"], "both added and dropped"],
+  [["--add-host", "zz"], '"zz" is not of the form name:ip'],
+])("from %j is refused, before there is a container", async (flags, message) => {
+  const { status, stderr } = await line.run(["from", "--name", "refused", ...flags, "localhost/busybox"]);
+  expect([status, stderr]).toEqual([125, expect.stringContaining(message)]);
+  expect(await line.ok("containers", "--filter", "name=refused", "-q")).toBe("");
+  const gateway = ["--name", "reached", "--add-host", "host.docker.internal:host-gateway"];
+  await line.ok("from", ...gateway, "localhost/busybox");
+  await line.ok("rm", "reached");
 });
 
 test("images --history: the names that an image has or had, the last given first, until it goes", async () => {
