@@ -149,7 +149,7 @@ export async function commitContainer(
     [...stack, ...links.flatMap((link) => link.stack)],
     options,
   );
-  const image = commitImage(
+  const image = await commitImage(
     files,
     { ...container, image: edited.image, annotations: edited.annotations },
     [{ stack, history: historyOf(container, timestamp), checkpoint: true }, ...links, ...added.layers],
@@ -162,6 +162,7 @@ export async function commitContainer(
       timestamp,
       keepTime: false,
       onBytes: (done) => event({ type: "commit-progress", name: names[0], done }),
+      signal: options.signal,
     },
   );
   added.written?.();

@@ -19,7 +19,7 @@ export async function commitTarget(build: Build, target: StageState): Promise<Bu
   const plan = scan === undefined ? steps : [...steps, scan.layer];
   await refuseLeaks(build, target, plan);
   const container = { ...containerOf(store, request, target), annotations: target.annotations };
-  const image = commitImage(store, container, plan, {
+  const image = await commitImage(store, container, plan, {
     format: request.format,
     names: request.names,
     squash: request.squash,
@@ -28,6 +28,7 @@ export async function commitTarget(build: Build, target: StageState): Promise<Bu
     timestamp: request.timestamp,
     keepTime: !request.noCache,
     onBytes: (done) => request.onEvent({ type: "commit-progress", name, done }),
+    signal: build.signal,
   });
   scan?.write();
   request.onEvent({ type: "commit-done", name, imageId: image.id });

@@ -50,7 +50,9 @@ export function portableAfter(
 /** What a snapshot of a stage, by its place in `frozen`, packs to on what lies below it. */
 export async function measureFrozen(build: Build, state: StageState, depth: number): Promise<Measured> {
   const id = state.frozen[depth]!;
-  return findLayer(build.store.db, [id]) ?? measureLayer(build.store, await layerOf(build, state, depth));
+  const known = findLayer(build.store.db, [id]);
+  if (known !== undefined) return known;
+  return await measureLayer(build.store, await layerOf(build, state, depth), { signal: build.signal });
 }
 
 /** A snapshot of a stage as a layer to pack; what it is packed against is brought here. */

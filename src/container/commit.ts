@@ -5,7 +5,7 @@ import { toOciConfig } from "../oci/config.ts";
 import { MEDIA } from "../oci/media-types.ts";
 import type { HistoryEntry, ImageConfig, ImageFormat } from "../oci/types.ts";
 import { addImage, type ImageLayer, plainLayer } from "../store/images.ts";
-import { measureLayer } from "../store/pack.ts";
+import { measureLayer, type Watch } from "../store/pack.ts";
 import { findCreationTime, rememberCreationTime } from "../store/cache-records.ts";
 import type { ImageRecord } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
@@ -28,7 +28,7 @@ export interface ImageTime {
   files: "set" | "clamp" | "keep";
 }
 
-export interface CommitRequest {
+export interface CommitRequest extends Watch {
   format: ImageFormat;
   /** Names that the image gets. */
   names: string[];
@@ -40,8 +40,6 @@ export interface CommitRequest {
   timestamp: ImageTime | undefined;
   /** Whether an image that was made before, but for its time, is made again as it was. */
   keepTime: boolean;
-  /** Learns how many bytes of a layer were hashed. */
-  onBytes?: (hashed: number) => void;
 }
 
 /** annotations.md */
@@ -65,17 +63,15 @@ function inFormat(layer: ImageLayer, format: ImageFormat): ImageLayer {
 
 /**
  * Writes the image that `container.base` plus the planned layers make. Layers that change nothing are left out; their
- * steps stay in the history. Nothing is named before everything is stored.
+ * steps stay in the history. Nothing is named before everything is stored. Throws `cancelled`.
  */
-export function commitImage(
+export async function commitImage(
   store: StoreFiles,
   container: WorkingContainer,
   plan: LayerPlan[],
   request: CommitRequest,
-): ImageRecord {
-  const parts = request.squash
-    ? squashed(store, container, plan, request)
-    : stacked(store, container, plan, request);
+): Promise<ImageRecord> {
+  const parts = await (request.squash ? squashed : stacked)(store, container, plan, request);
   const { annotations } = container;
   const { format } = request;
   const configAt = (created: string) => assembleConfig(container.image, parts, request, created);
@@ -125,17 +121,17 @@ interface Parts {
   added: HistoryEntry[];
 }
 
-function stacked(
+async function stacked(
   store: StoreFiles,
   container: WorkingContainer,
   plan: LayerPlan[],
   request: CommitRequest,
-): Parts {
+): Promise<Parts> {
   const layers = container.base.layers.map((layer) => inFormat(layer, request.format));
   const added: HistoryEntry[] = [];
   const below = layers.flatMap((layer) => layer.stack);
   for (const { stack, history } of plan) {
-    const layer = packed(store, stack, below, request);
+    const layer = await packed(store, stack, below, request);
     below.push(...stack);
     if (layer !== undefined) layers.push(layer);
     added.push(...entryPerLayer(history, layer !== undefined));
@@ -143,15 +139,15 @@ function stacked(
   return { layers, inherited: container.image.history ?? [], added };
 }
 
-function squashed(
+async function squashed(
   store: StoreFiles,
   container: WorkingContainer,
   plan: LayerPlan[],
   request: CommitRequest,
-): Parts {
+): Promise<Parts> {
   const base = container.base.layers.flatMap((layer) => layer.stack);
   const stack = [...base, ...plan.flatMap((layer) => layer.stack)];
-  const layer = packed(store, stack, [], request);
+  const layer = await packed(store, stack, [], request);
   const last = plan.at(-1)?.history.at(-1);
   const entry = {
     created_by: last?.created_by ?? "squash",
@@ -163,19 +159,19 @@ function squashed(
 /** Bytes of a tar that holds no entry: two blocks of zeros, or nothing at all. */
 const EMPTY_TAR = 1024;
 
-function packed(
+async function packed(
   store: StoreFiles,
   stack: string[],
   below: string[],
   request: CommitRequest,
-): ImageLayer | undefined {
+): Promise<ImageLayer | undefined> {
   if (stack.length === 0) return undefined;
   const { timestamp } = request;
   const times =
     timestamp === undefined || timestamp.files === "keep"
       ? {}
       : { timestamp: timestamp.seconds, timestampMode: timestamp.files };
-  const measured = measureLayer(store, { stack, below, ...times }, request.onBytes);
+  const measured = await measureLayer(store, { stack, below, ...times }, request);
   if (measured.size <= EMPTY_TAR) return undefined;
   return plainLayer(request.format, stack, measured);
 }

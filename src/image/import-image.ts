@@ -36,7 +36,7 @@ export async function importRoot(
       throw wrapError(`Cannot import ${nameOf(source)}`, error);
     }),
   );
-  const measured = measureLayer(store, { stack: [snapshot], below: [] });
+  const measured = await measureLayer(store, { stack: [snapshot], below: [] }, { signal: request.signal });
   addLayer(store.db, [snapshot], measured, UNPACKED);
   const layer = plainLayer(request.format, [snapshot], measured);
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);

@@ -2,6 +2,7 @@
 import { releaseChunk } from "../archive/chunk-buffer.ts";
 import { packLayer } from "../archive/pack-layer.ts";
 import { type Digest, Digester } from "../base/digest.ts";
+import { CooperError } from "../base/errors.ts";
 import { fileIds } from "../base/process-ids.ts";
 import { addLayer, findLayer, findVariant } from "./layer-records.ts";
 import { type StoreFiles, snapshotPath } from "./store.ts";
@@ -37,18 +38,24 @@ export function layerTar(store: StoreFiles, layer: LayerToPack): Generator<Uint8
   });
 }
 
-/** Bytes between two reports of progress. */
+/** Bytes between two reports of progress: some hundredths of a second. */
 const PROGRESS_BYTES = 8 << 20;
 
+export interface Watch {
+  /** Learns now and then how many bytes were hashed. */
+  onBytes?: (hashed: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
 /**
- * The diff_id and size of a layer: remembered, or found by packing it into the hash (no tar is written). `onBytes` learns
- * now and then how many bytes were hashed.
+ * The diff_id and size of a layer: remembered, or found by packing it into the hash (no tar is written). Others have their turn
+ * meanwhile, so that a signal is heard. Throws `cancelled`.
  */
-export function measureLayer(
+export async function measureLayer(
   store: StoreFiles,
   layer: LayerToPack,
-  onBytes: (hashed: number) => void = () => {},
-): { diffId: Digest; size: number } {
+  { onBytes = () => {}, signal }: Watch = {},
+): Promise<{ diffId: Digest; size: number }> {
   const known = findLayer(store.db, layer.stack, variantOf(layer));
   if (known !== undefined) return known;
   const digester = new Digester();
@@ -59,6 +66,9 @@ export function measureLayer(
     if (digester.size - told < PROGRESS_BYTES) continue;
     told = digester.size;
     onBytes(told);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal?.aborted)
+      throw new CooperError("cancelled", "Packing a layer was cancelled", { cause: signal.reason });
   }
   const measured = { diffId: digester.digest(), size: digester.size };
   addLayer(store.db, layer.stack, measured, variantOf(layer));

@@ -110,7 +110,7 @@ test("a layer that a container wrote is not taken for one that was pulled, equal
     return true;
   })!;
   const layer = { stack: [snapshot], below: [] };
-  const { diffId } = measureLayer(files, layer);
+  const { diffId } = await measureLayer(files, layer);
   const tar = Buffer.concat([...layerTar(files, layer)].map((chunk) => Buffer.from(chunk)));
   const old = [{ path: "app/" }, { path: "app/old", content: "old" }];
   const over = await makeImage(join(work, "over"), { layers: [old, tar] });
