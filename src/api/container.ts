@@ -27,6 +27,7 @@ import { obtainImage } from "../image/obtain-image.ts";
 import { applyConfigEdits, newImageConfig } from "../oci/config.ts";
 import type { ConfigEdits } from "../oci/config-edits.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
+import type { ImageConfig } from "../oci/types.ts";
 import { candidateNamesOrNone, readConfig } from "../store/images.ts";
 import { allContainers, freeName, renameContainer } from "../store/container-records.ts";
 import { type ImageRecord, namesOf } from "../store/image-records.ts";
@@ -106,8 +107,10 @@ function baseOf(files: StoreFiles, image: ImageRecord, asked: string): ReturnTyp
   return { base: { ...base, imageName }, annotations };
 }
 
-function scratchConfig(options: FromOptions) {
-  return newImageConfig(options.platform === undefined ? hostPlatform() : parsePlatform(options.platform));
+/** With a working directory, as FROM scratch has it in a Dockerfile. */
+function scratchConfig({ platform }: FromOptions): ImageConfig {
+  const image = newImageConfig(platform === undefined ? hostPlatform() : parsePlatform(platform));
+  return { ...image, config: { ...image.config, WorkingDir: "/" } };
 }
 
 /** `NAME-working-container`, with a number behind it when that is taken, as Buildah names them. */

@@ -24,7 +24,14 @@ interface Document {
   created: string;
   "os.version"?: string;
   "os.features"?: string[];
-  config: { Env: string[]; Labels?: Record<string, string>; Cmd?: string[]; Volumes?: object; User?: string };
+  config: {
+    WorkingDir?: string;
+    Env: string[];
+    Labels?: Record<string, string>;
+    Cmd?: string[];
+    Volumes?: object;
+    User?: string;
+  };
   history: { created_by: string }[];
 }
 const ask = async (image: string, template: string) =>
@@ -271,6 +278,11 @@ test("copy and add --timestamp: files, directories and what was in archives", as
     "/added/sub/file",
   );
   expect(times.split("\n")).toEqual(["1234567", "1234567", "1234568"]);
+});
+
+test("from scratch: images have the working directory /, as Buildah's do and those of FROM scratch", async () => {
+  await line.ok("commit", await line.ok("from", "scratch"), "localhost/empty");
+  expect((await document("localhost/empty")).config.WorkingDir).toBe("/");
 });
 
 test("copy --exclude takes several patterns at once", async () => {
