@@ -17,6 +17,8 @@ import { build, copy, enterUserNamespace, from, openStore, pull, push } from ${J
 
 await enterUserNamespace();
 await using store = await openStore();
+// Nobody else sleeps so long.
+const nap = "sleep " + (1_000_000 + process.pid);
 let abort = () => {};
 const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open: () => abort(), data() {} } });
 const there = "docker://127.0.0.1:" + silent.port + "/x:1";
@@ -41,9 +43,9 @@ await container.umount();
 await using shell = await from(store, "localhost/busybox");
 
 await cancelled("run", (signal) =>
-  shell.run(["sh", "-c", "echo up; sleep 4713 & sleep 4713"], { signal, onStdout: () => abort() }));
+  shell.run(["sh", "-c", "echo up; " + nap + " & " + nap], { signal, onStdout: () => abort() }));
 await cancelled("build", (signal) =>
-  build(store, { context: "app", signal, onEvent: ({ type }) => type === "output" && abort() }));
+  build(store, { context: "app", buildArgs: { NAP: nap }, signal, onEvent: ({ type }) => type === "output" && abort() }));
 await cancelled("commit", (signal) =>
   container.commit("localhost/large", { signal, onEvent: ({ type }) => type === "commit-progress" && abort() }));
 await cancelled("pull", (signal) => pull(store, there, { ...registry, signal }));
@@ -52,7 +54,7 @@ await cancelled("copy", (signal) => copy(there, "oci:copied", { ...registry, sig
 await cancelled("from", (signal) => from(store, there, { ...registry, signal }));
 silent.stop(true);
 const { stdout } = Bun.spawnSync(["ps", "-eo", "args"]);
-console.log(stdout.toString().split("\\n").filter((line) => line.includes("sleep 4713")).length, "left");
+console.log(stdout.toString().split("\\n").filter((line) => line.includes(nap)).length, "left");
 `;
 
 describe.each(people)("as $kind", (person) => {
@@ -61,7 +63,7 @@ describe.each(people)("as $kind", (person) => {
   beforeAll(async () => {
     site = openSite(person);
     await site.ok("import", busyboxBase(), "localhost/busybox");
-    directory = site.files({ "app/Dockerfile": "FROM localhost/busybox\nRUN echo up; sleep 4713\n" });
+    directory = site.files({ "app/Dockerfile": "FROM localhost/busybox\nARG NAP\nRUN echo up; $NAP\n" });
   });
   afterAll(() => site[Symbol.asyncDispose]());
 
