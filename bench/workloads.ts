@@ -96,7 +96,7 @@ export const WORKLOADS: readonly Workload[] = [
     once: BIG,
     before: "rm -rf $W/out",
     run: "$T push -q --compression-format gzip localhost/big oci:$W/out:x",
-    limit: "gzip -1 -c $FIX/big/blob >$W/limit/z",
+    limit: "pigz -6 -c $FIX/big/blob >$W/limit/z",
   },
   {
     name: "push-zstd",
@@ -112,7 +112,7 @@ export const WORKLOADS: readonly Workload[] = [
     once: MANY,
     before: "rm -rf $W/out",
     run: "$T push -q localhost/many oci:$W/out:x",
-    limit: "tar cf - -C $FIX/many src | gzip -c >$W/limit/z",
+    limit: "tar cf - -C $FIX/many src | pigz -6 -c >$W/limit/z",
   },
   {
     name: "push-again",
