@@ -86,7 +86,7 @@ async function runFound(
       settings,
     });
     const files = filesOf(store);
-    const run = ({ onStdout, onStderr }: Plain) => {
+    const run = async ({ onStdout, onStderr }: Plain) => {
       const io = {
         ...(inherit === undefined ? {} : { inherit }),
         ...(stdin === undefined ? {} : { stdin }),
@@ -94,7 +94,8 @@ async function runFound(
         ...(onStderr === undefined ? {} : { onStderr }),
         ...(signal === undefined ? {} : { signal }),
       };
-      return runInTree(files, container, sandbox, spec, io, wasMounted);
+      const { exitCode } = await runInTree(files, container, sandbox, spec, io, wasMounted);
+      return { exitCode };
     };
     if (open === undefined || open.secrets.size === 0) return await run(own);
     const { redactedOutput, refuseLeft } = await import("./run-secrets.ts");

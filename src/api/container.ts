@@ -51,7 +51,7 @@ export interface Container extends AsyncDisposable {
    * Runs a shell for people: the container's own, or the host's static busybox where it has none. Throws `unsupported`
    * where there is neither.
    */
-  shell(options?: Omit<RunOptions, "cache" | "onEvent">): Promise<{ exitCode: number }>;
+  shell(options?: Omit<RunOptions, "cache">): Promise<{ exitCode: number }>;
   /** Copies files, directories or URLs into it. Returns the digest of what was copied. */
   copy(sources: string[], destination: string | undefined, options?: CopyOptions): Promise<string>;
   /** Like copy(), and unpacks local archives. */

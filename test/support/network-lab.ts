@@ -1,5 +1,5 @@
 /** Two machines on one cable, as network namespaces: a host to run commands on, and a world of servers behind it. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../../src/base/process.ts";
 import { openTun } from "./tun.ts";
@@ -18,6 +18,7 @@ export function labObstacle(): string | undefined {
   if (process.getuid?.() !== 0) return "needs root";
   const missing = ["ip", "unshare", "nsenter", "pasta"].find((name) => findProgram(name) === undefined);
   if (missing !== undefined) return `needs ${missing}`;
+  if (!existsSync("/dev/net/tun")) return "needs /dev/net/tun";
   const made = Bun.spawnSync(["unshare", "--net", ..."ip link add one type veth peer name two".split(" ")]);
   return made.exitCode === 0 ? undefined : "needs network namespaces with veth";
 }
@@ -32,9 +33,8 @@ export class NetworkLab implements Disposable {
     this.#host = this.#hold("--net", "--mount");
     this.#world = this.#hold("--net");
     const tun = openTun(this.#directory);
-    const { pid } = { pid: String(this.#world) };
     this.host(
-      `ip link add cable type veth peer name cable netns ${pid}; mkdir -p /dev/net; mount --bind ${tun} /dev/net/tun`,
+      `ip link add cable type veth peer name cable netns ${this.#world}; mount --bind ${tun} /dev/net/tun`,
     );
     this.host(`${CABLE} && ${ROUTES}`);
     must([...this.#in(this.#world, "--net"), "sh", "-euc", WORLD_CABLE]);
@@ -47,6 +47,9 @@ export class NetworkLab implements Disposable {
       ],
       dns: ["127.0.0.53"],
     });
+    // The cable takes a moment, and Debian 12's pasta hangs where a first connection fails.
+    for (const address of [WORLD.v4, WORLD.v6])
+      this.host(`until timeout 1 bash -c '</dev/tcp/${address}/8080'; do sleep 0.1; done`);
   }
 
   /** What to put before a command line that is to run on the host. */

@@ -1,6 +1,7 @@
 import { isTerminal } from "../../base/terminals.ts";
 import { CooperError } from "../../base/errors.ts";
 import { defineCommand, onContainer } from "../command.ts";
+import { warningsTo } from "../progress.ts";
 
 /** Cooper's own. */
 export const command = defineCommand({
@@ -25,12 +26,13 @@ export const command = defineCommand({
   ],
   examples: ["cooper enter work", "cooper enter --user root work"],
   namespace: onContainer,
-  async run({ args, flags, signal, api, store }) {
+  async run({ args, flags, globals, signal, api, store }) {
     const { openContainer } = await api();
     const container = await openContainer(await store(), args[0]!);
     const { exitCode } = await container.shell({
       inherit: true,
       terminal: isTerminal(0) && isTerminal(1),
+      onEvent: warningsTo(globals.logLevel),
       signal,
       ...(flags.user === undefined ? {} : { user: flags.user }),
       ...(flags.workingdir === undefined ? {} : { workingDir: flags.workingdir }),
