@@ -250,6 +250,20 @@ describe.each(people)("as $kind", (person) => {
     expect(await it.site.ok("run", box, "sh", "-c", "ls / | grep -c -e sbom -e written || true")).toBe("0");
   });
 
+  test("several platforms: not into one file", async () => {
+    const platforms = [
+      "--platform",
+      "linux/amd64,linux/arm64",
+      "--sbom",
+      "syft",
+      "--sbom-output",
+      out("both"),
+    ];
+    const refused = await it.build("FROM scratch\nCOPY Dockerfile /", platforms);
+    expect(refused.exitCode).toBe(125);
+    expect(refused.stderr).toContain("several platforms do not go into one file");
+  });
+
   test("a scanner that fails: its status, its words, no image and no file", async () => {
     const scanned = (command: string) => [
       ...["--sbom-scanner-image", SCANNER_IMAGE, "--sbom-merge-strategy", "cat"],
