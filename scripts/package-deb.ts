@@ -43,8 +43,8 @@ Version: ${VERSION}
 Architecture: ${target.debian}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${kibibytes}
-Depends: libc6 (>= 2.17), crun | runc, uidmap
-Recommends: passt, ca-certificates
+Depends: libc6 (>= 2.17), crun | runc, uidmap, passt
+Recommends: ca-certificates
 Suggests: git
 Section: admin
 Priority: optional
@@ -64,7 +64,8 @@ License: Apache-2.0
 Comment:
  /usr/bin/cooper holds the Bun runtime (MIT License, and the licenses of what
  it links, JavaScriptCore among it: https://bun.com/docs/project/license) and
- the npm packages p-limit, tar-stream and valibot (MIT License).
+ the npm packages p-limit, tar-stream and valibot (MIT License) and yaml (ISC
+ License).
 `;
 }
 

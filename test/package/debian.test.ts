@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { dependencies } from "../../package.json";
 import { buildFor } from "../../scripts/build.ts";
 import { packageDeb } from "../../scripts/package-deb.ts";
 import { hostTarget, must } from "../../scripts/targets.ts";
@@ -78,10 +79,10 @@ describe.skipIf(why !== undefined)(
       return stdout;
     }
 
-    test("apt installs it with crun, uidmap and without anything that was there before", () => {
+    test("apt installs it with crun, uidmap and passt, and without anything that was there before", () => {
       inside("apt-get -q update && apt-get -q install -y --no-install-recommends /cooper.deb");
       const query = (name: string) => `dpkg-query --show --showformat='${"$"}{db:Status-Status}' ${name}`;
-      for (const name of ["cooper", "crun", "uidmap"]) expect(inside(query(name))).toBe("installed");
+      for (const name of ["cooper", "crun", "uidmap", "passt"]) expect(inside(query(name))).toBe("installed");
     });
 
     test("the program, its manual pages and completions are in their places", () => {
@@ -101,6 +102,13 @@ describe.skipIf(why !== undefined)(
       expect(
         inside("bash -c '. /usr/share/bash-completion/completions/cooper; complete -p cooper'"),
       ).toContain("_cooper");
+    });
+
+    test("the copyright file names every package that is in the program", () => {
+      const file = "dpkg-deb --fsys-tarfile $1 | tar -xO ./usr/share/doc/cooper/copyright";
+      const copyright = must(["sh", "-c", file, "sh", join(root(), "cooper.deb")]);
+      for (const name of Object.keys(dependencies).filter((name) => name !== "bun"))
+        expect(copyright).toContain(name);
     });
 
     const build = `
