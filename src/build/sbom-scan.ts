@@ -86,7 +86,7 @@ export async function scanRoot(
   const seen = (source: string, target: string) =>
     ({ type: "bind", source, target, readOnly: true }) as const;
   const mounts: RunMount[] = [
-    { type: "bind", source: directory, target: SCANS },
+    { type: "bind", source: directory, target: SCANS, lend: true },
     seen(root, ROOTFS),
     ...contexts.map((path, index) => seen(path, `/.context${index}`)),
   ];

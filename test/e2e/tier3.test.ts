@@ -232,12 +232,33 @@ describe.if(hasPodman)("in a container", () => {
     ["a size of /dev/shm", "--shm-size 8m", "with a /dev/shm of its own size"],
     ["a map of ids", "--userns-uid-map 0:100000:65536", "in a user namespace of its own"],
     ["ids of nobody else", "--userns auto", "in a user namespace of its own"],
+    ["a hidden file", "--security-opt mask=/etc/passwd", "with other paths of /proc hidden"],
+    ["an AppArmor profile", "--security-opt apparmor=docker-default", "the AppArmor profile docker-default"],
+    ["the caller's groups", "--group-add keep-groups", "keep the caller's groups"],
   ])("%s is refused, not left out", (_, args, message) => {
     const { exitCode, stderr } = outer.run(
       `cooper import ${outer.shared}/busybox.tar busybox >/dev/null; c=$(cooper from ${args} busybox); cooper run $c true`,
     );
     expect(exitCode).not.toBe(0);
     expect(stderr).toContain(message);
+  });
+
+  test("--compat-volumes is refused, not left out; a scanner finds copies of what it is to look at", () => {
+    const dockerfile = join(context, "Volume");
+    writeFileSync(dockerfile, "FROM localhost/busybox\nVOLUME /v\nRUN echo x > /scanned\n");
+    const kept = outer.run(bud("--compat-volumes", "-f", dockerfile));
+    expect(kept.exitCode).not.toBe(0);
+    expect(kept.stderr).toContain(
+      "Cannot leave the volume /v as it is (--compat-volumes): this host refuses mounts",
+    );
+    const scanner = ["--sbom-scanner-image", "localhost/busybox", "--sbom-merge-strategy", "cat"];
+    const command = [
+      "--sbom-scanner-command",
+      "'cat {ROOTFS}/scanned > {OUTPUT}'",
+      "--sbom-output",
+      "/tmp/sbom",
+    ];
+    expect(outer.ok(`${bud(...scanner, ...command, "-f", dockerfile)} > /dev/null; cat /tmp/sbom`)).toBe("x");
   });
 
   test("a secret is not written to the disk: as a file it is refused, as a variable given", () => {
