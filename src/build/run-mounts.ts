@@ -17,6 +17,7 @@ import { mkdirInContainer } from "../container/mkdir.ts";
 import { secretMount } from "../container/secret.ts";
 import { imageBind } from "../container/writable-copy.ts";
 import type { MountOp, RunOp } from "../plan/types.ts";
+import { mayBeShifted } from "../sandbox/command-ids.ts";
 import { commandsHaveMounts } from "../sandbox/mount-namespace.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import type { Build } from "./build-image.ts";
@@ -150,10 +151,13 @@ function volumeMount(build: Build, rootfs: string, path: string, undo: (() => vo
       `Cannot leave the volume ${path} as it is (--compat-volumes): this host refuses mounts`,
     );
   mkdirInContainer(rootfs, path, "");
+  const source = resolveInRoot(rootfs, path);
+  const { ids } = build.request.run;
+  if (mayBeShifted(ids)) return imageBind(build.store, { source, target: path, readOnly: false }, ids, undo);
   const directory = build.store.session.path("volume");
   undo.push(() => rmSync(directory, { recursive: true, force: true }));
   const overlay = { upper: join(directory, "upper"), work: join(directory, "work") };
-  return { type: "bind", source: resolveInRoot(rootfs, path), target: path, overlay };
+  return { type: "bind", source, target: path, overlay };
 }
 
 /** A here-document that begins with `#!` is a script of its own. */

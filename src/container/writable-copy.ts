@@ -5,7 +5,7 @@ import { copyNode, copyTree } from "../archive/copy-tree.ts";
 import { fileSystemOf } from "../base/file-system.ts";
 import { MNT, MS, mount, umount } from "../base/mounts.ts";
 import { fsPath } from "../base/path-bytes.ts";
-import type { CommandIds } from "../sandbox/command-ids.ts";
+import { type CommandIds, mayBeShifted } from "../sandbox/command-ids.ts";
 import { commandsHaveMounts } from "../sandbox/mount-namespace.ts";
 import type { RunMount } from "../sandbox/types.ts";
 import { overlay } from "../store/overlay.ts";
@@ -22,7 +22,7 @@ export function imageBind(
 ): Bind {
   const mount: Bind = { type: "bind", source, target, readOnly, ofImage: true };
   // Overlays cannot be shown under other ids.
-  const isPlain = ids !== undefined && ids !== "all";
+  const isPlain = mayBeShifted(ids);
   const isShown = readOnly && !(isPlain && fileSystemOf(source) === "overlay");
   return isShown ? mount : { ...mount, source: writableCopy(store, source, undo, isPlain), lend: true };
 }

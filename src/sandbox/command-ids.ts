@@ -105,6 +105,11 @@ export function isShifted({ uids, gids }: IdMaps): boolean {
   return [...uids, ...gids].some(({ inside, outside }) => inside !== outside);
 }
 
+/** Whether a command may have other ids outside than inside, as far as that is known before it runs. */
+export function mayBeShifted(ids: CommandIds | undefined): boolean {
+  return ids !== undefined && ids !== "all" && !("uids" in ids && !isShifted(ids));
+}
+
 /** Whether there is such an id inside. */
 export function hasId(maps: readonly IdMap[], id: number): boolean {
   return outsideId(maps, id) !== undefined;

@@ -47,10 +47,11 @@ async function runOci(
   // A runtime that is killed, and crun now and then by itself, leaves the terminal raw.
   const modes = spec.terminal ? terminalModes(0) : undefined;
   try {
-    // A namespace by path is joined outside, where its path still means it.
-    const path = namespacePath(spec.network);
-    writeConfig(options, prepared, path === undefined ? network.namespace : undefined);
-    const enter = path === undefined ? joined : [...joined, `--net=${path}`];
+    // A namespace by path is joined outside, where its path still means it; and any before a user namespace that does not
+    // own it, which runc would join first.
+    const outside = namespacePath(spec.network) ?? (prepared.ids?.path && network.namespace);
+    writeConfig(options, prepared, outside === undefined ? network.namespace : undefined);
+    const enter = outside === undefined ? joined : [...joined, `--net=${outside}`];
     return await start(options, prepared, enter, io);
   } finally {
     if (modes !== undefined) restoreTerminal(0, modes);

@@ -55,7 +55,7 @@ describe.each(rootOnly)("as $kind", (person) => {
       await site.ok("umount", name);
 
       const running = site.start(["cooper", "run", "--user", "7:8", name, "--", "sleep", "98765"]);
-      await eventually(() => idsOf("sleep 98765") !== undefined);
+      await eventually(() => idsOf("sleep 98765") !== undefined, 60_000);
       expect(idsOf("sleep 98765")).toEqual({ uid: 100_007, gid: 100_008 });
       process.kill(-running.pid, "SIGKILL");
       await finished(running);
@@ -93,16 +93,21 @@ RUN <<E
 #!/bin/sh
 stat -c '%n %u:%g' $0
 E
+RUN mkdir /volume && touch /volume/before && chown 3:4 /volume/before
+VOLUME /volume
+RUN stat -c '%n %u:%g' /volume /volume/before && touch /volume/within
+RUN ls /volume
 `,
       });
       const { stderr, exitCode } = await site.cooper(
-        ...["bud", "--isolation", isolation, "--userns-uid-map", MAP, "--progress", "plain"],
+        ...["bud", "--isolation", isolation, "--userns-uid-map", MAP, "--compat-volumes"],
         ...["--secret", `id=s,src=${join(context, "secret")}`, context],
       );
       for (const line of ["/c 0:0", "/run/secrets/s 7:0", "/o/f 3:4", "/w/f 3:4", "/x/secret 0:0", "/y 0:0"])
         expect(stderr).toContain(`${line}\n`);
       expect(stderr).toContain("/c/f 9:9\n");
       expect(stderr).toContain("/dev/pipes/E 0:0\n");
+      expect(stderr).toMatch(/^\/volume 0:0\n\/volume\/before 3:4\n.*RUN ls \/volume\nbefore\nCOMMIT/ms);
       expect(exitCode).toBe(0);
       expect(readFileSync(join(context, "secret"), "utf8")).toBe("a secret of some length");
     });
@@ -126,6 +131,7 @@ E
       const namespace = `/proc/${holder.pid}/ns/user`;
       await eventually(
         () => Bun.spawnSync(["readlink", namespace]).stdout.toString().trim() !== ownNamespace(),
+        60_000,
       );
       writeFileSync(`/proc/${holder.pid}/uid_map`, "0 300000 1000\n");
       writeFileSync(`/proc/${holder.pid}/gid_map`, "0 400000 1000\n");
@@ -138,6 +144,8 @@ E
       expect(seen.split("\n").map((line) => line.trim().replace(/ +/g, " "))).toEqual([
         ...[theirs, "0 400000 1000", "0"],
       ]);
+      for (const network of ["host", "none", "private"])
+        expect(await shell(name, "id -u", "--network", network)).toBe("0");
       process.kill(-holder.pid, "SIGKILL");
       await holder.exited;
       const { stderr } = await site.cooper("run", name, "true");
@@ -205,7 +213,7 @@ E
     const map = ({ stdout }: { stdout: string }) => stdout.trim().split(/\s+/);
     expect(map(await auto(name, "cat", "/proc/self/uid_map"))).toEqual(["0", "500000", "1024"]);
     const waits = auto(name, "sh", "-c", "cat /proc/self/uid_map; sleep 96420");
-    await eventually(() => idsOf("sleep 96420") !== undefined);
+    await eventually(() => idsOf("sleep 96420") !== undefined, 60_000);
     expect(idsOf("sleep 96420")?.uid).toBe(500_000);
     const other = await from("--userns", "auto:size=1500,uidmapping=3:7:1");
     expect(map(await auto(other, "cat", "/proc/self/uid_map"))).toEqual([

@@ -83,7 +83,7 @@ export const command = defineCommand({
     "cooper run --json work -- cat /etc/os-release",
     "cooper run --cache work -- make -C /src install",
     "cooper run --mount type=cache,id=apt,target=/var/cache/apt work -- apt-get install -y gcc",
-    "cooper run --secret id=token,env=TOKEN --mount type=secret,id=token work -- sh -c 'curl -H @/run/secrets/token …'",
+    "cooper run --secret id=token,env=TOKEN --mount type=secret,id=token work -- cat /run/secrets/token",
     "cooper run --mount type=bind,from=docker.io/library/golang,src=/usr/local/go,dst=/go work -- /go/bin/go version",
   ],
   stopsAtFirstArgument: true,
