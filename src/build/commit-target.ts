@@ -4,7 +4,7 @@ import { applyConfigEdits } from "../oci/config.ts";
 import type { Build, BuiltImage } from "./build-image.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { refuseLeaks } from "./leak-guard.ts";
-import { openOrigin } from "./origins.ts";
+import { contextDirectories } from "./origins.ts";
 import type { SbomRequest } from "./sbom-scan.ts";
 import { containerOf, freezeStage, mountStage, type StageState } from "./stage-state.ts";
 
@@ -52,13 +52,6 @@ async function scannedTarget(
   const history = placed.map((path) => ({ created_by: `ADD ${path}` }));
   const layer = { stack: snapshot === null ? [] : [snapshot], history, checkpoint: true };
   return { layer, write: () => writeScan(request, scan) };
-}
-
-/** Of the main context and those of --build-context that are no images. */
-async function contextDirectories(build: Build): Promise<string[]> {
-  const names = [...(build.request.context === undefined ? [] : [undefined]), ...build.plan.contexts];
-  const opened = await Promise.all(names.map((name) => openOrigin(build, { kind: "context", name })));
-  return opened.flatMap((open) => (open.kind === "directory" ? [open.path] : []));
 }
 
 /** Labels, annotations and variables that the command line sets or takes away. */

@@ -103,6 +103,16 @@ async function namedContext(build: Build, name: string, given: string): Promise<
   return { kind: "directory", path: directory, ignoreFile: existsSync(ignoreFile) ? ignoreFile : undefined };
 }
 
+/** Of the main context, if there is one, and of those of --build-context that are no images. */
+export async function contextDirectories(build: Build): Promise<string[]> {
+  const { context, buildContexts } = build.request;
+  const named = build.plan.contexts.filter((name) => imageContext(buildContexts[name] ?? "") === undefined);
+  const opened = await Promise.all(
+    [...(context === undefined ? [] : [undefined]), ...named].map((name) => openContext(build, name)),
+  );
+  return opened.flatMap((open) => (open.kind === "directory" ? [open.path] : []));
+}
+
 /** The image that a context's place names, as a transport of its own where it is a layout. */
 function imageContext(given: string): string | undefined {
   const image = /^(?:docker-image|container-image|docker):\/\/(.+)$/.exec(given);
