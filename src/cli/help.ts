@@ -2,18 +2,19 @@
 import type { Command, Flag, FlagTable } from "./command.ts";
 import { flagHelp, flagValue, shownFlags } from "./flag-syntax.ts";
 
-const WIDTH = 100;
+/** Columns of a help text where there is room for them. */
+export const WIDTH = 100;
 
 /** Lines of a flag table: `-q, --quiet   help (default x)`. */
-export function flagLines(flags: FlagTable): string[] {
+export function flagLines(flags: FlagTable, width = WIDTH): string[] {
   const rows = shownFlags(flags).map(([name, flag]) => ({
     left: flagName(name, flag),
     help: flagHelp(flag),
   }));
   rows.push({ left: "  -h, --help", help: "show this help" });
-  const column = Math.min(44, Math.max(...rows.map((row) => row.left.length))) + 3;
+  const column = Math.min(width < WIDTH ? 32 : 44, Math.max(...rows.map((row) => row.left.length))) + 3;
   return rows.flatMap(({ left, help }) => {
-    const text = wrap(help, Math.max(30, WIDTH - column));
+    const text = wrap(help, Math.max(30, width - column));
     const first =
       left.length + 3 > column ? [left, " ".repeat(column) + text[0]] : [left.padEnd(column) + text[0]];
     return [...first, ...text.slice(1).map((line) => " ".repeat(column) + line)];
@@ -42,6 +43,7 @@ export function commandHelp(
   command: Command,
   globals: FlagTable,
   members: Command[] = [],
+  width = WIDTH,
 ): string {
   const usage = [`${program} ${command.name}`, "[FLAGS]", command.usage]
     .filter((part) => part !== "")
@@ -49,25 +51,28 @@ export function commandHelp(
   const names = [command.name, ...(command.aliases ?? [])];
   const parts = [
     `${command.summary}.`,
-    ...(command.details ?? []).map((paragraph) => wrap(paragraph, WIDTH).join("\n")),
+    ...(command.details ?? []).map((paragraph) => wrap(paragraph, width).join("\n")),
     `Usage:\n  ${usage}`,
     ...(names.length > 1 ? [`Aliases:\n  ${names.join(", ")}`] : []),
-    ...(members.length > 0 ? [`Commands:\n${summaries(members).join("\n")}`] : []),
+    ...(members.length > 0 ? [`Commands:\n${summaries(members, width).join("\n")}`] : []),
     `Examples:\n${command.examples.map((line) => `  ${line.replace(/^cooper\b/, program)}`).join("\n")}`,
-    `Flags:\n${flagLines(command.flags).join("\n")}`,
-    `Global flags:\n${flagLines(globals).slice(0, -1).join("\n")}`,
+    `Flags:\n${flagLines(command.flags, width).join("\n")}`,
+    `Global flags:\n${flagLines(globals, width).slice(0, -1).join("\n")}`,
   ];
   return `${parts.join("\n\n")}\n`;
 }
 
-function summaries(commands: Command[]): string[] {
-  const width = Math.max(...commands.map((command) => command.name.length)) + 3;
-  return commands.map((command) => `  ${command.name.padEnd(width)}${command.summary}`);
+function summaries(commands: Command[], width: number): string[] {
+  const column = Math.max(...commands.map((command) => command.name.length)) + 5;
+  return commands.flatMap(({ name, summary }) => {
+    const [first, ...rest] = wrap(summary, Math.max(30, width - column));
+    return [`  ${name}`.padEnd(column) + first, ...rest.map((line) => " ".repeat(column) + line)];
+  });
 }
 
 /** `cooper --help`. */
-export function programHelp(program: string, commands: Command[], globals: FlagTable): string {
-  const lines = summaries(commands);
+export function programHelp(program: string, commands: Command[], globals: FlagTable, width = WIDTH): string {
+  const lines = summaries(commands, width);
   return [
     "Builds OCI images without a daemon and without root.",
     "",
@@ -75,7 +80,7 @@ export function programHelp(program: string, commands: Command[], globals: FlagT
     "",
     `Commands:\n${lines.join("\n")}`,
     "",
-    `Flags:\n${flagLines(globals).join("\n")}`,
+    `Flags:\n${flagLines(globals, width).join("\n")}`,
     "",
     `"${program} COMMAND --help" tells more about a command.`,
     "",

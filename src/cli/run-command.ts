@@ -1,4 +1,5 @@
 /** From a command line to an exit status. */
+import { fstatSync } from "node:fs";
 import { CooperError, isDiskFull, withHint, wrapError } from "../base/errors.ts";
 import type { Store } from "../index.ts";
 import { COMMAND_NAMES, ALIASES, loadAllCommands, loadCommand } from "./catalog.ts";
@@ -161,16 +162,25 @@ function mergeGlobals(top: ParsedLine, line: ParsedLine): Record<string, unknown
   return merged;
 }
 
+/** As wide as the terminal, where it has not room for all. */
+async function helpWidth(): Promise<number> {
+  const { WIDTH } = await import("./help.ts");
+  // What asks a terminal takes some milliseconds to load.
+  if (!fstatSync(1).isCharacterDevice()) return WIDTH;
+  const { terminalSize } = await import("../base/terminals.ts");
+  return Math.min(WIDTH, Math.max(40, terminalSize(1)?.columns ?? WIDTH));
+}
+
 async function topHelp(): Promise<string> {
   const { programHelp } = await import("./help.ts");
-  return asCalled(programHelp(PROGRAM, await loadAllCommands(), TOP_FLAGS));
+  return asCalled(programHelp(PROGRAM, await loadAllCommands(), TOP_FLAGS, await helpWidth()));
 }
 
 async function helpOf(command: Command): Promise<string> {
   const { commandHelp } = await import("./help.ts");
   const loads = Object.values(command.subcommands ?? {});
   const members = await Promise.all(loads.map(async (load) => (await load()).command));
-  return asCalled(commandHelp(PROGRAM, command, GLOBAL_FLAGS, members));
+  return asCalled(commandHelp(PROGRAM, command, GLOBAL_FLAGS, members, await helpWidth()));
 }
 
 /** Examples name the program as it was called. */

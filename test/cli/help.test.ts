@@ -106,3 +106,10 @@ test("called by a link named buildah, the help and the completion say buildah", 
   expect(called("completion", "bash").stdout.toString()).toContain("complete -F _buildah buildah\n");
   expect(called("rename", "a").stderr.toString()).toContain("usage: buildah rename ");
 });
+
+test("on a narrow terminal help keeps within its columns, but for what cannot be broken", () => {
+  const build = commands.find(({ name }) => name === "build")!;
+  const flags = commandHelp("cooper", build, GLOBAL_FLAGS, [], 70).split("\nFlags:\n")[1]!;
+  const lines = `${programHelp("cooper", commands, GLOBAL_FLAGS, 70)}\n${flags}`.split("\n");
+  expect(lines.filter((line) => line.length > 70 && / \S+ \S+$/.test(line.slice(35)))).toEqual([]);
+});
