@@ -84,7 +84,7 @@ async function withSourceRoot<T>(
   return await withRoot(store, container, "pinned", action);
 }
 
-/** Only one container's mount can be joined, and that is the one that is copied into. */
+/** One container's mounts can be joined or visited: where both are mounted, those of the one that is copied into. */
 function requireReachable(store: Store, container: WorkingContainer): void {
   try {
     requireReach(store.runRoot, container);

@@ -18,10 +18,11 @@ import { storePaths } from "./store.ts";
  * Makes this process root in a user namespace of its own when it is not root already, by executing the program again
  * there (this call then never returns); does nothing where the process is privileged. Where user namespaces are refused
  * the process stays what it is, and everything works but running commands. Call it first in a program that an ordinary
- * user runs. With `container`, joins the namespace in which that container is mounted, if it is.
+ * user runs. With `container`, joins the namespace in which that container is mounted, if it is; else with `source`, a
+ * container whose files are to be read, gets a copy of the mounts that are there.
  */
 export function enterUserNamespace(
-  options: { root?: string; runRoot?: string; container?: string } = {},
+  options: { root?: string; runRoot?: string; container?: string; source?: string } = {},
 ): void {
   finishEntering();
   if (namespaceState().kind !== "unprivileged") return;
@@ -29,7 +30,10 @@ export function enterUserNamespace(
     haveOneId();
     return;
   }
-  const keeperPid = options.container === undefined ? undefined : keeperOf(options.container, options);
+  const { container, source } = options;
+  const joined = container === undefined ? undefined : keeperOf(container, options);
+  const visited = joined !== undefined || source === undefined ? undefined : keeperOf(source, options);
+  const keeperPid = joined ?? visited;
   const [execPath, ...rest] = selfCommand();
   const self = {
     execPath: execPath!,
@@ -38,7 +42,7 @@ export function enterUserNamespace(
   };
   // A store whose owners are noted beside its files is read by one id only.
   const oneId = keepsOwnersInNotes(storePaths(options).root);
-  enter(self, keeperPid === undefined ? { oneId } : { keeperPid });
+  enter(self, keeperPid === undefined ? { oneId } : { keeperPid, visits: visited !== undefined });
 }
 
 /** The program that runs now: the compiled file, or the runtime and its script. */

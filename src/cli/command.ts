@@ -68,6 +68,8 @@ export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" |
 /** A command needs the user namespace of the store's files; and, with a container, the one where it is mounted. */
 export interface NamespaceNeed {
   container?: string;
+  /** Another one, whose files are read. */
+  source?: string;
 }
 
 export interface Command<T extends FlagTable = FlagTable> {

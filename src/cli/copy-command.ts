@@ -81,7 +81,10 @@ export function copyCommand(
     unsupported: ["decryption-key"],
     details,
     examples,
-    namespace: onContainer,
+    namespace: (args, { from }) => ({
+      ...onContainer(args),
+      ...(from === undefined ? {} : { source: from }),
+    }),
     async run({ args, flags, given, signal, api, store }) {
       const [name, ...paths] = args as [string, ...string[]];
       if (paths.length === 0) throw new CooperError("usage", "A source must be given");

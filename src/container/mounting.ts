@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { type Keeper, keeperAlive, startKeeper, stopKeeper } from "../sandbox/keeper.ts";
-import { namespaceState } from "../sandbox/user-namespace.ts";
+import { namespaceState, visitedKeeper } from "../sandbox/user-namespace.ts";
 import { randomId } from "../store/random-id.ts";
 import type { StoreFiles } from "../store/store.ts";
 import { saveContainer, snapshotter, treeOf, type WorkingContainer } from "./working-container.ts";
@@ -63,6 +63,7 @@ function keep(runRoot: string, id: string): Keeper {
 
 /** Whether this process sees what the keeper's user sees. */
 function isInside(keeper: Keeper): boolean {
+  if (keeper.pid === visitedKeeper()) return true;
   try {
     return readlinkSync("/proc/self/ns/mnt") === readlinkSync(`/proc/${keeper.pid}/ns/mnt`);
   } catch {

@@ -22,6 +22,12 @@ export const ROOTLESS_GID = "COOPER_ROOTLESS_GID";
 /** The process that is on its way into a namespace (executing keeps the PID), and where it was. */
 const ENTERING = "COOPER_ENTERING";
 const WORKING_DIRECTORY = "COOPER_ENTERING_CWD";
+const VISITED = "COOPER_ENTERING_VISITED";
+
+let visited: number | undefined;
+
+/** The keeper with a copy of whose mounts this process began: what is mounted there it can read, and not unmount. */
+export const visitedKeeper = (): number | undefined => visited;
 
 /** Which of the three this process is: by its effective user and /proc/self/uid_map; the environment only confirms. */
 export function namespaceState(): NamespaceState {
@@ -91,26 +97,28 @@ export interface SelfCommand {
 
 /**
  * Replaces this process by the same program, as root of a new user and mount namespace (util-linux `unshare`, ranges of
- * /etc/subuid through newuidmap where they can be mapped), or of those that a keeper holds. Call finishEntering() first
- * thing there. Errors:
+ * /etc/subuid through newuidmap where they can be mapped), or of those that a keeper holds; with `visits`, of that one's user
+ * namespace and a copy of its mounts. Call finishEntering() first thing there. Errors:
  * `unsupported` with what the host lacks; `internal` when called from inside.
  */
 export function enterUserNamespace(
   self: SelfCommand,
-  options: { keeperPid?: number; oneId?: boolean } = {},
+  options: { keeperPid?: number; visits?: boolean; oneId?: boolean } = {},
 ): never {
   const state = namespaceState();
   if (state.kind !== "unprivileged")
     throw new CooperError("internal", "Cannot enter a user namespace: already root");
   refuseLoop(state.uid);
-  const { keeperPid } = options;
-  const entrance = keeperPid === undefined ? unshareCommand(state, options.oneId) : joinCommand(keeperPid);
+  const { keeperPid, visits = false } = options;
+  const entrance =
+    keeperPid === undefined ? unshareCommand(state, options.oneId) : joinCommand(keeperPid, visits);
   const env = {
     ...self.env,
     [ROOTLESS_UID]: String(state.uid),
     [ROOTLESS_GID]: String(state.gid),
     [ENTERING]: String(process.pid),
     [WORKING_DIRECTORY]: process.cwd(),
+    ...(visits ? { [VISITED]: String(keeperPid) } : {}),
   };
   execve(entrance[0]!, [...entrance, self.execPath, ...self.argv.slice(1)], env);
 }
@@ -122,6 +130,8 @@ export function finishEntering(): void {
   const directory = process.env[WORKING_DIRECTORY];
   delete process.env[ENTERING];
   delete process.env[WORKING_DIRECTORY];
+  if (process.env[VISITED] !== undefined) visited = Number(process.env[VISITED]);
+  delete process.env[VISITED];
   // The keeper's namespace has other mounts: the inherited directory is still one of the old namespace.
   if (directory !== undefined) process.chdir(directory);
 }
@@ -156,6 +166,9 @@ export function unshareAndExecute(command: string[], env: Record<string, string 
   execve(program, argv, env);
 }
 
+/** Slave: what the host unmounts must not be kept busy by us. */
+const OWN_MOUNTS = ["--mount", "--propagation", "slave"];
+
 /**
  * How a user becomes root: with a range of ids where one can be mapped, else as the only one there is. `oneId`: in any
  * case the latter, for a store whose owners are kept beside the files.
@@ -163,19 +176,20 @@ export function unshareAndExecute(command: string[], env: Record<string, string 
 function unshareCommand(user: { uid: number; gid: number }, oneId = false): string[] {
   const unshare = requireProgram("unshare", "util-linux");
   requireKernel(unshare);
-  // Slave: what the host unmounts must not be kept busy by us.
-  const mounts = ["--mount", "--propagation", "slave"];
   const ranges = oneId ? undefined : idRanges(user.uid);
-  if (ranges === undefined || "obstacle" in ranges) return [unshare, "--user", "--map-root-user", ...mounts];
+  if (ranges === undefined || "obstacle" in ranges)
+    return [unshare, "--user", "--map-root-user", ...OWN_MOUNTS];
   const isSimple = ranges.uids.length === 1 && ranges.gids.length === 1;
-  if (isSimple && hasMapAuto(unshare)) return [unshare, "--user", "--map-root-user", "--map-auto", ...mounts];
+  if (isSimple && hasMapAuto(unshare))
+    return [unshare, "--user", "--map-root-user", "--map-auto", ...OWN_MOUNTS];
   startMapper(user.uid, user.gid, ranges);
   return waiting(unshare);
 }
 
-function joinCommand(pid: number): string[] {
+function joinCommand(pid: number, visits: boolean): string[] {
   const nsenter = requireProgram("nsenter", "util-linux");
-  return [nsenter, "--preserve-credentials", "-U", "-m", "-t", String(pid), "--"];
+  const join = [nsenter, "--preserve-credentials", "-U", "-m", "-t", String(pid), "--"];
+  return visits ? [...join, requireProgram("unshare", "util-linux"), ...OWN_MOUNTS] : join;
 }
 
 function requireProgram(name: string, debianPackage: string): string {

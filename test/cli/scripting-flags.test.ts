@@ -176,13 +176,21 @@ describe("copy --from", () => {
     await using site = openSite(person);
     await site.ok("import", busyboxBase(), "localhost/busybox");
     const [source, target] = [await site.ok("from", "localhost/busybox"), await site.ok("from", "scratch")];
-    await site.ok("mount", source);
-    const { exitCode, stderr } = await site.cooper("copy", "-q", "--from", source, target, "/bin", "/bin");
-    if (person.kind === "root") expect([exitCode, stderr]).toEqual([0, ""]);
-    else expect([exitCode, stderr]).toEqual([125, expect.stringContaining(`cooper umount ${source}`)]);
-    await site.ok("umount", source);
+    const path = await site.ok("mount", source);
+    await site.script(`echo by the path > ${path}/new`);
     await site.ok("copy", "-q", "--from", source, target, "/bin", "/bin");
-    expect(await site.ok("run", target, "/bin/busybox", "echo", "there")).toBe("there");
+    await site.ok("copy", "-q", "--from", source, target, "/new", "/new");
+    expect(await site.ok("run", target, "/bin/busybox", "cat", "/new")).toBe("by the path");
+    expect(await site.ok("mount", source)).toBe(path);
+    const other = await site.ok("from", "localhost/busybox");
+    await site.ok("mount", other);
+    const both = await site.cooper("copy", "-q", "--from", source, other, "/new", "/new");
+    if (person.kind === "root") expect([both.exitCode, both.stderr]).toEqual([0, ""]);
+    else
+      expect([both.exitCode, both.stderr]).toEqual([125, expect.stringContaining(`cooper umount ${source}`)]);
+    await site.ok("umount", source);
+    await site.ok("copy", "-q", "--from", source, other, "/new", "/new");
+    expect(await site.ok("run", other, "cat", "/new")).toBe("by the path");
   });
 
   test("never the host's files, whatever leads out of the source", () => {
