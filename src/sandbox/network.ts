@@ -1,7 +1,8 @@
 /** Networks for commands: the host's, none, somebody else's, or one of its own that a program connects to the outside. */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { MNT, umount } from "../base/mounts.ts";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { errnoOf } from "../base/errors.ts";
+import { MNT, MS, mount, umount } from "../base/mounts.ts";
 import { privateMountNamespace } from "./mount-namespace.ts";
 import { joinOption, namespacePath } from "./namespaces.ts";
 import { chosenConnector } from "./network-choice.ts";
@@ -10,6 +11,7 @@ import type { NetworkFacts } from "./prepare-run.ts";
 import type { Connection } from "./connector.ts";
 import { makeRunDirectory, removeRunDirectory } from "./run-directory.ts";
 import type { NetworkMode } from "./types.ts";
+import { namespaceState } from "./user-namespace.ts";
 
 export interface OpenNetwork extends NetworkFacts {
   mode: NetworkMode;
@@ -53,7 +55,7 @@ async function connected(
   const options = mode.includes(":") ? mode.slice(mode.indexOf(":") + 1).split(",") : [];
   privateMountNamespace();
   const directory = makeRunDirectory(runtimeDir);
-  const namespace = join(directory, "netns");
+  const namespace = join(namespacePlace() ?? directory, basename(directory));
   let connection: Connection | undefined;
   const close = () => {
     connection?.close();
@@ -72,10 +74,31 @@ async function connected(
   }
 }
 
+let memory: string | undefined;
+
+/**
+ * The one directory in which AppArmor's profile of pasta (Debian, Ubuntu) lets it open namespaces of a user: memory of our
+ * own, in our mounts, on the user's. Undefined where the user has no runtime directory.
+ */
+function namespacePlace(): string | undefined {
+  if (memory !== undefined) return memory;
+  const state = namespaceState();
+  const place = `/run/user/${state.kind === "root" ? 0 : state.uid}/netns`;
+  try {
+    mkdirSync(place, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") return undefined;
+  }
+  mount("tmpfs", place, "tmpfs", MS.NOSUID | MS.NODEV | MS.NOEXEC, "mode=700,size=64k");
+  memory = place;
+  return memory;
+}
+
 function detach(namespace: string): void {
   try {
     umount(namespace, MNT.DETACH);
   } catch {
     // Never mounted.
   }
+  rmSync(namespace, { force: true });
 }

@@ -42,7 +42,9 @@ async function runOci(
   if (options.isolation !== "crun") requireNoCrun(spec, options.isolation);
   const joined = joinedNamespaces(spec);
   const cgroup = spec.namespaces?.cgroup;
-  coverCgroups(options.isolation, cgroup !== undefined && cgroup !== "private");
+  // Into a cgroup outside its own cgroup namespace nobody may move (`nsdelegate`, as systemd mounts cgroup2).
+  const keeps = spec.limits !== undefined || (cgroup !== undefined && cgroup !== "private");
+  coverCgroups(options.isolation, keeps);
   const prepared = await prepareRun(spec, options.runtimeDir, network, io.mapRoot);
   // A runtime that is killed, and crun now and then by itself, leaves the terminal raw.
   const modes = spec.terminal ? terminalModes(0) : undefined;

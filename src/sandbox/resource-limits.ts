@@ -1,16 +1,9 @@
 /** Memory and processor limits of a command, by a cgroup of its own on either version of the interface (cgroups(7)). */
-import {
-  accessSync,
-  constants,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from "node:fs";
+import { accessSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CooperError, errnoOf, messageOf } from "../base/errors.ts";
 import { type CgroupView, cgroupView } from "./cgroup-view.ts";
+import { dividingCgroup, type Obstacle, obstacleTo } from "./dividing-cgroup.ts";
 import { processStartTime } from "./keeper.ts";
 import type { ResourceLimits } from "./types.ts";
 
@@ -50,16 +43,20 @@ function checkLimits({ memory, memorySwap }: ResourceLimits): void {
     );
 }
 
-function refusal(limits: ResourceLimits, why: string, cause?: unknown): CooperError {
+const DELEGATE =
+  "it takes root, or a cgroup delegated to the user: systemd-run --user --scope -p Delegate=yes cooper …";
+
+function refusal(
+  limits: ResourceLimits,
+  why: string,
+  { cause, hint = DELEGATE }: { cause?: unknown; hint?: string | undefined } = {},
+): CooperError {
   const { memory, memorySwap, cpusetCpus, cpusetMems, cpuPeriod, cpuQuota, cpuShares } = limits;
   const isMemory = memory !== undefined || memorySwap !== undefined;
   const isCpu = [cpusetCpus, cpusetMems, cpuPeriod, cpuQuota, cpuShares].some((value) => value !== undefined);
   const what = [...(isMemory ? ["memory"] : []), ...(isCpu ? ["processor time"] : [])].join(" and ");
   const task = what === "" ? "Cannot put the command into a cgroup" : `Cannot limit the command's ${what}`;
-  return new CooperError("unsupported", `${task}: ${why}`, {
-    cause,
-    hint: "It takes root, or a cgroup delegated to the user: systemd-run --user --scope -p Delegate=yes cooper …",
-  });
+  return new CooperError("unsupported", `${task}: ${why}`, { cause, hint });
 }
 
 /** Version 2: one cgroup, below the nearest that may be divided further. */
@@ -67,43 +64,23 @@ function openUnified(limits: ResourceLimits, view: CgroupView): LimitedCgroups {
   const settings = unifiedSettings(limits);
   const needed = Object.keys(settings) as Controller[];
   const made: string[] = [];
-  const candidates =
+  const parent =
     limits.cgroupParent === undefined
-      ? ancestors(view.own.get("") ?? "/").map((path) => join(view.root, path))
-      : [makeParent(limits, join(view.root, limits.cgroupParent), made)];
-  const reasons: string[] = [];
-  for (const parent of candidates) {
-    const reason = unusable(parent, needed);
-    if (reason !== undefined) {
-      reasons.push(reason);
-      continue;
-    }
+      ? dividingCgroup({ root: view.root, own: view.own.get("") ?? "/" }, needed)
+      : namedParent(limits, join(view.root, limits.cgroupParent), needed, made);
+  if (typeof parent === "string")
     return finish(limits, made, () => [makeCgroup(parent, Object.values(settings).flat(), made)]);
-  }
   removeAll(made);
-  throw refusal(limits, reasons[0] ?? "there is no cgroup to start from");
+  throw refusal(limits, parent.reason, { hint: parent.hint });
 }
 
-/** Why a cgroup of version 2 cannot have one below it with these controllers; switches them on where it can. */
-function unusable(parent: string, needed: Controller[]): string | undefined {
-  try {
-    accessSync(parent, constants.W_OK | constants.X_OK);
-    accessSync(join(parent, "cgroup.procs"), constants.W_OK);
-  } catch (error) {
-    return errnoOf(error) === "ENOENT" ? "the cgroup does not exist" : "no cgroup is delegated to this user";
-  }
-  const words = (file: string) => readFileSync(join(parent, file), "latin1").trim().split(/\s+/);
-  const off = needed.filter((name) => !words("cgroup.subtree_control").includes(name));
-  if (off.length === 0) return undefined;
-  const missing = off.filter((name) => !words("cgroup.controllers").includes(name));
-  if (missing.length > 0) return `the cgroup has no controller ${missing.join(", ")}`;
-  try {
-    writeFileSync(join(parent, "cgroup.subtree_control"), off.map((name) => `+${name}`).join(" "));
-    return undefined;
-  } catch (error) {
-    // EBUSY: processes are in it, and so none of its children may have controllers.
-    return `the controllers ${off.join(", ")} cannot be passed on (${messageOf(error)})`;
-  }
+function namedParent(
+  limits: ResourceLimits,
+  path: string,
+  needed: Controller[],
+  made: string[],
+): string | Obstacle {
+  return obstacleTo(makeParent(limits, path, made), needed) ?? path;
 }
 
 /** Version 1: a cgroup for each controller, below the one that this process is in. */
@@ -145,7 +122,7 @@ function finish(limits: ResourceLimits, made: string[], make: () => string[]): L
     const why = ["EACCES", "EPERM", "EROFS"].includes(errnoOf(error) ?? "")
       ? `no cgroup is delegated to this user (${messageOf(error)})`
       : messageOf(error);
-    throw refusal(limits, why, error);
+    throw refusal(limits, why, { cause: error });
   }
 }
 
@@ -157,7 +134,9 @@ function makeParent(limits: ResourceLimits, path: string, made: string[]): strin
     mkdirSync(path);
   } catch (error) {
     removeAll(made);
-    throw refusal(limits, `the cgroup ${limits.cgroupParent} cannot be made: ${messageOf(error)}`, error);
+    throw refusal(limits, `the cgroup ${limits.cgroupParent} cannot be made: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   made.push(path);
   return path;
@@ -217,16 +196,6 @@ function exists(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** A path and those above it, nearest first. */
-function ancestors(path: string): string[] {
-  const found = [path];
-  while (path !== "/" && path !== ".") {
-    path = dirname(path);
-    found.push(path);
-  }
-  return found;
 }
 
 const DEFAULT_PERIOD = 100_000;

@@ -41,6 +41,14 @@ test("controllers that the cgroup has and does not pass on are switched on", () 
   expect(readFileSync(join(root, "cgroup.subtree_control"), "utf8")).toBe("+memory");
 });
 
+test("a cgroup with processes is passed over for any controller: cpu would go to threads alone", () => {
+  const root = tree({ "/": ["cpu", "cpu"], "/run": ["cpu", ""] });
+  writeFileSync(join(root, "run/cgroup.type"), "domain\n");
+  writeFileSync(join(root, "run/cgroup.procs"), "1\n");
+  const [path] = openLimits({ cpuQuota: 25_000 }, view(root, "/run"))!.directories as [string];
+  expect(dirname(path)).toBe(root);
+});
+
 test("a parent that is named is made, and goes with the run", () => {
   const root = tree({ "/": ["memory", "memory"] });
   const reply = () => openLimits({ memory: MB, cgroupParent: "/a/b" }, view(root, "/"));
