@@ -64,7 +64,7 @@ function script(tool: Tool, shared: string, names: string[], out: string, isOuts
       ? bases.map((base) => `cooper pull -q oci-archive:${shared}/${base}`)
       : [
           isOutside
-            ? `export CONTAINERS_CONF=${shared}/containers.conf; driver=`
+            ? `export CONTAINERS_CONF=${shared}/containers.conf; driver="--root $HOME/containers --runroot $HOME/run/containers --storage-driver=overlay"`
             : // As the image of Buildah's own project has it; the variable STORAGE_DRIVER is not enough for Debian's.
               "export CONTAINERS_CONF= BUILDAH_ISOLATION=chroot; driver=--storage-driver=vfs",
           ...bases.map((base) => `${buildah} pull -q oci-archive:${shared}/${base}`),

@@ -58,7 +58,7 @@ export class BuildPlaces implements AsyncDisposable {
     writeFileSync(
       join(this.shared, "containers.conf"),
       // `podman system reset` deletes tmp_dir, which all would share.
-      `[engine]\nruntime = "runc"\ntmp_dir = "${this.#own}/libpod"\n[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n`,
+      `[engine]\nruntime = "runc"\ntmp_dir = "${this.#own}/libpod"\n[containers]\nnetns = "host"\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n`,
     );
   }
 
