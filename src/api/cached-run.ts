@@ -2,7 +2,7 @@
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { RunOptions, RunResult, Store } from "../api-types.ts";
-import { hashSources } from "../archive/hash-tree.ts";
+import { hashInTurns } from "../archive/hash-tree.ts";
 import { type Digest, digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { HOSTNAME } from "../build/run-step.ts";
@@ -41,7 +41,7 @@ export async function cachedRun(
     ...textInput(settingsInput(mergeRunSettings(container.run, settings))),
     ...textInput(options.hostname === undefined ? undefined : `hostname ${options.hostname}`),
   ];
-  const parent = filesKey(files, container);
+  const parent = await filesKey(files, container, options.signal);
   const key = stepKey(parent, { op }, inputs);
   const found = knownStep(files, key);
   if (found !== undefined) {
@@ -118,15 +118,15 @@ async function mountInputs(
     const value = secret === undefined ? undefined : readSecret(secret);
     return secretKeyTexts(filesOf(store).db, secret ?? mount, value).map(digestOf);
   }
-  if (mount.from === HOST) return [hostFiles(mount.source)];
+  if (mount.from === HOST) return [await hostFiles(mount.source, signal)];
   const image = await imageInput(store, mount.from, signal);
   return image === undefined ? [] : [image];
 }
 
 /** What a file or directory of the host holds. */
-function hostFiles(path: string): Digest {
+function hostFiles(path: string, signal: AbortSignal | undefined): Promise<Digest> {
   const real = realpathSync(path);
   const [sourceRoot, source] = statSync(real).isDirectory() ? [real, "."] : [dirname(real), basename(real)];
   const request = { sourceRoot, sources: [source], wildcards: false, parents: false };
-  return hashSources(request, { itself: true });
+  return hashInTurns(request, { itself: true }, { signal });
 }

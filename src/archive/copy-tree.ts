@@ -13,6 +13,7 @@ import { asIs, type Pins, pinRoot } from "./pinned-root.ts";
 import { hostPath, type PathFilter, type SourceView, viewOf } from "./source-view.ts";
 import { walkSource } from "./walk-sources.ts";
 import { statusOf } from "../base/path-bytes.ts";
+import { atOnce, type Work } from "../base/turns.ts";
 
 /** Which files are meant; hashSources takes the same. */
 export interface SourceRequest {
@@ -50,8 +51,6 @@ export interface CopyRequest extends SourceRequest {
    * `makeDestination` makes the destination a directory and gives its host path.
    */
   unpack?: ((file: string, makeDestination: () => string) => boolean) | undefined;
-  /** Checked before each source. */
-  signal?: AbortSignal | undefined;
 }
 
 export type CopyTreeOptions = Omit<WriterOptions, "replace">;
@@ -60,7 +59,7 @@ export type CopyTreeOptions = Omit<WriterOptions, "replace">;
  * Copies files into a root. All sources are found before anything is written. Throws `not-found` for a source without
  * wildcards that does not exist, `invalid` for a malformed pattern and where a directory meets a file.
  */
-export function copyFiles(request: CopyRequest, options: CopyTreeOptions = {}): CopyCount {
+export function* copyFiles(request: CopyRequest, options: CopyTreeOptions = {}): Work<CopyCount> {
   using sourcePins = pinRoot(request.sourceRoot);
   using pins = pinRoot(request.destinationRoot);
   const view = viewOf(request.sourceRoot, request.ignore, sourcePins);
@@ -77,9 +76,7 @@ export function copyFiles(request: CopyRequest, options: CopyTreeOptions = {}): 
     count: { copied: 0, bytes: 0 },
   };
   for (const match of matchSources(view, request.sources, { ...request, label })) {
-    if (request.signal?.aborted)
-      throw new CooperError("cancelled", `Copying to ${request.destination} was cancelled`);
-    const wanted = copyMatch(job, match);
+    const wanted = yield* copyMatch(job, match);
     if (wanted === 0 && match.required) throw notFound(view, match.pattern, match.pattern, { label });
   }
   // Last, because making an entry changes the time of its directory.
@@ -102,7 +99,7 @@ interface CopyJob {
 }
 
 /** Copies one source; returns how many entries of it were wanted. */
-function copyMatch(job: CopyJob, match: SourceMatch): number {
+function* copyMatch(job: CopyJob, match: SourceMatch): Work<number> {
   const { request, view, exclude, place, count } = job;
   const unpacked =
     match.stat.isFile() &&
@@ -115,7 +112,7 @@ function copyMatch(job: CopyJob, match: SourceMatch): number {
   const top = place.resolve("/");
   const shown = (host: string) => (top === "/" || host === top ? host : host.slice(top.length));
   const writer = treeWriter(target, job.options, count, shown, job.pins);
-  return walkSource(view, match, { exclude, avoid: statusOf(top) }, writer);
+  return yield* walkSource(view, match, { exclude, avoid: statusOf(top) }, writer);
 }
 
 /**
@@ -167,7 +164,7 @@ export function copyTree(source: string, destination: string, options: CopyTreeO
   const view = viewOf(source, undefined);
   const match = { pattern: source, name: "", path: "", stat, include: undefined, required: false };
   const writer = treeWriter(destination, options, count, (path) => path, asIs);
-  walkSource(view, match, { exclude: undefined, avoid: statusOf(destination) }, writer);
+  atOnce(walkSource(view, match, { exclude: undefined, avoid: statusOf(destination) }, writer));
   return count;
 }
 

@@ -12,6 +12,7 @@ import {
 import { CooperError, errnoOf, wrapError } from "../base/errors.ts";
 import { chmodItself, link, mknod, setTimes } from "../base/file-calls.ts";
 import { fsPath, readLink, readNames } from "../base/path-bytes.ts";
+import type { Work } from "../base/turns.ts";
 import { copyContent } from "./copy-content.ts";
 import { applyToFile, applyToPath, type MetadataOptions, metadataOf } from "./copy-metadata.ts";
 import type { Pins } from "./pinned-root.ts";
@@ -48,11 +49,11 @@ export function treeWriter(
   const created: boolean[] = [];
   const at = (entry: WalkedEntry) => (entry.path === "" ? target : `${base}/${entry.path}`);
 
-  function enter(entry: WalkedEntry): void {
+  function enter(entry: WalkedEntry): undefined {
     created.push(attempt(entry, () => makeDirectory(at(entry), options, shown, pins)));
   }
 
-  function leave(entry: WalkedEntry, wanted: boolean): void {
+  function leave(entry: WalkedEntry, wanted: boolean): undefined {
     const host = at(entry);
     const isNew = created.pop()!;
     attempt(entry, () => {
@@ -63,19 +64,21 @@ export function treeWriter(
     });
   }
 
-  function file(entry: WalkedEntry): void {
+  function* file(entry: WalkedEntry): Work<void> {
+    const { stat } = entry;
     // A socket is alive or nothing; only BuildKit's rules make something of it.
-    if (entry.stat.isSocket() && options.ownership === "verbatim") return;
-    attempt(entry, () => writeEntry(entry, at(entry)));
+    if (stat.isSocket() && options.ownership === "verbatim") return;
+    try {
+      if (stat.isFile() || stat.isSocket()) yield* writeFile(entry, at(entry));
+      else writeSpecial(entry, at(entry));
+    } catch (error) {
+      throw failure(entry, error);
+    }
     count.copied++;
   }
 
-  function writeEntry(entry: WalkedEntry, path: string): void {
+  function writeSpecial(entry: WalkedEntry, path: string): void {
     const { stat } = entry;
-    if (stat.isFile() || stat.isSocket()) {
-      writeFile(entry, path);
-      return;
-    }
     // A working tree's own links of special files; BuildKit's COPY knows those of regular files only.
     if (options.ownership === "verbatim" && stat.nlink > 1n) {
       const key = `${stat.dev}:${stat.ino}`;
@@ -98,7 +101,7 @@ export function treeWriter(
     applyToPath(pins.entry(path), metadataOf(entry, options), options);
   }
 
-  function writeFile(entry: WalkedEntry, path: string): void {
+  function* writeFile(entry: WalkedEntry, path: string): Work<void> {
     const { stat } = entry;
     const key = stat.nlink > 1n ? `${stat.dev}:${stat.ino}` : undefined;
     const first = key === undefined ? undefined : linked.get(key);
@@ -115,7 +118,7 @@ export function treeWriter(
         openSync(fsPath(pins.entry(path)), NEW_FILE, metadata.mode & 0o777),
       );
       try {
-        if (input !== undefined) count.bytes += copyContent(output, input, stat);
+        if (input !== undefined) count.bytes += yield* copyContent(output, input, stat);
         applyToFile(output, pins.entry(path), metadata, options);
       } finally {
         closeSync(output);
@@ -139,19 +142,19 @@ export function treeWriter(
     try {
       return work();
     } catch (error) {
-      if (error instanceof CooperError) {
-        // An owner that is not mapped: giving() does not know whose file it is.
-        const isNameless = error.code === "unsupported" && errnoOf(error.cause) === "EINVAL";
-        throw isNameless ? wrapError(`Cannot copy ${entry.source} to ${shown(at(entry))}`, error) : error;
-      }
-      const code = errnoOf(error);
-      const denied = code === "EPERM" || code === "EACCES";
-      throw wrapError(
-        `Cannot copy ${entry.source} to ${shown(at(entry))}`,
-        error,
-        denied ? "denied" : "system",
-      );
+      throw failure(entry, error);
     }
+  }
+
+  function failure(entry: WalkedEntry, error: unknown): unknown {
+    const what = `Cannot copy ${entry.source} to ${shown(at(entry))}`;
+    if (error instanceof CooperError) {
+      // An owner that is not mapped: giving() does not know whose file it is.
+      const isNameless = error.code === "unsupported" && errnoOf(error.cause) === "EINVAL";
+      return isNameless ? wrapError(what, error) : error;
+    }
+    const code = errnoOf(error);
+    return wrapError(what, error, code === "EPERM" || code === "EACCES" ? "denied" : "system");
   }
 
   return { enter, leave, file };

@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Digest, Digester, digestOf } from "../base/digest.ts";
 import { wrapError } from "../base/errors.ts";
+import type { Work } from "../base/turns.ts";
 import { listXattrs } from "../base/xattrs.ts";
 import { encodeName, fsPath, readLink } from "../base/path-bytes.ts";
 import { sharedBuffer } from "./copy-content.ts";
@@ -44,25 +45,28 @@ export class FileGroup {
   }
 
   /** Anything but a directory. */
-  add(entry: WalkedEntry): void {
+  add(entry: WalkedEntry): Work<void> | undefined {
     this.#entries.push(entry);
-    if (this.#entries.length === GROUP) this.end();
+    return this.#entries.length === GROUP ? this.end() : undefined;
   }
 
   /** What comes is in another directory. */
-  end(): void {
+  *end(): Work<void> {
     if (this.#entries.length === 0) return;
-    this.#record(["files", this.#digest(this.#entries)]);
+    this.#record(["files", yield* this.#digest(this.#entries)]);
     this.#entries = [];
   }
 
-  #digest(entries: WalkedEntry[]): Digest {
+  *#digest(entries: WalkedEntry[]): Work<Digest> {
     const { cache, since } = this.#settings;
     const state = cache === undefined ? undefined : stateOfEntries(entries, this.#purpose);
     const known = state === undefined ? undefined : cache!.get(state);
     if (known !== undefined) return known;
     const digester = new Digester();
-    for (const entry of entries) digester.update(encodeRecord(describeFile(entry, this.#settings)));
+    for (const entry of entries) {
+      digester.update(encodeRecord(yield* describeFile(entry, this.#settings)));
+      yield;
+    }
     const digest = digester.digest();
     if (state !== undefined && entries.every(({ stat }) => isSettled(stat, since))) cache!.put(state, digest);
     return digest;
@@ -74,10 +78,10 @@ export function encodeRecord(fields: string[]): Buffer {
   return encodeName(`${fields.map((field) => `${field.length}:${field}`).join(",")}\n`);
 }
 
-function describeFile(entry: WalkedEntry, settings: HashSettings): string[] {
+function* describeFile(entry: WalkedEntry, settings: HashSettings): Work<string[]> {
   const { stat, path } = entry;
   const metadata = describeMetadata(entry, settings.options);
-  if (stat.isFile()) return ["file", path, digestContent(entry, settings), ...metadata];
+  if (stat.isFile()) return ["file", path, yield* digestContent(entry, settings), ...metadata];
   if (stat.isSymbolicLink()) return ["symlink", path, readLink(reach(entry)), ...metadata];
   const kind = (Number(stat.mode) & constants.S_IFMT).toString(8);
   return ["special", path, kind, String(stat.rdev), ...metadata];
@@ -99,20 +103,20 @@ export function describeMetadata(entry: WalkedEntry, options: HashOptions): stri
 const WORTH_REMEMBERING = 16n << 10n;
 const EMPTY = digestOf("");
 
-function digestContent(entry: WalkedEntry, { cache, since }: HashSettings): Digest {
+function* digestContent(entry: WalkedEntry, { cache, since }: HashSettings): Work<Digest> {
   const { stat } = entry;
   if (stat.size === 0n) return EMPTY;
-  if (cache === undefined || stat.size < WORTH_REMEMBERING) return digestFile(entry);
+  if (cache === undefined || stat.size < WORTH_REMEMBERING) return yield* digestFile(entry);
   const state = stateOfFile(stat);
   const known = cache.get(state);
   if (known !== undefined) return known;
-  const digest = digestFile(entry);
+  const digest = yield* digestFile(entry);
   if (isSettled(stat, since)) cache.put(state, digest);
   return digest;
 }
 
 /** Memory is bounded by one buffer. */
-function digestFile(entry: WalkedEntry): Digest {
+function* digestFile(entry: WalkedEntry): Work<Digest> {
   try {
     const fd = openSync(fsPath(reach(entry)), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
@@ -124,6 +128,7 @@ function digestFile(entry: WalkedEntry): Digest {
         // A small file is read at once: less than was asked for, and all that there should be, is its end.
         if (read === 0 || (read < buffer.length && BigInt(hash.size) === entry.stat.size))
           return hash.digest();
+        yield;
       }
     } finally {
       closeSync(fd);

@@ -5,6 +5,7 @@
  * which is not copied either (`itself`).
  */
 import { type Digest, Digester } from "../base/digest.ts";
+import { inTurns, type Work } from "../base/turns.ts";
 import { PatternList } from "../dockerfile/pattern-list.ts";
 import type { SourceRequest } from "./copy-tree.ts";
 import {
@@ -20,30 +21,39 @@ import { type StatCache, timeNs } from "./stat-cache.ts";
 import { type WalkedEntry, walkSource } from "./walk-sources.ts";
 
 /** Digest of everything that copyFiles would copy. Throws what copyFiles throws for missing sources and bad patterns. */
-export function hashSources(request: SourceRequest, options: HashOptions = {}, cache?: StatCache): Digest {
-  const work = () => hashAll(request, { options, cache, since: timeNs() });
-  return cache?.during === undefined ? work() : cache.during(work);
-}
-
-function hashAll(request: SourceRequest, settings: HashSettings): Digest {
+export function* hashSources(
+  request: SourceRequest,
+  options: HashOptions = {},
+  cache?: StatCache,
+): Work<Digest> {
+  const settings: HashSettings = { options, cache, since: timeNs() };
   const view = viewOf(request.sourceRoot, request.ignore);
   const label = request.label ?? request.sourceRoot;
   const exclude = request.exclude === undefined ? undefined : new PatternList(request.exclude);
   const hash = new Digester();
   for (const match of matchSources(view, request.sources, { ...request, label })) {
-    const wanted = hashMatch(hash, view, match, exclude, settings);
+    const wanted = yield* hashMatch(hash, view, match, exclude, settings);
     if (wanted === 0 && match.required) throw notFound(view, match.pattern, match.pattern, { label });
   }
   return hash.digest();
 }
 
-function hashMatch(
+/** The same, others having their turns meanwhile. */
+export async function hashInTurns(
+  request: SourceRequest,
+  options: HashOptions,
+  { cache, signal }: { cache?: StatCache | undefined; signal?: AbortSignal | undefined },
+): Promise<Digest> {
+  return await inTurns(hashSources(request, options, cache), signal, cache?.during);
+}
+
+function* hashMatch(
   hash: Digester,
   view: SourceView,
   match: SourceMatch,
   exclude: PatternList | undefined,
   settings: HashSettings,
-): number {
+): Work<number> {
   const { options } = settings;
   // As they come: a context may have more files than memory has room for.
   const record = (fields: string[]) => hash.update(encodeRecord(fields));
@@ -53,20 +63,21 @@ function hashMatch(
   record(isTree ? ["tree"] : ["single", match.name]);
   const group = new FileGroup(settings, record);
   const visitor = {
-    enter(entry: WalkedEntry, wanted: boolean) {
-      group.end();
+    *enter(entry: WalkedEntry, wanted: boolean): Work<void> {
+      yield* group.end();
       if (entry.path === "" && options.itself !== true) return;
       record([wanted ? "directory" : "parent", entry.path, ...describeMetadata(entry, options)]);
     },
     leave: () => group.end(),
-    file(entry: WalkedEntry) {
+    file(entry: WalkedEntry): Work<void> | undefined {
       const first = firstName(entry, linked);
-      if (first === undefined) group.add(entry);
-      else record(["link", entry.path, first]);
+      if (first === undefined) return group.add(entry);
+      record(["link", entry.path, first]);
+      return undefined;
     },
   };
-  const wanted = walkSource(view, match, { exclude, avoid: undefined }, visitor);
-  group.end();
+  const wanted = yield* walkSource(view, match, { exclude, avoid: undefined }, visitor);
+  yield* group.end();
   return wanted;
 }
 

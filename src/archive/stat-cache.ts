@@ -9,7 +9,7 @@ export interface StatCache {
   /** The digest that was put for the same files in the same state. */
   get(state: FileState): Digest | undefined;
   put(state: FileState, digest: Digest): void;
-  /** Runs work that asks for many files, which may then be answered together. */
+  /** Runs work, or a turn of it, that asks for many files, which may then be answered together. */
   during?<T>(work: () => T): T;
 }
 

@@ -3,6 +3,7 @@
  * so that a cache key covers exactly what would be copied.
  */
 import type { BigIntStats } from "node:fs";
+import type { Work } from "../base/turns.ts";
 import type { PatternList, PatternState } from "../dockerfile/pattern-list.ts";
 import type { SourceMatch } from "./match-sources.ts";
 import type { Pins } from "./pinned-root.ts";
@@ -28,11 +29,11 @@ export interface WalkVisitor {
    * A directory, before its entries. `wanted` is false for one that only leads to something wanted (--parents): it is
    * made when it is missing. Called late for these, when the first wanted thing below them is met.
    */
-  enter(entry: WalkedEntry, wanted: boolean): void;
+  enter(entry: WalkedEntry, wanted: boolean): Work<void> | undefined;
   /** The same directory after its entries; not called for one that was never entered. */
-  leave(entry: WalkedEntry, wanted: boolean): void;
-  /** Anything else. */
-  file(entry: WalkedEntry): void;
+  leave(entry: WalkedEntry, wanted: boolean): Work<void> | undefined;
+  /** Anything else. What takes long is work that may be left in between. */
+  file(entry: WalkedEntry): Work<void> | undefined;
 }
 
 export interface WalkOptions {
@@ -48,17 +49,20 @@ interface Frame {
   entered: boolean;
 }
 
+/** So many entries are walked before the work may be left. */
+const ENTRIES = 64;
+
 /** Walks a source depth first, by the bytes of names. Returns how many wanted entries there were. */
-export function walkSource(
+export function* walkSource(
   view: SourceView,
   match: SourceMatch,
   options: WalkOptions,
   visitor: WalkVisitor,
-): number {
+): Work<number> {
   const { pins } = view;
   const top: WalkedEntry = { source: hostPath(view, match.path), path: "", stat: match.stat, pins };
   if (!match.stat.isDirectory()) {
-    visitor.file(top);
+    yield* visitor.file(top) ?? [];
     return 1;
   }
   const { include } = match;
@@ -66,23 +70,24 @@ export function walkSource(
   const frames: Frame[] = [];
   // The top itself is wanted without being judged; with --parents it is no part of what the source names.
   let wantedCount = include === undefined ? 1 : 0;
-  const enterAll = () => {
+  let met = 0;
+  function* enterAll(): Work<void> {
     for (const frame of frames) {
       if (frame.entered) continue;
-      visitor.enter(frame.entry, frame.wanted);
+      yield* visitor.enter(frame.entry, frame.wanted) ?? [];
       frame.entered = true;
     }
-  };
-  const directory = (
+  }
+  function* directory(
     entry: WalkedEntry,
     wanted: boolean,
     inView: string,
     includeState: PatternState | undefined,
     excludeState: PatternState | undefined,
-  ) => {
+  ): Work<void> {
     const frame: Frame = { entry, wanted, entered: false };
     frames.push(frame);
-    if (wanted) enterAll();
+    if (wanted) yield* enterAll();
     const skip = inView === "" ? 0 : inView.length + 1;
     for (const { path: childInView, stat } of listView(view, inView)) {
       const name = childInView.slice(skip);
@@ -98,20 +103,21 @@ export function walkSource(
       const excluded = childExclude?.matched === true;
       const childWanted = !excluded && childInclude?.matched !== false;
       if (childWanted) wantedCount++;
+      if (++met % ENTRIES === 0) yield;
       if (!stat.isDirectory()) {
         if (!childWanted) continue;
-        enterAll();
-        visitor.file(child);
+        if (frame.entered !== true) yield* enterAll();
+        yield* visitor.file(child) ?? [];
         continue;
       }
       if (excluded && !exclude!.hasExceptions) continue;
       if (childInclude?.matched === false && !include!.mayMatchBelow(path)) continue;
       if (stat.ino === avoid?.ino && stat.dev === avoid.dev) continue;
-      directory(child, childWanted, childInView, childInclude, childExclude);
+      yield* directory(child, childWanted, childInView, childInclude, childExclude);
     }
     frames.pop();
-    if (frame.entered) visitor.leave(entry, wanted);
-  };
-  directory(top, true, match.path, undefined, undefined);
+    if (frame.entered) yield* visitor.leave(entry, wanted) ?? [];
+  }
+  yield* directory(top, true, match.path, undefined, undefined);
   return wantedCount;
 }

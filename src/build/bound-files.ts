@@ -5,6 +5,7 @@ import { copyFiles } from "../archive/copy-tree.ts";
 import { resolveInRoot } from "../archive/rooted-path.ts";
 import { hostPath, listView, resolveInView, type SourceView, viewOf } from "../archive/source-view.ts";
 import { CooperError } from "../base/errors.ts";
+import { inTurns } from "../base/turns.ts";
 import { listXattrs } from "../base/xattrs.ts";
 import { fsPath, readNames } from "../base/path-bytes.ts";
 import type { Origin } from "../plan/types.ts";
@@ -55,14 +56,14 @@ function isAsBuildsSee(view: SourceView, directory: string): boolean {
 }
 
 /** Made by the same walk as COPY's; each mounted source of a context is copied once per build. */
-function copyOf(build: Build, view: SourceView, path: string, isDirectory: boolean): string {
+async function copyOf(build: Build, view: SourceView, path: string, isDirectory: boolean): Promise<string> {
   const key = `${view.root}\0${path}`;
   const known = build.boundCopies.get(key);
   if (known !== undefined) return known;
   const directory = build.store.session.path("bound");
   mkdirSync(directory, { mode: 0o755 });
   const destination = isDirectory ? "/tree" : "/file";
-  copyFiles(
+  const work = copyFiles(
     {
       sourceRoot: view.root,
       label: "the build context",
@@ -75,6 +76,7 @@ function copyOf(build: Build, view: SourceView, path: string, isDirectory: boole
     },
     { owner: { uid: 0, gid: 0 }, capabilities: false, blockDevices: "character" },
   );
+  await inTurns(work, build.signal);
   const copy = join(directory, destination);
   build.boundCopies.set(key, copy);
   return copy;

@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { copyFiles } from "../archive/copy-tree.ts";
 import { packLayer } from "../archive/pack-layer.ts";
 import { CooperError, wrapError } from "../base/errors.ts";
+import { inTurns } from "../base/turns.ts";
 import { fileIds } from "../base/process-ids.ts";
 import { containerBase } from "../container/container-base.ts";
 import { createBuildContainer, snapshotter, treeOf } from "../container/working-container.ts";
@@ -36,7 +37,7 @@ export async function exportImage(
 ): Promise<void> {
   const shown = output.destination === "-" ? "standard output" : output.destination;
   try {
-    if (output.type === "local") exportFiles(store, request, imageId, output.destination);
+    if (output.type === "local") await exportFiles(store, request, imageId, output.destination);
     else if (output.type === "tar") exportTar(store, request, imageId, output.destination);
     else await exportArchive(store, request, imageId, output);
   } catch (error) {
@@ -62,12 +63,17 @@ function exportArchive(
 }
 
 /** As BuildKit's local exporter: everything belongs to who asked for it. */
-function exportFiles(store: StoreFiles, request: BuildRequest, imageId: string, destination: string): void {
+async function exportFiles(
+  store: StoreFiles,
+  request: BuildRequest,
+  imageId: string,
+  destination: string,
+): Promise<void> {
   const directory = resolve(destination);
   mkdirSync(directory, { recursive: true });
   if (!statSync(directory).isDirectory()) throw new CooperError("exists", "it is no directory");
   const root = mountImage(store, request, imageId);
-  copyFiles(
+  const work = copyFiles(
     {
       sourceRoot: root,
       sources: readdirSync(root).length === 0 ? [] : ["."],
@@ -75,7 +81,6 @@ function exportFiles(store: StoreFiles, request: BuildRequest, imageId: string, 
       parents: false,
       destinationRoot: directory,
       destination: "/",
-      signal: request.signal,
     },
     {
       owner: { uid: process.geteuid!(), gid: process.getegid!() },
@@ -83,6 +88,7 @@ function exportFiles(store: StoreFiles, request: BuildRequest, imageId: string, 
       ...exactTime(request),
     },
   );
+  await inTurns(work, request.signal);
 }
 
 function exactTime({ timestamp }: BuildRequest): { timestamp?: bigint } {

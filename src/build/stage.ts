@@ -2,7 +2,7 @@
 import { digestOf } from "../base/digest.ts";
 import type { StepLabel } from "../base/events.ts";
 import { CooperError, locateError } from "../base/errors.ts";
-import { hashSources } from "../archive/hash-tree.ts";
+import { hashInTurns } from "../archive/hash-tree.ts";
 import { PLAIN_PLACEMENT, placeFiles } from "../container/place-files.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/types.ts";
 import type { Origin, StagePlan, Step } from "../plan/types.ts";
@@ -66,7 +66,8 @@ async function directoryStage(build: Build, plan: StagePlan, open: OpenDirectory
     parents: false,
     ignore: files.ignore,
   };
-  const content = hashSources(source, { owner: { uid: 0, gid: 0 }, capabilities: false }, build.fileDigests);
+  const owned = { owner: { uid: 0, gid: 0 }, capabilities: false };
+  const content = await hashInTurns(source, owned, { cache: build.fileDigests, signal });
   const key = digestOf(`${state.key} directory ${content}`);
   state.key = key;
   state.portable = async () => key;

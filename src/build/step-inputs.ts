@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { parseChmod } from "../archive/copy-chmod.ts";
 import type { SourceRequest } from "../archive/copy-tree.ts";
 import type { HashOptions } from "../archive/hash-entries.ts";
-import { hashSources } from "../archive/hash-tree.ts";
+import { hashInTurns } from "../archive/hash-tree.ts";
 import { type Digest, digestOf } from "../base/digest.ts";
 import { wrapError } from "../base/errors.ts";
 import { encodeName } from "../base/path-bytes.ts";
@@ -106,14 +106,21 @@ async function filesInput(build: Build, op: CopyOp, patterns: string[]): Promise
   const name = `files of ${originName(build, op.from)}`;
   const key = await originKey(build, op.from);
   if (key === undefined)
-    return { name, quick: hashSources(await request(), { ...CONTEXT, ...chmod }, build.fileDigests) };
+    return {
+      name,
+      quick: await hashInTurns(
+        await request(),
+        { ...CONTEXT, ...chmod },
+        { cache: build.fileDigests, signal: build.signal },
+      ),
+    };
   // Without the stat cache: the numbers of a mount's device and inodes are another mount's later.
   const portable = async () => digestOf(await key.portable());
   return {
     name,
     quick: digestOf(key.local),
     portable,
-    exact: async () => hashSources(await request(), { ...owner, ...chmod }),
+    exact: async () => hashInTurns(await request(), { ...owner, ...chmod }, { signal: build.signal }),
   };
 }
 
@@ -171,7 +178,7 @@ async function mountInput(build: Build, target: string, from: Origin, source: st
     const open = await openOrigin(build, from);
     const ignore = open.kind === "directory" ? ignoreOf(open) : undefined;
     const request = { sourceRoot, sources: [source], wildcards: false, parents: false, ignore };
-    return hashSources(request, { ...options, itself: !isWhole }, cache);
+    return hashInTurns(request, { ...options, itself: !isWhole }, { cache, signal: build.signal });
   };
   const key = await originKey(build, from);
   if (key === undefined) return { name, quick: await content(CONTEXT, build.fileDigests) };

@@ -2,7 +2,7 @@
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { parseChmod } from "../archive/copy-chmod.ts";
-import { hashSources } from "../archive/hash-tree.ts";
+import { hashInTurns } from "../archive/hash-tree.ts";
 import { digestOf } from "../base/digest.ts";
 import { CooperError } from "../base/errors.ts";
 import { decodeName } from "../base/path-bytes.ts";
@@ -62,7 +62,9 @@ export async function copyIntoContainer(
     throw new CooperError("usage", `--checksum is for what is downloaded, and ${patterns[0]} is not`);
   if (patterns.length > 0) {
     const files = fileSources(request, patterns);
-    digests.push(hashSources(hashRequest(files, placement), hashOptions(placement)));
+    digests.push(
+      await hashInTurns(hashRequest(files, placement), hashOptions(placement), { signal: request.signal }),
+    );
     await placeFiles(files, placement);
   }
   for (const url of urls) digests.push(await addUrl(store, url, placement, request));

@@ -1,5 +1,5 @@
 /** Which files a working container has, as a key of the build cache: the same as a build's after the same steps. */
-import { hashSources } from "../archive/hash-tree.ts";
+import { hashInTurns } from "../archive/hash-tree.ts";
 import { type Digest, digestOf } from "../base/digest.ts";
 import { imageKey, keyAfter, scratchKey } from "../plan/cache-key.ts";
 import { snapshotPath, type StoreFiles } from "../store/store.ts";
@@ -9,14 +9,18 @@ import { freezeContainer, saveContainer, type WorkingContainer } from "./working
  * Key of all files, for which what was written since the last time is frozen. What steps of the cache made counts by them;
  * anything else (copies, files written by way of a mount, other runs) by its content, without times.
  */
-export function filesKey(store: StoreFiles, container: WorkingContainer): Digest {
+export async function filesKey(
+  store: StoreFiles,
+  container: WorkingContainer,
+  signal?: AbortSignal,
+): Promise<Digest> {
   freezeContainer(store, container);
   const { frozen, known } = container;
   // A freeze that was killed may have taken a snapshot away again.
   const isKnown = known !== undefined && known.snapshots <= frozen.length;
   let key = isKnown ? known.key : baseKey(container);
   for (const snapshot of frozen.slice(isKnown ? known.snapshots : 0))
-    key = digestOf(`${key} content ${contentOf(store, snapshot)}`);
+    key = digestOf(`${key} content ${await contentOf(store, snapshot, signal)}`);
   noteKey(store, container, key);
   return key;
 }
@@ -39,7 +43,7 @@ function baseKey({ base, image }: WorkingContainer): Digest {
   return base.imageId === undefined ? scratchKey(image) : imageKey(image);
 }
 
-function contentOf(store: StoreFiles, snapshot: string): Digest {
+function contentOf(store: StoreFiles, snapshot: string, signal: AbortSignal | undefined): Promise<Digest> {
   const request = {
     sourceRoot: snapshotPath(store, snapshot),
     sources: ["."],
@@ -47,5 +51,5 @@ function contentOf(store: StoreFiles, snapshot: string): Digest {
     parents: false,
   };
   // Whiteouts and opaque directories are part of what a snapshot does.
-  return hashSources(request, { opaque: true, ownership: "verbatim", itself: true });
+  return hashInTurns(request, { opaque: true, ownership: "verbatim", itself: true }, { signal });
 }

@@ -11,6 +11,7 @@ import { hostPath, type PathFilter, viewOf } from "../archive/source-view.ts";
 import { setTimes } from "../base/file-calls.ts";
 import { fsPath } from "../base/path-bytes.ts";
 import { fileIds, fileOwnership } from "../base/process-ids.ts";
+import { inTurns } from "../base/turns.ts";
 import { lookupOwner } from "./user.ts";
 
 /** Where things go and what they become there. */
@@ -80,7 +81,7 @@ export async function placeFiles(sources: FileSources, placement: Placement): Pr
     return;
   }
   const unpacked: { file: string; directory: string }[] = [];
-  copyFiles(
+  const work = copyFiles(
     {
       sourceRoot: sources.root,
       label: sources.label,
@@ -98,10 +99,10 @@ export async function placeFiles(sources: FileSources, placement: Placement): Pr
         unpacked.push({ file, directory: makeDestination() });
         return true;
       },
-      signal: placement.signal,
     },
     options,
   );
+  await inTurns(work, placement.signal);
   for (const { file, directory } of unpacked) await unpackInto(sources.root, file, directory, placement);
 }
 

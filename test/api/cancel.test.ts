@@ -1,6 +1,6 @@
 // Protects cancelling: whatever a program waits for ends when its signal aborts, and leaves nothing behind.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { people } from "../support/as-users.ts";
 import { busyboxBase } from "../support/bases.ts";
@@ -52,6 +52,15 @@ await cancelled("pull", (signal) => pull(store, there, { ...registry, signal }))
 await cancelled("push", (signal) => push(store, "localhost/busybox", there, { ...registry, signal }));
 await cancelled("copy", (signal) => copy(there, "oci:copied", { ...registry, signal }));
 await cancelled("from", (signal) => from(store, there, { ...registry, signal }));
+// Neither waits for anything but the disk.
+await cancelled("copy in", (signal) => {
+  setTimeout(() => abort(), 30);
+  return shell.copy(["large"], "/large", { signal });
+});
+await cancelled("context", (signal) => {
+  setTimeout(() => abort(), 30);
+  return build(store, { context: "context", signal });
+});
 silent.stop(true);
 const { stdout } = Bun.spawnSync(["ps", "-eo", "args"]);
 console.log(stdout.toString().split("\\n").filter((line) => line.includes(nap)).length, "left");
@@ -63,12 +72,18 @@ describe.each(people)("as $kind", (person) => {
   beforeAll(async () => {
     site = openSite(person);
     await site.ok("import", busyboxBase(), "localhost/busybox");
-    directory = site.files({ "app/Dockerfile": "FROM localhost/busybox\nARG NAP\nRUN echo up; $NAP\n" });
+    directory = site.files({
+      large: "",
+      "context/large": "",
+      "context/Dockerfile": "FROM localhost/busybox\nCOPY large /large\n",
+      "app/Dockerfile": "FROM localhost/busybox\nARG NAP\nRUN echo up; $NAP\n",
+    });
   });
   afterAll(() => site[Symbol.asyncDispose]());
 
   test("of all that takes long", async () => {
     writeFileSync(join(directory, "program.ts"), PROGRAM);
+    for (const name of ["large", "context/large"]) truncateSync(join(directory, name), 4 * 1024 ** 3);
     const env = { COOPER_ROOT: site.root, COOPER_RUNROOT: site.runRoot };
     const result = await site.run([process.execPath, "program.ts"], { cwd: directory, env });
     expect(successful("program", result).split("\n")).toEqual([
@@ -79,6 +94,8 @@ describe.each(people)("as $kind", (person) => {
       "push cancelled",
       "copy cancelled",
       "from cancelled",
+      "copy in cancelled",
+      "context cancelled",
       "0 left",
     ]);
     expect(processesMentioning(site.root)).toEqual([]);

@@ -4,10 +4,13 @@ import { lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { parseChmod } from "../../src/archive/copy-chmod.ts";
 import { type CopyRequest, type CopyTreeOptions, copyFiles } from "../../src/archive/copy-tree.ts";
+import { atOnce, inTurns, type Work } from "../../src/base/turns.ts";
 import { CooperError } from "../../src/base/errors.ts";
 import { getXattr, setXattr } from "../../src/base/xattrs.ts";
 import { parseIgnoreFile } from "../../src/dockerfile/ignore.ts";
 import { listTree, makeTree, pathsOf, scratch, type TreeSpec } from "./file-trees.ts";
+
+const copyAll = (...args: Parameters<typeof copyFiles>) => atOnce(copyFiles(...args));
 
 const asRoot = test.skipIf(process.getuid?.() !== 0);
 
@@ -36,7 +39,7 @@ function run(base: string, from: TreeSpec, into: TreeSpec, copies: Copy[]): stri
       parents: false,
       ...more,
     };
-    copyFiles(request, {
+    copyAll(request, {
       ...(process.getuid?.() === 0 ? {} : { owner: { uid: process.getuid!(), gid: process.getgid!() } }),
       ...options,
     });
@@ -737,7 +740,7 @@ describe("owners", () => {
     );
     // And from there on it is the owner of the source.
     mkdirSync(join(dir.path, "again"));
-    copyFiles(
+    copyAll(
       {
         sourceRoot: root,
         sources: ["x"],
@@ -972,7 +975,7 @@ describe("ADD's archives", () => {
 test("a destination inside the source does not swallow itself", () => {
   using dir = scratch();
   const root = makeTree(join(dir.path, "from"), { a: "1", "out/old": "2" });
-  copyFiles(
+  copyAll(
     {
       sourceRoot: root,
       sources: ["."],
@@ -986,9 +989,32 @@ test("a destination inside the source does not swallow itself", () => {
   expect(pathsOf(root)).toEqual(["a=1", "out/", "out/old=2", "out/x/", "out/x/a=1"]);
 });
 
-test("a signal that is aborted stops before the next source", () => {
+test("in turns others have theirs, and one of them may end it", async () => {
   using dir = scratch();
-  expect(() => run(dir.path, { a: "1" }, {}, [[["a"], "/x", { signal: AbortSignal.abort() }]])).toThrow(
-    /cancelled/,
-  );
+  const root = makeTree(dir.path, { "from/a": "x".repeat(64 << 20), "from/b": "2" });
+  mkdirSync(join(root, "to"));
+  const request = {
+    sourceRoot: join(root, "from"),
+    sources: ["."],
+    destinationRoot: join(root, "to"),
+    destination: "/",
+    wildcards: true,
+    parents: false,
+  };
+  const own = { owner: { uid: process.getuid!(), gid: process.getgid!() } };
+  const abort = new AbortController();
+  abort.abort();
+  const work = inTurns(slowly(copyFiles(request, own)), abort.signal);
+  await expect(work).rejects.toMatchObject({ code: "cancelled" });
+  expect(await inTurns(copyFiles(request, own))).toMatchObject({ copied: 2 });
 });
+
+/** So slowly that the first turn ends before the work. */
+function* slowly<T>(work: Work<T>): Work<T> {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    Bun.sleepSync(60);
+    yield;
+  }
+}

@@ -9,13 +9,15 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { parseChmod } from "../../src/archive/copy-chmod.ts";
 import type { SourceRequest } from "../../src/archive/copy-tree.ts";
-import { hashSources } from "../../src/archive/hash-tree.ts";
+import { hashInTurns, hashSources } from "../../src/archive/hash-tree.ts";
+import { atOnce } from "../../src/base/turns.ts";
 import type { FileState, StatCache } from "../../src/archive/stat-cache.ts";
 import type { Digest } from "../../src/base/digest.ts";
 import { setXattr } from "../../src/base/xattrs.ts";
@@ -83,6 +85,8 @@ const changes: [name: string, differs: boolean, change: (root: string) => void, 
   ["an attribute", true, (root) => setXattr(join(root, "d/s/c"), "user.x", Buffer.from("1"))],
 ];
 
+const digestOfSources = (...args: Parameters<typeof hashSources>) => atOnce(hashSources(...args));
+
 describe("hashSources", () => {
   for (const [name, differs, change, needsRoot] of changes) {
     test.skipIf(needsRoot === true && !isRoot)(
@@ -90,9 +94,9 @@ describe("hashSources", () => {
       () => {
         using dir = scratch();
         const root = makeTree(dir.path, TREE);
-        const before = hashSources(requestFor(root));
+        const before = digestOfSources(requestFor(root));
         change(root);
-        expect(hashSources(requestFor(root)) !== before).toBe(differs);
+        expect(digestOfSources(requestFor(root)) !== before).toBe(differs);
       },
     );
   }
@@ -100,8 +104,8 @@ describe("hashSources", () => {
   test("is the same wherever the tree lies", () => {
     using one = scratch();
     using two = scratch();
-    expect(hashSources(requestFor(makeTree(one.path, TREE)))).toBe(
-      hashSources(requestFor(makeTree(join(two.path, "x/y"), TREE))),
+    expect(digestOfSources(requestFor(makeTree(one.path, TREE)))).toBe(
+      digestOfSources(requestFor(makeTree(join(two.path, "x/y"), TREE))),
     );
   });
 
@@ -109,16 +113,16 @@ describe("hashSources", () => {
     using dir = scratch();
     const root = makeTree(dir.path, TREE);
     const options = { owner: { uid: 1, gid: 2 }, chmod: parseChmod("644") };
-    const before = hashSources(requestFor(root), options);
+    const before = digestOfSources(requestFor(root), options);
     chmodSync(join(root, "d/s/c"), 0o600);
     if (isRoot) chownSync(join(root, "d/s/c"), 5, 5);
-    expect(hashSources(requestFor(root), options)).toBe(before);
+    expect(digestOfSources(requestFor(root), options)).toBe(before);
   });
 
   test("a lone file counts with the name that it may keep", () => {
     using dir = scratch();
     const root = makeTree(dir.path, { a: "1", b: "1", l: { link: "a" } });
-    const digest = (source: string) => hashSources(requestFor(root, { sources: [source] }));
+    const digest = (source: string) => digestOfSources(requestFor(root, { sources: [source] }));
     expect(digest("a")).not.toBe(digest("b"));
     expect(digest("l")).not.toBe(digest("a"));
     expect(digest("/a")).toBe(digest("a"));
@@ -128,7 +132,7 @@ describe("hashSources", () => {
     using dir = scratch();
     const root = makeTree(dir.path, TREE);
     const ignore = parseIgnoreFile("d/s\n", "f");
-    const digest = (more: Partial<SourceRequest>) => hashSources(requestFor(root, more));
+    const digest = (more: Partial<SourceRequest>) => digestOfSources(requestFor(root, more));
     const [ignored, excluded, parents] = [
       digest({ ignore }),
       digest({ exclude: ["s"] }),
@@ -150,14 +154,14 @@ describe("hashSources", () => {
     using two = scratch();
     const first = makeTree(one.path, { "d/a,1:b": "", "d/\udcff": "" });
     const second = makeTree(two.path, { "d/a": "", "d/1:b": "", "d/\udcfe": "" });
-    expect(hashSources(requestFor(first))).not.toBe(hashSources(requestFor(second)));
+    expect(digestOfSources(requestFor(first))).not.toBe(digestOfSources(requestFor(second)));
   });
 
   test("refuses what copyFiles refuses", () => {
     using dir = scratch();
     const root = makeTree(dir.path, TREE);
-    expect(() => hashSources(requestFor(root, { sources: ["none"] }))).toThrow(/Cannot copy none/);
-    expect(() => hashSources(requestFor(root, { sources: ["d/none"], parents: true }))).toThrow(
+    expect(() => digestOfSources(requestFor(root, { sources: ["none"] }))).toThrow(/Cannot copy none/);
+    expect(() => digestOfSources(requestFor(root, { sources: ["d/none"], parents: true }))).toThrow(
       /Cannot copy d\/none/,
     );
   });
@@ -169,10 +173,10 @@ describe("hashSources", () => {
         const request = requestFor(makeTree(dir.path, TREE));
         await settled();
         const cache = new MapCache();
-        expect(hashSources(request, {}, cache)).toBe(hashSources(request));
+        expect(digestOfSources(request, {}, cache)).toBe(digestOfSources(request));
         expect(cache.known.size).toBeGreaterThan(0);
         change(dir.path);
-        expect(hashSources(request, {}, cache)).toBe(hashSources(request));
+        expect(digestOfSources(request, {}, cache)).toBe(digestOfSources(request));
       });
     }
 
@@ -185,31 +189,49 @@ describe("hashSources", () => {
       );
       await settled();
       const cache = new MapCache();
-      const before = hashSources(request, {}, cache);
+      const before = digestOfSources(request, {}, cache);
       // Three groups of d and one of d/s, and two large files.
       expect(cache.known.size).toBe(6);
       expect(cache.told).toEqual({ hits: 0, puts: 6 });
-      expect(hashSources(request, {}, cache)).toBe(before);
+      expect(digestOfSources(request, {}, cache)).toBe(before);
       expect(cache.told).toEqual({ hits: 4, puts: 6 });
       const small = join(dir.path, "d/f1");
       writeFileSync(small, "other");
       await settled();
-      const after = hashSources(request, {}, cache);
-      expect(after).toBe(hashSources(request));
+      const after = digestOfSources(request, {}, cache);
+      expect(after).toBe(digestOfSources(request));
       expect(after).not.toBe(before);
       // One group anew; it does not have the large file, which comes last.
       expect(cache.told).toEqual({ hits: 7, puts: 7 });
-      expect(hashSources(request, { owner: { uid: 1, gid: 1 } }, cache)).toBe(
-        hashSources(request, { owner: { uid: 1, gid: 1 } }),
+      expect(digestOfSources(request, { owner: { uid: 1, gid: 1 } }, cache)).toBe(
+        digestOfSources(request, { owner: { uid: 1, gid: 1 } }),
       );
       for (const state of cache.known.values()) state.digest = `sha256:${"0".repeat(64)}`;
-      expect(hashSources(request, {}, cache)).not.toBe(after);
+      expect(digestOfSources(request, {}, cache)).not.toBe(after);
+    });
+
+    test("in turns it is the same; others have theirs, and one of them may end it", async () => {
+      using dir = scratch();
+      const request = requestFor(makeTree(dir.path, { ...TREE, "d/hole": "" }));
+      // Takes some tenths of a second to hash, and no room.
+      truncateSync(join(dir.path, "d/hole"), 400 << 20);
+      let turns = 0;
+      const timer = setInterval(() => turns++, 1);
+      const digest = await hashInTurns(request, {}, { cache: new MapCache() });
+      clearInterval(timer);
+      expect(digest).toBe(digestOfSources(request));
+      expect(turns).toBeGreaterThan(1);
+      const abort = new AbortController();
+      setTimeout(() => abort.abort(), 1);
+      await expect(hashInTurns(request, {}, { signal: abort.signal })).rejects.toMatchObject({
+        code: "cancelled",
+      });
     });
 
     test("files that have just changed are not remembered: they may change again at the same time", () => {
       using dir = scratch();
       const cache = new MapCache();
-      hashSources(requestFor(makeTree(dir.path, { "d/large": "x".repeat(1 << 20) })), {}, cache);
+      digestOfSources(requestFor(makeTree(dir.path, { "d/large": "x".repeat(1 << 20) })), {}, cache);
       expect(cache.known.size).toBe(0);
     });
   });

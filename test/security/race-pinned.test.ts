@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { copyFiles } from "../../src/archive/copy-tree.ts";
+import { atOnce } from "../../src/base/turns.ts";
 import { extractArchive } from "../../src/archive/extract-archive.ts";
 import { canPinRoots } from "../../src/archive/pinned-root.ts";
 import { makeDirectories } from "../../src/archive/rooted-path.ts";
@@ -88,16 +89,18 @@ async function race(once: (round: number) => unknown): Promise<number> {
 }
 
 const copy = (from: string, source: string, to: string, destination: string) =>
-  copyFiles(
-    {
-      sourceRoot: from,
-      sources: [source],
-      wildcards: false,
-      parents: false,
-      destinationRoot: to,
-      destination,
-    },
-    { chmod: { kind: "octal", mode: 0o777 } },
+  atOnce(
+    copyFiles(
+      {
+        sourceRoot: from,
+        sources: [source],
+        wildcards: false,
+        parents: false,
+        destinationRoot: to,
+        destination,
+      },
+      { chmod: { kind: "octal", mode: 0o777 } },
+    ),
   );
 
 /** Files with an owner and a mode of their own, below a directory of the tree. */
