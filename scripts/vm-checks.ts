@@ -55,6 +55,19 @@ const limits = (login: Login, before: string): Check[] => [
   },
 ];
 
+/** A shell function: until a command succeeds, for a minute. */
+const WITHIN = 'within() { for i in $(seq 300); do "$@" && return; sleep 0.2; done; false; }';
+
+const NOTHING_LEFT =
+  "pgrep -u ranged -f cooper-keeper || echo none; grep cooper /proc/mounts || echo unmounted";
+
+const nextLogin = (after: string): Check => ({
+  name: `the container works at the next login, after ${after}`,
+  login: "ranged",
+  script: 'cooper run work cat /hello; cat "$(cooper mount work)/hello"; cooper umount work; cooper check',
+  expected: [/^hello\nhello$/m, /no fault/],
+});
+
 export const CHECKS: readonly Check[] = [
   ...tier("root", 0),
   ...limits("root", ""),
@@ -79,23 +92,37 @@ export const CHECKS: readonly Check[] = [
     expected: [/no controller cpuset/, /systemctl edit user@\.service/, /^status (?!0)/m],
   },
   {
-    name: "mount",
+    name: "mount; its keeper is the user's, not the session's",
     login: "ranged",
-    script: 'm=$(cooper mount work) && echo hello > "$m/hello" && cooper run work cat /hello',
-    expected: [/^hello$/m],
+    script: `m=$(cooper mount work) && echo hello > "$m/hello" && cooper run work cat /hello
+      cat /proc/self/cgroup
+      ${WITHIN}; within grep user@ /proc/$(pgrep -u ranged -f ^cooper-keeper)/cgroup`,
+    expected: [
+      /^hello$/m,
+      /^0::.*\/session-\d+\.scope$/m,
+      /^0::.*\/user@\d+\.service\/.*cooper-keeper-\d+\.scope$/m,
+    ],
+  },
+  {
+    name: "logout ends mounts",
+    login: "root",
+    script: `${WITHIN}; within test ! -e /run/user/$(id -u ranged) && echo gone; loginctl list-users; ${NOTHING_LEFT}`,
+    expected: [/^gone$/m, /^none$/m, /^unmounted$/m],
+  },
+  nextLogin("logout"),
+  {
+    name: "umount ends the keeper's scope",
+    login: "ranged",
+    script: `${WITHIN}; scopes() { [ $(systemctl --user list-units --all --plain --no-legend 'cooper-keeper-*' | wc -l) = $1 ]; }
+      cooper mount work; within scopes 1 && echo taken; cooper umount work; within scopes 0 && echo ended; cooper mount work`,
+    expected: [/^taken$/m, /^ended$/m],
   },
   {
     name: "the end of a user's processes ends mounts",
     login: "root",
-    script:
-      "pkill -KILL -u ranged; sleep 2; pgrep -u ranged -f cooper-keeper || echo none; grep cooper /proc/mounts || echo unmounted",
+    script: `pkill -KILL -u ranged; sleep 2; ${NOTHING_LEFT}`,
     expected: [/^none$/m, /^unmounted$/m],
   },
-  {
-    name: "the container works at the next login",
-    login: "ranged",
-    script: 'cooper run work cat /hello; cat "$(cooper mount work)/hello"; cooper umount work; cooper check',
-    expected: [/^hello\nhello$/m, /no fault/],
-  },
+  nextLogin("a kill"),
   ...tier("solo", 2),
 ];

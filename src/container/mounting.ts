@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { CooperError } from "../base/errors.ts";
 import { type Keeper, keeperAlive, startKeeper, stopKeeper } from "../sandbox/keeper.ts";
+import { leaveLoginSession } from "../sandbox/login-session.ts";
 import { namespaceState, visitedKeeper } from "../sandbox/user-namespace.ts";
 import { randomId } from "../store/random-id.ts";
 import type { StoreFiles } from "../store/store.ts";
@@ -58,6 +59,7 @@ function keep(runRoot: string, id: string): Keeper {
   writeFileSync(file, "", { mode: 0o600 });
   const keeper = startKeeper(file);
   writeFileSync(file, JSON.stringify(keeper));
+  leaveLoginSession(keeper.pid);
   return keeper;
 }
 

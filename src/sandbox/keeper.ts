@@ -13,7 +13,7 @@ export interface Keeper {
 /**
  * Starts a keeper in the namespaces of this process (call it after mounting): a session of its own, nothing of ours
  * open, working directory /. Its mounts are at /proc/<pid>/root/…. It lives until stopKeeper(), and where tail is GNU's no
- * longer than `file`, which goes with the user's runtime directory when the user logs out.
+ * longer than `file`. With the user's last login it ends only where nothing holds it in the session: leaveLoginSession().
  */
 export function startKeeper(file: string): Keeper {
   const [program, ...args] = waiting(file);
