@@ -261,8 +261,8 @@ function idMappingOptions(ids: Run["ids"]): GoStruct {
       InitialSize: 0,
       PasswdFile: "",
       GroupFile: "",
-      AdditionalUIDMappings: auto?.uids?.map(storageMapping) ?? null,
-      AdditionalGIDMappings: auto?.gids?.map(storageMapping) ?? null,
+      AdditionalUIDMappings: auto?.uids?.map(storageMapping) ?? [],
+      AdditionalGIDMappings: auto?.gids?.map(storageMapping) ?? [],
     },
   };
 }

@@ -76,6 +76,9 @@ async function connected(
 
 let memory: string | undefined;
 
+/** Root's where it has no runtime directory, and a path of the user's choice may be one that runc does not take (a comma). */
+const ROOTS_PLACE = "/run/cooper-netns";
+
 /**
  * The one directory in which AppArmor's profile of pasta (Debian, Ubuntu) lets it open namespaces of a user: memory of our
  * own, in our mounts, on the user's. Undefined where the user has no runtime directory.
@@ -83,15 +86,23 @@ let memory: string | undefined;
 function namespacePlace(): string | undefined {
   if (memory !== undefined) return memory;
   const state = namespaceState();
-  const place = `/run/user/${state.kind === "root" ? 0 : state.uid}/netns`;
-  try {
-    mkdirSync(place, { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") return undefined;
-  }
+  const place =
+    state.kind === "root"
+      ? (madeDirectory("/run/user/0/netns") ?? madeDirectory(ROOTS_PLACE))
+      : madeDirectory(`/run/user/${state.uid}/netns`);
+  if (place === undefined) return undefined;
   mount("tmpfs", place, "tmpfs", MS.NOSUID | MS.NODEV | MS.NOEXEC, "mode=700,size=64k");
   memory = place;
   return memory;
+}
+
+function madeDirectory(path: string): string | undefined {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") return undefined;
+  }
+  return path;
 }
 
 function detach(namespace: string): void {

@@ -46,7 +46,13 @@ afterAll(() => {
 
 interface Config {
   history: { created: string; created_by: string; empty_layer?: boolean; comment?: string }[];
-  config: { Env?: string[]; Labels?: Record<string, string>; Cmd?: string[] };
+  config: {
+    Env?: string[];
+    Labels?: Record<string, string>;
+    Cmd?: string[];
+    WorkingDir?: string;
+    ArgsEscaped?: boolean;
+  };
 }
 const configOf = (image: string) =>
   JSON.parse(ok("inspect", "--type", "image", "--format", "{{json .OCIv1}}", image)) as Config;
@@ -252,9 +258,10 @@ describe("commit", () => {
       "localhost/changed",
     );
     const { config } = configOf("localhost/changed");
-    expect(config).toEqual({ Env: ["B=2", "C=1"], Cmd: ["x", "y"], Labels: { l: "m" } });
+    const wanted = { Env: ["B=2", "C=1"], Cmd: ["x", "y"], Labels: { l: "m" } };
+    expect({ ...config }).toEqual({ ...wanted, WorkingDir: "/", ArgsEscaped: true });
     ok("commit", "-q", "--identity-label=false", box, "localhost/unchanged");
-    expect(configOf("localhost/unchanged").config).toEqual({ Env: ["A=1", "B=2"] });
+    expect(configOf("localhost/unchanged").config).toEqual({ Env: ["A=1", "B=2"], WorkingDir: "/" });
     expect(cooper(["commit", "--change", "RUN true", box]).stderr).toContain("change");
     expect(cooper(["commit", "--change", "NONSENSE", box]).status).toBe(125);
   });
