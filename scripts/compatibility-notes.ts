@@ -31,6 +31,7 @@ export const DIFFERENCES: Record<string, string> = {
   "* userns-uid-map-user": "as --userns-uid-map",
   "* userns-gid-map-group": "as --userns-uid-map",
   "* volume": "shared and slave propagation are refused: mounts of commands are private",
+  "config volume": "same",
   "* device": "permissions are rw or rwm, since commands have no cgroup of devices; CDI is refused",
   "* isolation": "oci (crun, else runc), crun, runc or chroot; by default the best that the host allows",
   "* runtime-flag":

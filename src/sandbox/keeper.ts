@@ -1,7 +1,7 @@
 /** The tiny process that holds a user and mount namespace open for a container that its user has mounted. */
-import { readFileSync, realpathSync } from "node:fs";
+import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
-import { CooperError } from "../base/errors.ts";
+import { CooperError, errnoOf } from "../base/errors.ts";
 import { findProgram } from "../base/process.ts";
 
 export interface Keeper {
@@ -44,9 +44,18 @@ function waiting(file: string): [program: string, ...args: string[]] {
 
 const isPlain = (program: string): boolean => basename(realpathSync(program)) === basename(program);
 
-/** Whether this very process still runs. */
+/** Whether this very process still runs. One that was killed gives up its namespaces some time before it is gone. */
 export function keeperAlive(keeper: Keeper): boolean {
-  return processStartTime(keeper.pid) === keeper.startTime;
+  return processStartTime(keeper.pid) === keeper.startTime && holdsMounts(keeper.pid);
+}
+
+function holdsMounts(pid: number): boolean {
+  try {
+    readlinkSync(`/proc/${pid}/ns/mnt`);
+    return true;
+  } catch (error) {
+    return !["ENOENT", "ESRCH"].includes(errnoOf(error) ?? "");
+  }
 }
 
 /** Ends a keeper, and with the last process its namespaces and mounts; nothing when it has ended already. */
