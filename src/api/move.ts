@@ -18,7 +18,7 @@ import type { LayerCompression } from "../oci/media-types.ts";
 import { keepsPlainLayers, parseTransport } from "../oci/transport-reference.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { registrySettings } from "./registry-options.ts";
-import { imageInfo, tagImage } from "./images.ts";
+import { imageInfo } from "./images.ts";
 import { filesOf } from "./store.ts";
 
 /**
@@ -33,8 +33,6 @@ export async function pull(store: Store, source: string, options: PullOptions = 
     policy === "always"
       ? await pullImage(files, source, request)
       : await obtainImage(files, source, policy, request);
-  // One that was there has the names that it had.
-  if (name !== undefined) await tagImage(store, image.id, [name]);
   return imageInfo(files, image);
 }
 

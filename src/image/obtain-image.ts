@@ -2,11 +2,12 @@
 import { CooperError } from "../base/errors.ts";
 import type { EventSink } from "../base/events.ts";
 import { formatPlatform, hostPlatform, matchesPlatform, parsePlatform } from "../oci/platform.ts";
+import { normaliseName } from "../oci/reference.ts";
 import { parseTransport } from "../oci/transport-reference.ts";
 import type { Platform } from "../oci/types.ts";
-import { findImageByText, readConfig } from "../store/images.ts";
+import { findImageByText, imageRemoved, readConfig } from "../store/images.ts";
 import { findIndexByText } from "../store/indexes.ts";
-import type { ImageRecord } from "../store/image-records.ts";
+import { findImage, type ImageRecord, setName } from "../store/image-records.ts";
 import type { StoreFiles } from "../store/store.ts";
 import type { RegistrySettings } from "../transport/registry/settings.ts";
 import { findInstance, requireInstance } from "./list-instance.ts";
@@ -15,7 +16,7 @@ import { candidatesOf, isCancelled } from "./try-candidates.ts";
 export type PullPolicy = "always" | "missing" | "never" | "newer";
 
 export interface PullRequest {
-  /** Name in the store; the source's own when absent. */
+  /** Name in the store; the source's own when absent, or the names that an image which is there has. */
   name?: string | undefined;
   platform?: string | undefined;
   /** How registries are talked to; `onWarning` and `signal` come from here. */
@@ -39,9 +40,21 @@ export async function obtainImage(
     return await (await moving()).pullImage(store, text, request);
   const name = reference.transport === "docker" ? reference.name : text;
   return await obtainName(store, name, policy, request, {
-    here: (image) => image,
+    here: (image) => named(store, image, request.name),
     pull: async (candidates) => (await moving()).pullFirst(store, name, candidates, request),
   });
+}
+
+/** One that is pulled has its name from the transaction that adds it; one that is there gets it like this. */
+function named(store: StoreFiles, image: ImageRecord, name: string | undefined): ImageRecord {
+  if (name === undefined) return image;
+  const full = normaliseName(name);
+  const give = store.db.transaction(() => {
+    if (findImage(store.db, image.id) === undefined) throw imageRemoved(image.id);
+    setName(store.db, full, image.id);
+  });
+  give.immediate();
+  return image;
 }
 
 /** What obtainName() makes of an image of the store, and of full names in registries. */
